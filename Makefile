@@ -1,0 +1,48 @@
+# permission-mongo: every task a maintainer runs. `make help` lists them.
+SHELL := /bin/sh
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help run test test-fast laws check lint bench serve clean
+
+help:  ## list the tasks
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+$(READY): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "permission-mongo needs Python 3.11 or later; this is $$($(PYTHON) -V). Try: make PYTHON=python3.12 ..."; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { echo "python could not make a virtual environment; on Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
+	@echo "Installing into $(VENV) (once) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[embedded,test,dev,bench]'
+	@touch $@
+
+run: $(READY)  ## start the example company on port 8080: gateway, embedded MongoDB, documents, tokens
+	@$(BIN)/python examples/company/run.py
+
+serve: $(READY)  ## start the gateway with config/ and nothing loaded
+	@$(BIN)/permission-mongo serve --config config
+
+test: $(READY)  ## every test, on a real MongoDB
+	@$(BIN)/python -m pytest
+
+test-fast: $(READY)  ## the pure rooms only: no server, below 15 s
+	@$(BIN)/python -m pytest -m 'not mongo and not faults'
+
+laws: $(READY)  ## the property tests, ten times as long as in `make test`
+	@LAW_EXAMPLES=20000 $(BIN)/python -m pytest tests/laws -s
+
+lint: $(READY)  ## ruff: style and likely mistakes
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+check: lint  ## lint, strict types, layers, the budget of 400 lines a file
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+	@$(BIN)/python -m pytest tests/test_structure.py
+
+bench: $(READY)  ## measure against bare floors in the same run (some minutes)
+	@$(BIN)/python -m benchmarks
+
+clean:  ## remove the virtual environment, caches and the example's data
+	rm -rf $(VENV) .permission-mongo .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,3 @@
+"""A permission-aware gateway in front of MongoDB."""
+
+__version__ = "0.1.0"

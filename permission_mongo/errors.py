@@ -1,0 +1,118 @@
+"""Every refusal the gateway can give. Knows codes and words; knows no HTTP.
+
+Refusal
+├── InvalidRequest          bad_request
+├── Unauthenticated         unauthorized
+├── Forbidden               forbidden
+├── CollectionNotFound      collection_not_found
+├── DocumentNotFound        document_not_found
+├── BatchNotFound           batch_not_found
+├── Conflict                conflict
+├── PayloadTooLarge         payload_too_large
+├── SchemaViolation         schema_validation
+├── VersioningNotEnabled    versioning_not_enabled
+├── Unavailable             unavailable
+└── DeadlineExceeded        timeout
+
+Misconfigured               a configuration that must not serve: all its findings at once
+StartupFailure              the process can't start: one sentence and what to do
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+
+class Refusal(Exception):
+    """Something the caller is told instead of an answer: a stable code, a sentence, details without secrets."""
+
+    code: ClassVar[str] = "internal_error"
+
+    def __init__(self, message: str, **details: Any) -> None:
+        super().__init__(message)
+        self.message = message
+        self.details: Mapping[str, Any] = details
+
+    def as_entry(self) -> dict[str, Any]:
+        """The `error` object of the HTTP contract."""
+        entry: dict[str, Any] = {"code": self.code, "message": self.message}
+        if self.details:
+            entry["details"] = dict(self.details)
+        return entry
+
+
+class InvalidRequest(Refusal):
+    code = "bad_request"
+
+
+class Unauthenticated(Refusal):
+    code = "unauthorized"
+
+
+class Forbidden(Refusal):
+    code = "forbidden"
+
+
+class CollectionNotFound(Refusal):
+    code = "collection_not_found"
+
+
+class DocumentNotFound(Refusal):
+    code = "document_not_found"
+
+
+class BatchNotFound(Refusal):
+    code = "batch_not_found"
+
+
+class Conflict(Refusal):
+    code = "conflict"
+
+
+class PayloadTooLarge(Refusal):
+    code = "payload_too_large"
+
+
+class SchemaViolation(Refusal):
+    code = "schema_validation"
+
+
+class VersioningNotEnabled(Refusal):
+    code = "versioning_not_enabled"
+
+
+class Unavailable(Refusal):
+    code = "unavailable"
+
+
+class DeadlineExceeded(Refusal):
+    code = "timeout"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Finding:
+    """One mistake in a configuration file. `line` and `column` count from 1; 0 where there is no place."""
+
+    file: str
+    line: int
+    column: int
+    message: str
+    warning: bool = False
+
+    def __str__(self) -> str:
+        place = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
+        return f"{place}: {'warning: ' if self.warning else ''}{self.message}"
+
+
+class Misconfigured(Exception):
+    """The configuration has mistakes; `findings` names all of them, in the order of the files."""
+
+    def __init__(self, findings: Sequence[Finding]) -> None:
+        super().__init__("\n".join(str(finding) for finding in findings))
+        self.findings = tuple(findings)
+
+
+class StartupFailure(Exception):
+    """The process can't start: one sentence for a person, with what to do about it."""

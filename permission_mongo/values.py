@@ -1,0 +1,240 @@
+"""Scalars between JSON and BSON: reading what callers send by declared type, writing what documents hold.
+
+Dates are naive UTC with milliseconds, as BSON keeps them. Nothing here knows a schema, only the names of its types.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal, InvalidOperation
+from typing import Any, Final
+from uuid import UUID
+
+import jiter
+import orjson
+from bson import json_util
+from bson.binary import UuidRepresentation
+from bson.codec_options import CodecOptions, DatetimeConversion
+from bson.decimal128 import Decimal128, create_decimal128_context
+from bson.int64 import Int64
+from bson.objectid import ObjectId
+
+Document = dict[str, Any]
+MongoFilter = dict[str, Any]
+DocumentId = ObjectId | str | UUID
+
+CODEC: Final[CodecOptions[Document]] = CodecOptions(
+    tz_aware=False,
+    uuid_representation=UuidRepresentation.STANDARD,
+    datetime_conversion=DatetimeConversion.DATETIME_AUTO,
+)
+SCALAR_TYPES: Final = ("string", "number", "integer", "boolean", "date", "objectId", "uuid", "decimal")
+MAX_DEPTH: Final = 64
+INT64_MAX: Final = 2**63 - 1
+
+_OBJECT_ID = re.compile(r"[0-9a-fA-F]{24}")
+_DATE = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d([.,]\d+)?)?(Z|[+-]\d\d:?\d\d)?)?")
+_EPOCH = datetime(1970, 1, 1)
+_ANSWER: Final = orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z | orjson.OPT_NON_STR_KEYS
+
+
+def milliseconds(moment: datetime) -> datetime:
+    """Cut to what BSON can keep; an aware moment becomes naive UTC."""
+    if moment.tzinfo is not None:
+        moment = moment.astimezone(UTC).replace(tzinfo=None)
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
+def utc_now() -> datetime:
+    return milliseconds(datetime.now(UTC))
+
+
+def read_date(text: str) -> datetime:
+    """An RFC 3339 date or date-time; without an offset it is UTC. ValueError if it is neither."""
+    if not _DATE.fullmatch(text):
+        raise ValueError("a date such as 2026-01-31 or 2026-01-31T12:00:00Z")
+    try:
+        return milliseconds(datetime.fromisoformat(text.replace(",", ".")))
+    except (ValueError, OverflowError) as error:
+        raise ValueError("a date that exists, such as 2026-01-31T12:00:00Z") from error
+
+
+def _string(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError("a string")
+    if "\x00" in value:
+        raise ValueError("a string without NUL characters")
+    return value
+
+
+def _number(value: Any) -> int | float | Decimal128:
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal128):
+        raise ValueError("a number")
+    if isinstance(value, int) and not -INT64_MAX - 1 <= value <= INT64_MAX:
+        raise ValueError("an integer of at most 64 bits")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError("a finite number")
+    if isinstance(value, Decimal128) and not value.to_decimal().is_finite():
+        raise ValueError("a finite number")
+    return value
+
+
+def _integer(value: Any) -> int:
+    number = _number(value)
+    if isinstance(number, float) and number.is_integer() and abs(number) <= 2**53:
+        return int(number)
+    if not isinstance(number, int):
+        raise ValueError("an integer")
+    return number
+
+
+def _boolean(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError("true or false")
+    return value
+
+
+def _date(value: Any) -> datetime:
+    if isinstance(value, datetime):
+        return milliseconds(value)
+    if not isinstance(value, str):
+        raise ValueError("a date such as 2026-01-31T12:00:00Z")
+    return read_date(value)
+
+
+def _object_id(value: Any) -> ObjectId:
+    if isinstance(value, ObjectId):
+        return value
+    if not isinstance(value, str) or not _OBJECT_ID.fullmatch(value):
+        raise ValueError("24 hex digits")
+    return ObjectId(value)
+
+
+def _uuid(value: Any) -> UUID:
+    if isinstance(value, UUID):
+        return value
+    try:
+        return UUID(_string(value))
+    except ValueError as error:
+        raise ValueError("a UUID such as 123e4567-e89b-12d3-a456-426614174000") from error
+
+
+def _decimal(value: Any) -> Decimal128:
+    if isinstance(value, Decimal128):
+        _number(value)
+        return value
+    try:
+        if isinstance(value, bool) or not isinstance(value, str | int | float):
+            raise ValueError
+        number = Decimal128(create_decimal128_context().create_decimal(str(value)))
+    except (ValueError, InvalidOperation, ArithmeticError) as error:
+        raise ValueError('a decimal such as "12.50"') from error
+    _number(number)
+    return number
+
+
+def _any_scalar(value: Any) -> Any:
+    if value is None or isinstance(value, bool | ObjectId | datetime | UUID):
+        return value
+    if isinstance(value, str):
+        return _string(value)
+    return _number(value)
+
+
+_READERS: Final[Mapping[str, Callable[[Any], Any]]] = {
+    "string": _string,
+    "number": _number,
+    "integer": _integer,
+    "boolean": _boolean,
+    "date": _date,
+    "objectId": _object_id,
+    "uuid": _uuid,
+    "decimal": _decimal,
+    "any": _any_scalar,
+}
+
+
+def read_scalar(kind: str, value: Any) -> Any:
+    """`value` as the declared scalar type `kind`, Extended JSON accepted. ValueError says what was expected."""
+    return _READERS[kind](read_extended(value))
+
+
+def read_text(kind: str, text: str) -> Any:
+    """A scalar as it stands in a URL. ValueError says what was expected."""
+    if kind in ("number", "integer"):
+        try:
+            return _READERS[kind](jiter.from_json(text.encode(), allow_inf_nan=False))
+        except ValueError as error:
+            raise ValueError("a number" if kind == "number" else "an integer") from error
+    if kind == "boolean":
+        if text not in ("true", "false"):
+            raise ValueError("true or false")
+        return text == "true"
+    return _READERS[kind](text)
+
+
+_EXTENDED: Final[Mapping[str, Callable[[Any], Any]]] = {
+    "$oid": _object_id,
+    "$date": lambda value: (
+        _EPOCH + timedelta(milliseconds=_integer(read_extended(value)))
+        if not isinstance(value, str)
+        else read_date(value)
+    ),
+    "$numberDecimal": _decimal,
+    "$numberLong": lambda value: Int64(_integer(int(_string(value)))),
+    "$numberInt": lambda value: _integer(int(_string(value))),
+    "$numberDouble": lambda value: _number(float(_string(value))),
+    "$uuid": _uuid,
+}
+
+
+def is_extended(value: Any) -> bool:
+    """Whether `value` is an Extended JSON scalar such as `{"$oid": "..."}`."""
+    return isinstance(value, dict) and len(value) == 1 and next(iter(value)) in _EXTENDED
+
+
+def read_extended(value: Any) -> Any:
+    """Extended JSON v2 scalars as BSON values; anything else as it came. ValueError says what was expected."""
+    if not is_extended(value):
+        return value
+    key, inner = next(iter(value.items()))
+    try:
+        return _EXTENDED[key](inner)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise ValueError(f"a valid {key} value") from error
+
+
+def read_json(body: bytes) -> Any:
+    """A JSON text without duplicate keys, NaN or Infinity. ValueError with line and column otherwise."""
+    return jiter.from_json(body, catch_duplicate_keys=True, allow_inf_nan=False)
+
+
+def _extended(value: Any) -> Any:
+    if isinstance(value, UUID):
+        return str(value)
+    return json_util.default(value, json_util.RELAXED_JSON_OPTIONS)
+
+
+def _default(value: Any) -> Any:
+    if isinstance(value, ObjectId):
+        return str(value)
+    return _extended(value)
+
+
+def write_json(answer: Any) -> bytes:
+    """JSON bytes: ObjectId and UUID as text, dates as RFC 3339 with Z, other BSON types as relaxed Extended JSON v2."""
+    return orjson.dumps(answer, default=_default, option=_ANSWER)
+
+
+def decimal_of(value: int | float | Decimal128) -> Decimal | None:
+    """A number as MongoDB compares it with a decimal (34 digits); None for NaN."""
+    if isinstance(value, Decimal128):
+        number = value.to_decimal()
+    elif isinstance(value, float):
+        number = create_decimal128_context().create_decimal_from_float(value)
+    else:
+        number = Decimal(value)
+    return None if number.is_nan() else number
