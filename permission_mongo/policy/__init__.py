@@ -1,0 +1,1 @@
+"""The rule language and the grants: what a policy says, before anybody asks."""

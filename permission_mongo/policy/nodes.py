@@ -1,0 +1,200 @@
+"""The tree of a `when` expression, written (free names) and bound (only the document is left open).
+
+Truth is three-valued (Kleene): True, False, None for unknown. A row is granted only on True.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+Truth = bool | None
+Comparator = Literal["==", "!=", "<", "<=", ">", ">="]
+Quantifier = Literal["any", "all"]
+Root = Literal["resource", "user", "request", "now", "element"]
+
+OPPOSITE: dict[Comparator, Comparator] = {"==": "!=", "!=": "==", "<": ">=", ">=": "<", ">": "<=", "<=": ">"}
+MIRRORED: dict[Comparator, Comparator] = {"==": "==", "!=": "!=", "<": ">", ">": "<", "<=": ">=", ">=": "<="}
+
+
+class RuleError(ValueError):
+    """A `when` text that means nothing; `offset` counts characters from its start."""
+
+    def __init__(self, message: str, offset: int = 0) -> None:
+        super().__init__(message)
+        self.offset = offset
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """A place to read. `kind` is the schema's scalar type where the place is a document's and declared."""
+
+    root: Root
+    segments: tuple[str, ...]
+    kind: str | None = None
+    offset: int = field(default=0, compare=False)
+
+    @property
+    def dotted(self) -> str:
+        return ".".join(self.segments)
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A literal, or a claim once bound: str, int, float, bool, None, datetime, ObjectId or UUID."""
+
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Items:
+    """A list literal; its elements never read the document."""
+
+    items: tuple[Path | Value, ...]
+
+
+Operand = Path | Value | Items
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    truth: Truth
+
+
+@dataclass(frozen=True, slots=True)
+class And:
+    parts: tuple[Expression, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Or:
+    parts: tuple[Expression, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    part: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class Compare:
+    """`left op right`; a document's path, if there is one, stands on the left."""
+
+    op: Comparator
+    left: Operand
+    right: Operand
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """`item in container`: a scalar path in a list, or a value in an array field."""
+
+    item: Operand
+    container: Operand
+
+
+@dataclass(frozen=True, slots=True)
+class Has:
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class StartsWith:
+    path: Path
+    prefix: Operand
+
+
+@dataclass(frozen=True, slots=True)
+class Contains:
+    """`containsAny(path, items)` and `containsAll(path, items)`."""
+
+    quantifier: Quantifier
+    path: Path
+    items: Operand
+
+
+@dataclass(frozen=True, slots=True)
+class AnyElement:
+    """`any(path, x => test)`. `objects` tells whether the test reads fields of the element or the element itself."""
+
+    path: Path
+    test: Expression
+    objects: bool
+
+
+Expression = Constant | And | Or | Not | Compare | Member | Has | StartsWith | Contains | AnyElement
+
+ALWAYS = Constant(True)
+NEVER = Constant(False)
+UNKNOWN = Constant(None)
+
+
+def conjunction(parts: Iterator[Expression] | tuple[Expression, ...]) -> Expression:
+    """Kleene AND, folded: one False decides, True drops out."""
+    kept: list[Expression] = []
+    for part in parts:
+        if part == NEVER:
+            return NEVER
+        if part != ALWAYS and part not in kept:
+            kept.append(part)
+    return ALWAYS if not kept else kept[0] if len(kept) == 1 else And(tuple(kept))
+
+
+def disjunction(parts: Iterator[Expression] | tuple[Expression, ...]) -> Expression:
+    """Kleene OR, folded: one True decides, False drops out. Of nothing: NEVER."""
+    kept: list[Expression] = []
+    for part in parts:
+        if part == ALWAYS:
+            return ALWAYS
+        if part != NEVER and part not in kept:
+            kept.append(part)
+    return NEVER if not kept else kept[0] if len(kept) == 1 else Or(tuple(kept))
+
+
+def negation(part: Expression) -> Expression:
+    match part:
+        case Constant(truth):
+            return Constant(None if truth is None else not truth)
+        case Not(inner):
+            return inner
+        case _:
+            return Not(part)
+
+
+def paths_of(expression: Expression) -> Iterator[Path]:
+    """Every path the expression reads, the tests of `any` included."""
+    match expression:
+        case Constant():
+            return
+        case And(parts) | Or(parts):
+            for part in parts:
+                yield from paths_of(part)
+        case Not(part):
+            yield from paths_of(part)
+        case Compare(_, left, right) | Member(left, right):
+            yield from _paths_in(left)
+            yield from _paths_in(right)
+        case Has(path):
+            yield path
+        case StartsWith(path, other) | Contains(_, path, other):
+            yield path
+            yield from _paths_in(other)
+        case AnyElement(path, test):
+            yield path
+            for inner in paths_of(test):
+                yield (
+                    replace(inner, root=path.root, segments=path.segments + inner.segments)
+                    if (inner.root == "element")
+                    else inner
+                )
+
+
+def _paths_in(operand: Operand) -> Iterator[Path]:
+    match operand:
+        case Path():
+            yield operand
+        case Items(items):
+            yield from (item for item in items if isinstance(item, Path))
+        case Value():
+            return

