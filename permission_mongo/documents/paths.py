@@ -1,0 +1,54 @@
+"""Dotted paths as the policy sees them: array positions are no part of a path.
+
+`contacts.0.email`, `contacts.$[].email` and `contacts.email` are one path. Paths compare by prefix both ways.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import lru_cache
+
+Path = tuple[str, ...]
+
+ID: Path = ("_id",)
+VERSION: Path = ("_version",)
+MADE = "_made"
+ALWAYS_SHOWN: frozenset[Path] = frozenset({ID, VERSION})
+
+
+@lru_cache(maxsize=16_384)
+def canonical(dotted: str) -> Path:
+    """The path without array positions, numeric keys and positional operators."""
+    return tuple(part for part in dotted.split(".") if not part.isdigit() and not part.startswith("$"))
+
+
+def is_prefix(shorter: Path, longer: Path) -> bool:
+    """Whether `shorter` is `longer` or an ancestor of it."""
+    return longer[: len(shorter)] == shorter
+
+
+def any_above(path: Path, others: Iterable[Path]) -> bool:
+    """Whether one of `others` is the path or an ancestor of it."""
+    return any(is_prefix(other, path) for other in others)
+
+
+def any_below(path: Path, others: Iterable[Path]) -> bool:
+    """Whether one of `others` is a descendant of the path."""
+    return any(len(other) > len(path) and is_prefix(path, other) for other in others)
+
+
+def touches(path: Path, others: Iterable[Path]) -> bool:
+    """Whether one of `others` is the path, above it or below it."""
+    return any(is_prefix(other, path) or is_prefix(path, other) for other in others)
+
+
+def leaf_paths(value: object, prefix: Path = ()) -> Iterable[Path]:
+    """The canonical paths of a document's leaves; an empty object or array is a leaf."""
+    if isinstance(value, dict) and value:
+        for key, inner in value.items():
+            yield from leaf_paths(inner, (*prefix, *canonical(key)))
+    elif isinstance(value, list) and value:
+        for inner in value:
+            yield from leaf_paths(inner, prefix)
+    else:
+        yield prefix

@@ -1,0 +1,109 @@
+"""A stored document as one caller may see it. Every answer that shows a document goes through here.
+
+A field is raw in a row if some grant that holds there gives it raw, else masked if some gives it masked, else absent.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import Any, Final
+
+from permission_mongo.documents.fields import FieldRules, MaskKind
+from permission_mongo.documents.masks import REDACTED, masked
+from permission_mongo.documents.paths import ALWAYS_SHOWN, MADE, Path, any_above, any_below, canonical
+from permission_mongo.values import Document
+
+_MOST_REMEMBERED: Final = 10_000
+
+
+class _Show(Enum):
+    RAW = auto()
+    MASKED = auto()
+    INSIDE = auto()
+    HIDDEN = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class _Decision:
+    leaf: _Show
+    container: _Show
+    mask: MaskKind
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What the grants that hold on a row show of it together: their `rules`, without the `hidden` paths."""
+
+    rules: tuple[FieldRules, ...]
+    hidden: frozenset[Path] = frozenset()
+    mask_key: bytes = b""
+    _remembered: dict[Path, _Decision] = field(default_factory=dict, compare=False, repr=False)
+
+    def reveal(self, stored: Document) -> Document:
+        """A new document with what is shown; `_made` never is. The stored one stays as it was."""
+        if not self.hidden and any(rules.shows_all for rules in self.rules):
+            return {key: value for key, value in stored.items() if key != MADE}
+        return self._object({key: value for key, value in stored.items() if key != MADE}, ())
+
+    def _object(self, value: Document, prefix: Path) -> Document:
+        shown: Document = {}
+        for key, inner in value.items():
+            # A stored name with dots is judged as the path it reads like.
+            path = (*prefix, *canonical(key))
+            seen = self._value(inner, path)
+            if seen is not _NOTHING:
+                shown[key] = seen
+        return shown
+
+    def _value(self, value: Any, path: Path) -> Any:
+        decision = self._decide(path)
+        is_container = isinstance(value, dict | list)
+        show = decision.container if is_container else decision.leaf
+        if show is _Show.RAW:
+            return value
+        if show is _Show.HIDDEN:
+            return _NOTHING
+        if show is _Show.MASKED:
+            return REDACTED if isinstance(value, dict) else masked(value, decision.mask, self.mask_key)
+        inside = self._object(value, path) if isinstance(value, dict) else self._elements(value, path)
+        # An emptied container would tell that there was something.
+        return inside if inside or decision.leaf is not _Show.HIDDEN else _NOTHING
+
+    def _elements(self, values: list[Any], path: Path) -> list[Any]:
+        return [seen for value in values if (seen := self._value(value, path)) is not _NOTHING]
+
+    def _decide(self, path: Path) -> _Decision:
+        known = self._remembered.get(path)
+        if known is None:
+            if len(self._remembered) >= _MOST_REMEMBERED:
+                self._remembered.clear()
+            known = self._remembered[path] = self._decided(path)
+        return known
+
+    def _decided(self, path: Path) -> _Decision:
+        if path in ALWAYS_SHOWN:
+            return _Decision(_Show.RAW, _Show.RAW, "redact")
+        if any_above(path, self.hidden):
+            return _Decision(_Show.HIDDEN, _Show.HIDDEN, "redact")
+        leaves, containers, masks = set(), set(), []
+        for rules in self.rules:
+            if not rules.covers(path):
+                containers.add(_Show.INSIDE if rules.covers_below(path) else _Show.HIDDEN)
+            elif kind := rules.mask_at(path):
+                leaves.add(_Show.MASKED)
+                containers.add(_Show.MASKED)
+                masks.append(kind)
+            else:
+                leaves.add(_Show.RAW)
+                containers.add(_Show.INSIDE if rules.is_cut_below(path) else _Show.RAW)
+        if any_below(path, self.hidden) and _Show.RAW in containers:
+            containers = (containers - {_Show.RAW}) | {_Show.INSIDE}
+        return _Decision(_most(leaves), _most(containers), masks[0] if masks else "redact")
+
+
+_NOTHING: Final = object()
+
+
+def _most(shows: set[_Show]) -> _Show:
+    return next((show for show in (_Show.RAW, _Show.INSIDE, _Show.MASKED) if show in shows), _Show.HIDDEN)

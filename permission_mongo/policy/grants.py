@@ -1,0 +1,155 @@
+"""The rules that speak for one caller, and what they give together.
+
+A grant is one rule whole: its rows with their fields. Rows and fields are never united apart from each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+from permission_mongo.documents.fields import FieldRules
+from permission_mongo.documents.paths import Path as FieldPath
+from permission_mongo.documents.paths import touches
+from permission_mongo.documents.reveal import View
+from permission_mongo.policy.binding import Bindings, bind
+from permission_mongo.policy.evaluate import holds, verdict
+from permission_mongo.policy.nodes import ALWAYS, Expression, Path, conjunction, disjunction, negation, paths_of
+from permission_mongo.policy.roles import RoleEngine
+from permission_mongo.policy.rules import Action, Role, Rule, RuleId
+from permission_mongo.values import Document
+
+_MOST_PLANS = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """One rule whole, bound to a caller: which rows, which of their fields, how the row must be afterwards."""
+
+    rule_id: RuleId
+    rows: Expression
+    fields: FieldRules
+    check: Expression
+    stamps: tuple[tuple[str, object], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Hiding:
+    """Fields that are hidden in a row unless `when` is false of it."""
+
+    when: Expression
+    paths: frozenset[FieldPath]
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """What a caller may touch in one collection by one action. `within` is the tenant: no matter of policy text."""
+
+    within: Expression
+    grants: tuple[Grant, ...]
+    denied: Expression
+    hiding: tuple[Hiding, ...] = ()
+
+    @property
+    def rows(self) -> Expression:
+        """Rows = the tenant's AND some allow rule's AND NOT any deny rule's."""
+        allowed = disjunction(tuple(grant.rows for grant in self.grants))
+        return conjunction((self.within, allowed, negation(self.denied)))
+
+    def lending(self, paths: Iterable[FieldPath]) -> Reach:
+        """The reach of the grants that read every path raw: the only rows a request on those paths may see.
+
+        Ask `Speaking.lends` first: whether any rule may lend is decided by policy text, not by this caller's claims.
+        """
+        wanted = tuple(paths)
+        lenders = tuple(grant for grant in self.grants if all(grant.fields.reads_raw(path) for path in wanted))
+        barred = tuple(hiding.when for hiding in self.hiding if any(touches(p, hiding.paths) for p in wanted))
+        return replace(self, grants=lenders, denied=disjunction((self.denied, *barred)))
+
+    def sees(self, document: Document) -> bool:
+        return holds(self.rows, document)
+
+    def view(self, document: Document, mask_key: bytes) -> View:
+        """What the grants that hold on this document show of it. Ask only of a document that the caller sees."""
+        rules = tuple(grant.fields for grant in self.grants if holds(grant.rows, document))
+        hidden = [hiding.paths for hiding in self.hiding if verdict(hiding.when, document) is not False]
+        return View(rules, frozenset().union(*hidden), mask_key)
+
+    def uniform_view(self, mask_key: bytes) -> View | None:
+        """The one view of every visible row, where it does not depend on the row; None where it does."""
+        rules = {grant.fields for grant in self.grants}
+        if len(rules) == 1 and all(hiding.when == ALWAYS for hiding in self.hiding):
+            return View(tuple(rules), frozenset().union(*(hiding.paths for hiding in self.hiding)), mask_key)
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Speaking:
+    """The rules that speak for a set of roles by one action; nothing bound yet."""
+
+    allows: tuple[Rule, ...]
+    denies: tuple[Rule, ...]
+    hides: tuple[Rule, ...]
+
+    @property
+    def is_void(self) -> bool:
+        """Whether roles and policy text alone decide that nothing is allowed."""
+        return not self.allows or any(rule.when == ALWAYS for rule in self.denies)
+
+    def lends(self, paths: Iterable[FieldPath]) -> bool:
+        """Whether some rule reads every path raw and none hides one of them from every row: by policy text alone."""
+        wanted = tuple(paths)
+        hidden = [rule.hidden for rule in self.hides if rule.when == ALWAYS]
+        return not any(touches(path, paths_) for path in wanted for paths_ in hidden) and any(
+            all(rule.fields.reads_raw(path) for path in wanted) for rule in self.allows
+        )
+
+    @property
+    def depends_on_request(self) -> bool:
+        """Whether a rule reads the clock or the request, so that it must be bound anew each time."""
+        rules = (*self.allows, *self.denies, *self.hides)
+        read = [path for rule in rules for tree in (rule.when, rule.check or rule.when) for path in paths_of(tree)]
+        stamps = [value for rule in rules for _, value in rule.stamps if isinstance(value, Path)]
+        return any(path.root in ("request", "now") for path in (*read, *stamps))
+
+    def reach(self, bindings: Bindings, within: Expression) -> Reach:
+        return Reach(
+            within,
+            tuple(_grant(rule, bindings) for rule in self.allows),
+            disjunction(tuple(bind(rule.when, bindings) for rule in self.denies)),
+            tuple(Hiding(bind(rule.when, bindings), rule.hidden) for rule in self.hides),
+        )
+
+
+def _grant(rule: Rule, bindings: Bindings) -> Grant:
+    rows = bind(rule.when, bindings)
+    check = rows if rule.check is None else bind(rule.check, bindings)
+    stamps = tuple(
+        (name, bindings.lookup(value) if isinstance(value, Path) else value.value) for name, value in rule.stamps
+    )
+    return Grant(rule.id, rows, rule.fields, check, stamps)
+
+
+class Policy:
+    """One loaded policy: its rules, its roles, the engine, and the plans made so far. Immutable but for that memory."""
+
+    def __init__(self, rules: Iterable[Rule], roles: Mapping[str, Role]) -> None:
+        self.rules: Mapping[RuleId, Rule] = {rule.id: rule for rule in rules}
+        self.roles = roles
+        self.engine = RoleEngine(self.rules.values(), {role.name: role.inherits for role in roles.values()})
+        self.speaking = lru_cache(maxsize=_MOST_PLANS)(self._speaking)
+        self.is_cross_tenant = lru_cache(maxsize=_MOST_PLANS)(self._is_cross_tenant)
+
+    def _speaking(self, roles: frozenset[str], collection: str, action: Action) -> Speaking:
+        """Casbin's answer for the roles, remembered under the very tuple that was asked."""
+        found = [self.rules[rule_id] for rule_id in self.engine.speaking(roles, collection, action)]
+        return Speaking(
+            tuple(rule for rule in found if rule.effect == "allow"),
+            tuple(rule for rule in found if rule.effect == "deny"),
+            tuple(self.rules[rule_id] for rule_id in self.engine.hiding(roles, collection, action)),
+        )
+
+    def _is_cross_tenant(self, roles: frozenset[str]) -> bool:
+        """Whether one of the caller's own roles, inherited ones not counted, reaches past its tenant."""
+        return any(role in self.roles and self.roles[role].cross_tenant for role in roles)
