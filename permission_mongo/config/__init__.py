@@ -1,0 +1,1 @@
+"""YAML -> frozen dataclasses, every mistake with its place."""

@@ -1,0 +1,119 @@
+"""The whole configuration, as the rooms below read it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from permission_mongo.errors import Finding
+from permission_mongo.policy.grants import Policy
+from permission_mongo.schema.model import Collection
+
+FAMILIES: Mapping[str, str] = {
+    **{f"HS{bits}": "HMAC" for bits in (256, 384, 512)},
+    **{f"RS{bits}": "RSA" for bits in (256, 384, 512)},
+    "PS256": "RSA",
+    "ES256": "EC",
+    "EdDSA": "OKP",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Times in seconds. `secret` is None where the gateway makes and keeps one."""
+
+    host: str = "127.0.0.1"
+    port: int = 8080
+    workers: int = 1
+    body_timeout: float = 15.0
+    shutdown_timeout: float = 10.0
+    secret: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class MongoDB:
+    """`uri` starts with `embedded` for a server of the gateway's own. Times in seconds."""
+
+    uri: str = field(default="embedded", repr=False)
+    database: str = "permission_mongo"
+    max_pool_size: int = 32
+    min_pool_size: int = 4
+    server_selection_timeout: float = 5.0
+    connect_timeout: float = 10.0
+
+    @property
+    def is_embedded(self) -> bool:
+        return self.uri == "embedded" or self.uri.startswith("embedded://")
+
+
+@dataclass(frozen=True, slots=True)
+class Auth:
+    """How credentials are read. One family of algorithms; `secret` for HMAC, keys or a JWKS file for the others."""
+
+    algorithms: tuple[str, ...] = ("HS256",)
+    secret: str | None = field(default=None, repr=False)
+    public_key: str | None = field(default=None, repr=False)
+    jwks_file: Path | None = None
+    issuer: str | None = None
+    audience: str | None = None
+    leeway: float = 30.0
+    user_claim: str = "sub"
+    tenant_claim: str = "tenant_id"
+    roles_claim: str = "roles"
+    api_keys: bool = True
+
+    @property
+    def family(self) -> str:
+        return FAMILIES[self.algorithms[0]]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Sizes in bytes, times in seconds."""
+
+    max_batch_size: int = 1000
+    max_result_size: int = 10_000
+    max_body_bytes: int = 16 * 2**20
+    max_document_bytes: int = 15 * 2**20
+    max_transaction_bytes: int = 16 * 2**20
+    max_filter_depth: int = 8
+    max_filter_clauses: int = 200
+    max_in_values: int = 10_000
+    max_regex_length: int = 128
+    query_timeout: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    enabled: bool = True
+    ttl: float | None = None  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    port: int | None = None
+    public: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Logging:
+    format: str = "auto"  # json, console; auto is console on a terminal
+    level: str = "info"
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """One loaded and checked configuration. `digest` is the SHA-256 of its files' contents."""
+
+    collections: Mapping[str, Collection]
+    policy: Policy
+    server: Server = Server()
+    mongodb: MongoDB = MongoDB()
+    auth: Auth = Auth()
+    limits: Limits = Limits()
+    audit: Audit = Audit()
+    metrics: Metrics = Metrics()
+    logging: Logging = Logging()
+    warnings: tuple[Finding, ...] = ()
+    digest: str = ""

@@ -1,0 +1,194 @@
+"""config.yaml: the server, its database, its credentials and its limits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from permission_mongo.config.model import FAMILIES, Audit, Auth, Limits, Logging, Metrics, MongoDB, Server
+from permission_mongo.config.section import Section, suggestion
+
+SHORTEST_SECRET = 32  # RFC 7518, section 3.2: an HS256 key has at least the size of its hash
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What config.yaml says."""
+
+    server: Server
+    mongodb: MongoDB
+    auth: Auth
+    limits: Limits
+    audit: Audit
+    metrics: Metrics
+    logging: Logging
+
+
+def read_settings(root: Section, folder: Path, environment: Mapping[str, str]) -> Settings:
+    root.text("version")
+    root.unavailable("namespaces", "doors", "console", "blobs", "tracing", "openapi")
+    settings = Settings(
+        _server(root.section("server"), environment),
+        _mongodb(root.section("mongodb"), environment),
+        _auth(root.section("auth"), folder),
+        _limits(root.section("limits")),
+        _audit(root.section("audit")),
+        _metrics(root.section("metrics")),
+        _logging(root.section("logging")),
+    )
+    root.done()
+    return settings
+
+
+def _server(section: Section, environment: Mapping[str, str]) -> Server:
+    section.unavailable("header_timeout", "write_timeout", "previous_secrets")
+    secret = section.optional_text("secret")
+    if secret is not None and len(secret.encode()) < SHORTEST_SECRET:
+        section.wrong("secret", f"'server.secret' needs at least {SHORTEST_SECRET} bytes")
+    server = Server(
+        host=environment.get("SERVER_HOST") or section.text("host", "127.0.0.1"),
+        port=_port(section, environment),
+        workers=section.integer("workers", 1, 1, 256),
+        body_timeout=section.seconds("body_timeout", 15.0),
+        shutdown_timeout=section.seconds("shutdown_timeout", 10.0),
+        secret=secret,
+    )
+    section.done(["host", "port"])
+    return server
+
+
+def _port(section: Section, environment: Mapping[str, str]) -> int:
+    written = section.integer("port", 8080, 0, 65535)
+    given = environment.get("SERVER_PORT", "")
+    if given and not (given.isdigit() and int(given) <= 65535):
+        section.wrong("port", f"SERVER_PORT is {given!r}; expected a port from 0 to 65535")
+        return written
+    return int(given) if given else written
+
+
+def _mongodb(section: Section, environment: Mapping[str, str]) -> MongoDB:
+    uri = environment.get("MONGODB_URI") or section.text("uri", "embedded")
+    if not uri.startswith(("embedded", "mongodb://", "mongodb+srv://")):
+        section.wrong("uri", "'mongodb.uri' is 'embedded', 'embedded://DIR' or an address that begins with mongodb://")
+    section.choice("write_concern", "majority", ["majority"])
+    found = MongoDB(
+        uri=uri,
+        database=section.text("database", "permission_mongo"),
+        max_pool_size=section.integer("max_pool_size", 32, 1, 1000),
+        min_pool_size=section.integer("min_pool_size", 4, 0, 1000),
+        server_selection_timeout=section.seconds("server_selection_timeout", 5.0),
+        connect_timeout=section.seconds("connect_timeout", 10.0),
+    )
+    if found.database in ("admin", "local", "config") or not found.database.replace("_", "").replace("-", "").isalnum():
+        section.wrong("database", f"'{found.database}' can't be the database of documents")
+    section.done(["uri"])
+    return found
+
+
+def _auth(section: Section, folder: Path) -> Auth:
+    section.unavailable("jwks_url")
+    claims = section.section("claims")
+    claims.unavailable("namespaces")
+    auth = Auth(
+        algorithms=_algorithms(section),
+        secret=section.optional_text("secret"),
+        public_key=_public_key(section, folder),
+        jwks_file=_file(section, "jwks_file", folder),
+        issuer=section.optional_text("issuer"),
+        audience=section.optional_text("audience"),
+        leeway=section.seconds("leeway", 30.0),
+        user_claim=claims.text("user", "sub"),
+        tenant_claim=claims.text("tenant", "tenant_id"),
+        roles_claim=claims.text("roles", "roles"),
+        api_keys=section.boolean("api_keys", True),
+    )
+    claims.done()
+    section.done()
+    _check_keys(section, auth)
+    return auth
+
+
+def _algorithms(section: Section) -> tuple[str, ...]:
+    names: list[str] = []
+    for name, mark in section.texts("algorithm"):
+        if name not in FAMILIES:
+            known = suggestion(name, FAMILIES) or f"; known: {', '.join(FAMILIES)}"
+            section.findings.append(mark.finding(f"unknown algorithm '{name}'{known}"))
+        elif names and FAMILIES[name] != FAMILIES[names[0]]:
+            section.findings.append(
+                mark.finding(f"'{name}' and '{names[0]}' are of two families; a key must never serve both")
+            )
+        else:
+            names.append(name)
+    return tuple(names) or ("HS256",)
+
+
+def _public_key(section: Section, folder: Path) -> str | None:
+    path = _file(section, "public_key_file", folder)
+    inline = section.optional_text("public_key")
+    return path.read_text() if path is not None else inline
+
+
+def _file(section: Section, key: str, folder: Path) -> Path | None:
+    name = section.optional_text(key)
+    if name is None:
+        return None
+    path = folder / name
+    if not path.is_file():
+        section.wrong(key, f"there is no file {name} (looked from the folder of config.yaml)")
+        return None
+    return path
+
+
+def _check_keys(section: Section, auth: Auth) -> None:
+    asymmetric = auth.public_key is not None or auth.jwks_file is not None
+    if auth.family == "HMAC" and asymmetric:
+        section.wrong("algorithm", f"'{auth.algorithms[0]}' takes 'auth.secret', not a public key")
+    if auth.family != "HMAC" and (auth.secret is not None or not asymmetric):
+        section.wrong("algorithm", f"'{auth.algorithms[0]}' takes 'public_key', 'public_key_file' or 'jwks_file'")
+    if auth.secret is not None and len(auth.secret.encode()) < SHORTEST_SECRET:
+        section.wrong("secret", f"'auth.secret' needs at least {SHORTEST_SECRET} bytes")
+
+
+def _limits(section: Section) -> Limits:
+    section.unavailable("max_aggregation_stages", "rate")
+    limits = Limits(
+        max_batch_size=section.integer("max_batch_size", 1000, 1, 10_000),
+        max_result_size=section.integer("max_result_size", 10_000, 1, 100_000),
+        max_body_bytes=section.bytes("max_body_bytes", 16 * 2**20),
+        max_document_bytes=section.bytes("max_document_bytes", 15 * 2**20),
+        max_transaction_bytes=section.bytes("max_transaction_bytes", 16 * 2**20),
+        max_filter_depth=section.integer("max_filter_depth", 8, 1, 32),
+        max_filter_clauses=section.integer("max_filter_clauses", 200, 1, 10_000),
+        max_in_values=section.integer("max_in_values", 10_000, 1, 100_000),
+        max_regex_length=section.integer("max_regex_length", 128, 1, 1000),
+        query_timeout=section.seconds("query_timeout", 10.0),
+    )
+    if limits.max_document_bytes > 16 * 2**20 - 64 * 2**10:
+        # A version wraps the document, and MongoDB takes no record above 16 MiB.
+        section.wrong("max_document_bytes", "'limits.max_document_bytes' is at most 16 MiB - 64 KiB")
+    section.done()
+    return limits
+
+
+def _audit(section: Section) -> Audit:
+    section.unavailable("log_reads", "include_changes", "sink")
+    audit = Audit(section.boolean("enabled", True), section.optional_seconds("ttl"))
+    section.done()
+    return audit
+
+
+def _metrics(section: Section) -> Metrics:
+    metrics = Metrics(section.optional_integer("port", 1, 65535), section.boolean("public", False))
+    section.done()
+    return metrics
+
+
+def _logging(section: Section) -> Logging:
+    levels = ["debug", "info", "warning", "error"]
+    logging = Logging(
+        section.choice("format", "auto", ["json", "console", "auto"]), section.choice("level", "info", levels)
+    )
+    section.done()
+    return logging

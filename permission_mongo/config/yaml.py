@@ -1,0 +1,164 @@
+"""YAML text -> a tree that remembers places. Safe types only, duplicate keys and exploding aliases refused.
+
+Plain scalars are typed as YAML 1.2 does it: `no`, `on` and `1:30` are text.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import yaml
+
+from permission_mongo.errors import Finding
+
+MAX_BYTES: Final = 4 * 2**20
+MAX_NODES: Final = 200_000
+MAX_NESTING: Final = 40
+_VARIABLE: Final = re.compile(r"\$\{ENV\.([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A place in a file, counted from 1."""
+
+    file: str
+    line: int
+    column: int
+
+    def finding(self, message: str, *, warning: bool = False) -> Finding:
+        return Finding(self.file, self.line, self.column, message, warning)
+
+
+@dataclass(frozen=True, slots=True)
+class Scalar:
+    value: Any
+    mark: Mark
+    style: str | None = None  # None for plain, else ' " | >
+
+
+@dataclass(frozen=True, slots=True)
+class Sequence:
+    items: tuple[Node, ...]
+    mark: Mark
+
+
+@dataclass(frozen=True, slots=True)
+class Map:
+    """Entries by key; `keys` keeps the place of each key."""
+
+    entries: Mapping[str, Node]
+    keys: Mapping[str, Mark]
+    mark: Mark
+
+
+Node = Scalar | Sequence | Map
+
+
+class _Loader(yaml.SafeLoader):
+    yaml_implicit_resolvers: dict[str, Any] = {}
+
+
+for _tag, _pattern, _first in (
+    ("bool", r"^(?:true|false)$", "tf"),
+    ("null", r"^(?:null|~|)$", ["n", "~", ""]),
+    ("int", r"^[-+]?[0-9]+$", "-+0123456789"),
+    ("float", r"^[-+]?(?:[0-9]+\.[0-9]*(?:[eE][-+]?[0-9]+)?|[0-9]+[eE][-+]?[0-9]+)$", "-+0123456789"),
+):
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(_pattern), list(_first))
+
+
+class _Reader:
+    def __init__(self, file: str, environment: Mapping[str, str]) -> None:
+        self.findings: list[Finding] = []
+        self._file = file
+        self._environment = environment
+        self._count = 0
+
+    def convert(self, node: yaml.Node, depth: int = 0) -> Node:
+        self._count += 1
+        mark = self._mark(node.start_mark)
+        if self._count > MAX_NODES or depth > MAX_NESTING:
+            raise _Refused(mark.finding("too large once its aliases are followed, or nested too deep"))
+        if isinstance(node, yaml.MappingNode):
+            return self._map(node, mark, depth)
+        if isinstance(node, yaml.SequenceNode):
+            return Sequence(tuple(self.convert(item, depth + 1) for item in node.value), mark)
+        assert isinstance(node, yaml.ScalarNode)  # noqa: S101  (YAML has no fourth kind of node)
+        return Scalar(self._value(node, mark), mark, node.style)
+
+    def _map(self, node: yaml.MappingNode, mark: Mark, depth: int) -> Map:
+        entries: dict[str, Node] = {}
+        keys: dict[str, Mark] = {}
+        for key_node, value_node in node.value:
+            key_mark = self._mark(key_node.start_mark)
+            if not isinstance(key_node, yaml.ScalarNode):
+                self.findings.append(key_mark.finding("a key must be text"))
+                continue
+            key = str(key_node.value)
+            if key in entries:
+                self.findings.append(key_mark.finding(f"'{key}' stands here twice; first at line {keys[key].line}"))
+                continue
+            keys[key] = key_mark
+            entries[key] = self.convert(value_node, depth + 1)
+        return Map(entries, keys, mark)
+
+    def _value(self, node: yaml.ScalarNode, mark: Mark) -> Any:
+        text = _VARIABLE.sub(lambda found: self._variable(found, mark), node.value)
+        tag = node.tag
+        if text != node.value and node.style is None:
+            tag = _Loader("").resolve(yaml.ScalarNode, text, (True, False))  # type: ignore[no-untyped-call]
+        match tag.removeprefix("tag:yaml.org,2002:"):
+            case "str":
+                return text
+            case "bool":
+                return text == "true"
+            case "null":
+                return None
+            case "int":
+                return int(text)
+            case "float":
+                return float(text)
+            case other:
+                self.findings.append(mark.finding(f"the tag '{other}' is not taken here"))
+                return None
+
+    def _variable(self, found: re.Match[str], mark: Mark) -> str:
+        name, default = str(found[1]), found[2]
+        if name not in self._environment and not isinstance(default, str):
+            message = f"the environment has no {name}; set it, or write ${{ENV.{name}:-default}}"
+            self.findings.append(mark.finding(message))
+        return self._environment.get(name, default or "")
+
+    def _mark(self, mark: Any) -> Mark:
+        return Mark(self._file, mark.line + 1, mark.column + 1)
+
+
+class _Refused(Exception):
+    def __init__(self, finding: Finding) -> None:
+        super().__init__(str(finding))
+        self.finding = finding
+
+
+def read_yaml(text: str, file: str, environment: Mapping[str, str] | None = None) -> tuple[Map, list[Finding]]:
+    """The tree of one file and what is wrong with it as YAML. An empty or broken file is an empty tree."""
+    reader = _Reader(file, os.environ if environment is None else environment)
+    empty = Map({}, {}, Mark(file, 1, 1))
+    if len(text.encode()) > MAX_BYTES:
+        return empty, [Finding(file, 0, 0, f"larger than {MAX_BYTES} bytes")]
+    try:
+        node = yaml.compose(text, _Loader)
+        root = empty if node is None else reader.convert(node)
+    except yaml.MarkedYAMLError as error:
+        mark = reader._mark(error.problem_mark) if error.problem_mark else empty.mark
+        return empty, [*reader.findings, mark.finding(f"not YAML: {error.problem or error.context}")]
+    except (yaml.YAMLError, RecursionError) as error:
+        return empty, [*reader.findings, Finding(file, 0, 0, f"not YAML: {error}")]
+    except _Refused as refused:
+        return empty, [*reader.findings, refused.finding]
+    if not isinstance(root, Map):
+        return empty, [*reader.findings, root.mark.finding('expected keys and values, such as `version: "1.0"`')]
+    return root, reader.findings

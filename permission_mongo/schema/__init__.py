@@ -1,0 +1,1 @@
+"""What a collection's documents look like."""

@@ -1,0 +1,110 @@
+"""A collection as declared in schema.yml."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Final, Literal
+
+from permission_mongo.documents.paths import Path, canonical
+from permission_mongo.values import SCALAR_TYPES
+
+IdType = Literal["objectId", "uuid", "string"]
+FIELD_TYPES: Final = (*SCALAR_TYPES, "array", "object", "any")
+ID_TYPES: Final = ("objectId", "uuid", "string")
+FORMATS: Final = ("email", "url", "date", "time", "datetime")
+RESERVED_FIELDS: Final = ("_version", "_made")
+STRING_ID: Final = re.compile(r"[A-Za-z0-9_.~:@-]{1,128}")
+RESERVED_IDS: Final = frozenset({"batch", "count", "aggregate", "query", "deleted", ".", ".."})
+_NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One declared field. Lengths and ranges are inclusive; `pattern` must match somewhere, as in JSON Schema."""
+
+    name: str
+    type: str
+    required: bool = False
+    default: Any = None
+    immutable: bool = False
+    auto: bool = False
+    auto_update: bool = False
+    min_length: int | None = None
+    max_length: int | None = None
+    pattern: re.Pattern[str] | None = None
+    format: str | None = None
+    min: int | float | None = None
+    max: int | float | None = None
+    enum: tuple[Any, ...] | None = None
+    items: Field | None = None
+    properties: Mapping[str, Field] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """An index to make at start. Each key is a field and 1 or -1."""
+
+    keys: tuple[tuple[str, int], ...]
+    unique: bool = False
+    sparse: bool = False
+    expire_after: int | None = None  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """A declared collection. With a `tenant_field` no request reaches past its caller's tenant."""
+
+    name: str
+    fields: Mapping[str, Field] = field(default_factory=lambda: _NOTHING)
+    id_type: IdType = "objectId"
+    client_ids: bool = False
+    tenant_field: str | None = None
+    owner_field: str | None = None
+    timestamps: bool = True
+    keeps_additional: bool = False
+    versioned: bool = False
+    indexes: tuple[Index, ...] = ()
+    default_limit: int = 20
+
+    @property
+    def stamped(self) -> frozenset[str]:
+        """The fields that the gateway writes and no caller may."""
+        names = {name for name, one in self.fields.items() if one.auto or one.auto_update}
+        return frozenset({*names, *(name for name in (self.tenant_field, self.owner_field) if name)})
+
+    def declared(self, path: Path) -> Field | None:
+        """The field at a canonical path, array items looked through; None where the schema says nothing of it."""
+        found, fields = None, self.fields
+        for part in path:
+            found = fields.get(part) if fields else None
+            if found is None:
+                return None
+            while found.items is not None:
+                found = found.items
+            fields = found.properties or _NOTHING
+        return found
+
+    def knows(self, dotted: str) -> bool:
+        """Whether a document may hold the path: declared, or below a field that is open."""
+        path = canonical(dotted)
+        if path in (("_id",), ("_version",)):
+            return True
+        for length in range(1, len(path) + 1):
+            one = self.declared(path[:length])
+            if one is None:
+                return self.keeps_additional and length == 1
+            if one.type == "any" or (one.type in ("object", "array") and one.properties is None):
+                return True
+        return bool(path)
+
+    def kind_of(self, dotted: str) -> str | None:
+        """The scalar type at a path, of an array that of its items; None where it is open."""
+        if dotted == "_id":
+            return self.id_type
+        if dotted == "_version":
+            return "integer"
+        one = self.declared(canonical(dotted))
+        return one.type if one is not None and one.type in SCALAR_TYPES else None
