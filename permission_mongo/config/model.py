@@ -46,6 +46,11 @@ class MongoDB:
     def is_embedded(self) -> bool:
         return self.uri == "embedded" or self.uri.startswith("embedded://")
 
+    @property
+    def folder(self) -> Path:
+        """Where the embedded server keeps its data; below the working directory unless the address names it."""
+        return Path(self.uri.removeprefix("embedded://") if "://" in self.uri else ".permission-mongo")
+
 
 @dataclass(frozen=True, slots=True)
 class Auth:

@@ -107,10 +107,10 @@ class Section:
         )
 
     def seconds(self, key: str, default: float) -> float:
-        return self._scalar(key, default, "a duration such as 500ms, 30s, 5m or 1h", _duration)
+        return self._scalar(key, default, "a duration such as 500ms, 30s, 5m or 1h", read_duration)
 
     def optional_seconds(self, key: str) -> float | None:
-        return self._scalar(key, None, "a duration such as 500ms, 30s, 5m or 1h", _duration)
+        return self._scalar(key, None, "a duration such as 500ms, 30s, 5m or 1h", read_duration)
 
     def bytes(self, key: str, default: int) -> int:
         return self._scalar(key, default, "a size such as 65536, 512KiB or 16MiB", _size)
@@ -172,7 +172,8 @@ def _within(value: Any, least: int, most: int) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) and least <= value <= most else None
 
 
-def _duration(value: Any) -> float | None:
+def read_duration(value: Any) -> float | None:
+    """Seconds in a text such as 500ms, 30s, 5m, 1h or 30d; None if it is none."""
     found = _DURATION.fullmatch(value) if isinstance(value, str) else None
     return float(found[1]) * _SECONDS[found[2]] if found else None
 

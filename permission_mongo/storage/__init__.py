@@ -1,0 +1,1 @@
+"""Plans -> outcomes. The one room that imports pymongo."""
