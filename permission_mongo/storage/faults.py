@@ -1,0 +1,74 @@
+"""What MongoDB and its driver say -> what a caller is told. No server text gets through: it holds hosts and values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from pymongo.errors import (
+    BulkWriteError,
+    ConnectionFailure,
+    DocumentTooLarge,
+    DuplicateKeyError,
+    OperationFailure,
+    PyMongoError,
+    ServerSelectionTimeoutError,
+    WaitQueueTimeoutError,
+)
+
+from permission_mongo.errors import Conflict, DeadlineExceeded, PayloadTooLarge, Refusal, Unavailable
+from permission_mongo.storage.transactions import Contended, Lost
+
+_TOO_LARGE: Final = frozenset({2, 10334, 17419, 17420})
+_TOO_MUCH_FOR_ONE: Final = frozenset({251, 257, 388})
+
+
+@contextmanager
+def refusing() -> Iterator[None]:
+    """Turns the driver's errors into refusals; what is not foreseen stays as it is, and becomes a 500."""
+    try:
+        yield
+    except (PyMongoError, Contended, Lost) as error:
+        refusal = refusal_of(error)
+        if refusal is None:
+            raise
+        raise refusal from error
+
+
+def refusal_of(error: Exception) -> Refusal | None:
+    """The refusal for a driver's error; None where it is a defect of ours."""
+    match error:
+        case Contended():
+            return Conflict("others changed the same documents at the same time; try again")
+        case Lost():
+            return Unavailable("MongoDB did not say whether the write happened; look before you repeat it")
+        case DuplicateKeyError():
+            return Conflict("a document with this key exists")
+        case DocumentTooLarge():
+            return PayloadTooLarge("the document is too large to be kept with its versions")
+        case BulkWriteError():
+            codes = {one.get("code") for one in error.details.get("writeErrors", [])} if error.details else set()
+            return Conflict("a document with this key exists") if 11000 in codes else None
+        case ServerSelectionTimeoutError() | WaitQueueTimeoutError():
+            return Unavailable("MongoDB can't be reached just now")
+        case PyMongoError() if error.timeout:
+            return DeadlineExceeded("the query took longer than limits.query_timeout")
+        case OperationFailure():
+            return _of_code(error.code)
+        case ConnectionFailure():
+            return Unavailable("MongoDB can't be reached just now")
+        case _:
+            return None
+
+
+def _of_code(code: int | None) -> Refusal | None:
+    if code == 50:  # MaxTimeMSExpired
+        return DeadlineExceeded("the query took longer than limits.query_timeout")
+    if code == 112:  # WriteConflict
+        return Conflict("others changed the same documents at the same time; try again")
+    if code in _TOO_LARGE:
+        return PayloadTooLarge("the document is too large to be kept with its versions")
+    if code in _TOO_MUCH_FOR_ONE:
+        return PayloadTooLarge("too much for one transaction; send fewer or smaller documents")
+    return None

@@ -1,0 +1,111 @@
+"""The collections and indexes the gateway needs, made at start; and the servers and collections it can't work on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.errors import OperationFailure
+from pymongo.operations import IndexModel
+
+from permission_mongo.config.model import Config
+from permission_mongo.errors import StartupFailure
+from permission_mongo.schema.model import Collection
+from permission_mongo.values import Document
+
+VERSIONS: Final = "_pm_versions"
+BATCHES: Final = "_pm_batches"
+AUDIT: Final = "_pm_audit"
+_CONFLICTS: Final = frozenset({85, 86})  # IndexOptionsConflict, IndexKeySpecsConflict
+
+
+async def prepare(database: AsyncDatabase[Document], config: Config) -> None:
+    """Make what is missing. Nothing is dropped; StartupFailure where something stands in the way."""
+    await _require_transactions(database, config)
+    existing = {one["name"]: one async for one in await database.list_collections()}
+    for collection in config.collections.values():
+        _require_plain(existing.get(collection.name))
+    for name in (*config.collections, VERSIONS, BATCHES, AUDIT):
+        if name not in existing:
+            # In a transaction a collection made on the fly would conflict with its neighbours.
+            await database.create_collection(name)
+    for collection in config.collections.values():
+        await _make_indexes(database, collection.name, _declared(collection))
+    await _make_indexes(database, VERSIONS, _of_versions())
+    await _make_indexes(database, BATCHES, [IndexModel([("collection", 1), ("at", -1)], name="recent")])
+    await _make_indexes(database, AUDIT, _of_audit(config.audit.ttl))
+
+
+async def _require_transactions(database: AsyncDatabase[Document], config: Config) -> None:
+    hello = await database.client.admin.command("hello")
+    needs = config.audit.enabled or any(collection.versioned for collection in config.collections.values())
+    if needs and "setName" not in hello and hello.get("msg") != "isdbgrid":
+        raise StartupFailure(
+            "this MongoDB is a plain standalone server, and versions need transactions. Start it as a replica set of "
+            'one: mongod --replSet rs0 ..., then once: mongosh --eval "rs.initiate()"'
+        )
+
+
+def _require_plain(found: Mapping[str, Any] | None) -> None:
+    if found is None:
+        return
+    options = found.get("options", {})
+    reasons = {
+        "a view": found.get("type") == "view",
+        "a time-series collection": found.get("type") == "timeseries",
+        "capped": bool(options.get("capped")),
+        # With another collation `==` would match other spellings.
+        "of a collation other than simple": options.get("collation", {}).get("locale", "simple") != "simple",
+    }
+    for reason, applies in reasons.items():
+        if applies:
+            raise StartupFailure(f"the collection '{found['name']}' is {reason}; its rules could not be kept exactly")
+
+
+def _declared(collection: Collection) -> list[IndexModel]:
+    models = [
+        IndexModel(
+            list(index.keys),
+            unique=index.unique,
+            sparse=index.sparse,
+            **({} if index.expire_after is None else {"expireAfterSeconds": index.expire_after}),
+        )
+        for index in collection.indexes
+    ]
+    if collection.tenant_field is not None:
+        models.append(IndexModel([(collection.tenant_field, 1), ("_id", 1)]))
+    return models
+
+
+def _of_versions() -> list[IndexModel]:
+    return [
+        # Led by the tenant: an id made again by another tenant has a history of its own.
+        IndexModel([("tenant_id", 1), ("collection", 1), ("doc_id", 1), ("version", 1)], unique=True, name="numbers"),
+        IndexModel([("ended.batch", 1)], name="batches", partialFilterExpression={"ended.batch": {"$exists": True}}),
+        IndexModel(
+            [("collection", 1), ("tenant_id", 1), ("doc_id", 1)], name="deleted", partialFilterExpression={"gone": True}
+        ),
+    ]
+
+
+def _of_audit(ttl: float | None) -> list[IndexModel]:
+    models = [IndexModel([("tenant_id", 1), ("at", -1)], name="recent")]
+    if ttl is not None:
+        models.append(IndexModel([("at", 1)], name="ttl", expireAfterSeconds=int(ttl)))
+    return models
+
+
+async def _make_indexes(database: AsyncDatabase[Document], name: str, models: Iterable[IndexModel]) -> None:
+    for model in models:
+        try:
+            await database[name].create_indexes([model])
+        except OperationFailure as error:
+            index = f"index on ({', '.join(model.document['key'])}) of '{name}'"
+            if error.code in _CONFLICTS:
+                reason = f"an {index} exists with other options; drop it yourself, or declare it as it is"
+            elif error.code == 11000:
+                reason = f"the unique {index} can't be made: documents with equal values exist"
+            else:
+                reason = f"the {index} can't be made: {(error.details or {}).get('codeName')}"
+            raise StartupFailure(reason) from error

@@ -1,0 +1,138 @@
+"""One transaction with attempts, one deadline and a definite end.
+
+PyMongo's own `with_transaction` is not used: the client's timeout does not bound its loop, and after a deadline it
+sends no abort, so that the locks of an abandoned transaction would stay for a minute and more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from time import monotonic
+from typing import Any, Final, TypeVar
+
+import pymongo
+from pymongo import AsyncMongoClient
+from pymongo.asynchronous.client_session import AsyncClientSession
+from pymongo.errors import PyMongoError
+from pymongo.read_concern import ReadConcern
+from pymongo.write_concern import WriteConcern
+
+from permission_mongo.values import Document
+
+T = TypeVar("T")
+Body = Callable[[AsyncClientSession], Awaitable[T]]
+
+SNAPSHOT: Final = ReadConcern("snapshot")
+MAJORITY: Final = WriteConcern(w="majority")
+_LOG: Final = logging.getLogger("permission_mongo.storage")
+_TO_END: Final = 2.0  # seconds for an abort, under a deadline of its own
+_LAST_TRY: Final = 0.25
+
+
+class Contended(Exception):
+    """Others wrote the same rows until the attempts or the time ran out. Nothing of the transaction is left."""
+
+
+class Lost(Exception):
+    """A commit whose result can't be learned: the server did not answer that either."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """A record that the transaction writes. If a commit's answer is lost, its presence tells what happened."""
+
+    collection: str
+    id: Any
+
+
+class Transactor:
+    """Runs transactions on one client and sees each to its end, also when the request that asked is gone."""
+
+    def __init__(self, client: AsyncMongoClient[Document], database: str) -> None:
+        self._client = client
+        self._database = database
+        self._ending: set[asyncio.Task[None]] = set()
+
+    async def run(self, body: Body[T], *, deadline: float, proof: Proof, attempts: int = 8, commit: bool = True) -> T:
+        """What `body` returns, committed on a majority; or aborted after it, where `commit` is False.
+
+        `deadline` is a `time.monotonic()` moment. `body` may run several times: it reads no clock and counts nothing.
+        Contended when the attempts or the time are used up, Lost when nobody knows, else what PyMongo raised.
+        """
+        for attempt in range(1, attempts + 1):
+            try:
+                return await self._attempt(body, deadline, proof, commit)
+            except PyMongoError as error:
+                if not error.has_error_label("TransientTransactionError"):
+                    raise
+                if attempt == attempts or monotonic() > deadline:
+                    raise Contended from error
+            await asyncio.sleep(random.random() * min(0.005 * 1.5**attempt, 0.5))  # noqa: S311  (jitter, no secret)
+        raise Contended
+
+    async def _attempt(self, body: Body[T], deadline: float, proof: Proof, commit: bool) -> T:
+        session = self._client.start_session()
+        committed = False
+        try:
+            await session.start_transaction(read_concern=SNAPSHOT, write_concern=MAJORITY)
+            with pymongo.timeout(max(deadline - monotonic(), 0.001)):
+                result = await body(session)
+            if commit:
+                await self._commit(session, deadline, proof)
+                committed = True
+            return result
+        finally:
+            # A task of its own: a cancelled request or a passed deadline must not leave locks behind.
+            await asyncio.shield(self._keep(asyncio.create_task(_end(session, committed))))
+
+    async def _commit(self, session: AsyncClientSession, deadline: float, proof: Proof) -> None:
+        while True:
+            try:
+                with pymongo.timeout(max(deadline - monotonic(), _LAST_TRY)):
+                    await session.commit_transaction()
+                return
+            except PyMongoError as error:
+                if not error.has_error_label("UnknownTransactionCommitResult"):
+                    raise
+                if deadline - monotonic() > 0.05:
+                    continue
+                if await self._happened(session, proof):
+                    return
+                raise Contended from error
+
+    async def _happened(self, session: AsyncClientSession, proof: Proof) -> bool:
+        """Whether a commit with a lost answer took place. The session is killed first, so that it no longer can."""
+        try:
+            with pymongo.timeout(_TO_END):
+                await self._client.admin.command("killSessions", [session.session_id])
+                found = self._client[self._database].get_collection(
+                    proof.collection, read_concern=ReadConcern("majority")
+                )
+                return await found.find_one({"_id": proof.id}, {"_id": 1}) is not None
+        except PyMongoError as error:
+            raise Lost from error
+
+    def _keep(self, task: asyncio.Task[None]) -> asyncio.Task[None]:
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
+        return task
+
+    async def close(self) -> None:
+        """Wait for every abort under way; call it before the client is closed."""
+        if self._ending:
+            await asyncio.wait(self._ending, timeout=_TO_END)
+
+
+async def _end(session: AsyncClientSession, committed: bool) -> None:
+    try:
+        if not committed and session.in_transaction:
+            with pymongo.timeout(_TO_END):
+                await session.abort_transaction()
+    except PyMongoError as error:
+        _LOG.warning("a transaction could not be aborted: %s", type(error).__name__)
+    finally:
+        await session.end_session()
