@@ -9,7 +9,8 @@ import argparse
 import asyncio
 import sys
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -22,7 +23,9 @@ from permission_mongo.config.model import Config
 from permission_mongo.config.section import read_duration
 from permission_mongo.errors import Finding, Misconfigured, StartupFailure
 from permission_mongo.storage.connection import new_client, require_server
+from permission_mongo.storage.embedded import running_uri, start_embedded
 from permission_mongo.storage.keys import MongoKeyStore
+from permission_mongo.storage.mongod import find_mongod
 from permission_mongo.values import utc_now, write_json
 
 _Commands = argparse._SubParsersAction  # argparse names its own type so
@@ -167,12 +170,28 @@ def _add_keys(commands: _Commands[argparse.ArgumentParser]) -> None:
 def _with_keys(options: argparse.Namespace, use: Callable[[Config, MongoKeyStore], Awaitable[int]]) -> int:
     config = load_config(options.config)
 
-    async def connected() -> int:
-        async with new_client(config.mongodb.uri, config.mongodb) as client:
+    async def connected(uri: str) -> int:
+        async with new_client(uri, config.mongodb) as client:
             await require_server(client)
             return await use(config, MongoKeyStore(client[config.mongodb.database]))
 
-    return asyncio.run(connected())
+    with _address(config) as uri:
+        return asyncio.run(connected(uri))
+
+
+@contextmanager
+def _address(config: Config) -> Iterator[str]:
+    """The configured MongoDB; of the embedded one, the server that a gateway runs, else one for this command alone."""
+    folder = config.mongodb.folder
+    running = running_uri(folder) if config.mongodb.is_embedded else config.mongodb.uri
+    if running is not None:
+        yield running
+        return
+    server = start_embedded(folder, find_mongod(None))
+    try:
+        yield server.uri
+    finally:
+        server.stop()
 
 
 def _keys_create(options: argparse.Namespace) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any, Final, TypeVar
@@ -41,12 +41,16 @@ class Lost(Exception):
     """A commit whose result can't be learned: the server did not answer that either."""
 
 
+class Raced(Exception):
+    """Raised by a body that saw another writer in between: the attempt is aborted and made again."""
+
+
 @dataclass(frozen=True, slots=True)
 class Proof:
     """A record that the transaction writes. If a commit's answer is lost, its presence tells what happened."""
 
     collection: str
-    id: Any
+    match: Mapping[str, Any]
 
 
 class Transactor:
@@ -66,8 +70,8 @@ class Transactor:
         for attempt in range(1, attempts + 1):
             try:
                 return await self._attempt(body, deadline, proof, commit)
-            except PyMongoError as error:
-                if not error.has_error_label("TransientTransactionError"):
+            except (PyMongoError, Raced) as error:
+                if isinstance(error, PyMongoError) and not error.has_error_label("TransientTransactionError"):
                     raise
                 if attempt == attempts or monotonic() > deadline:
                     raise Contended from error
@@ -112,7 +116,7 @@ class Transactor:
                 found = self._client[self._database].get_collection(
                     proof.collection, read_concern=ReadConcern("majority")
                 )
-                return await found.find_one({"_id": proof.id}, {"_id": 1}) is not None
+                return await found.find_one(proof.match, {"_id": 1}) is not None
         except PyMongoError as error:
             raise Lost from error
 

@@ -13,7 +13,7 @@ from permission_mongo.storage.faults import refusal_of, refusing
 from permission_mongo.storage.transactions import Contended, Proof, Transactor
 
 pytestmark = pytest.mark.mongo
-PROOF = Proof("rows", "proof")
+PROOF = Proof("rows", {"_id": "proof"})
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ async def test_of_rivals_on_one_row_each_counts_once(transactor, rows, client):
             await rows.update_one({"_id": 1}, {"$inc": {"n": 1}}, session=session)
             await rows.insert_one({"_id": n + 10}, session=session)
 
-        await transactor.run(body, deadline=monotonic() + 20, proof=Proof("rows", n + 10), attempts=1000)
+        await transactor.run(body, deadline=monotonic() + 20, proof=Proof("rows", {"_id": n + 10}), attempts=1000)
 
     await asyncio.gather(*(one(n) for n in range(12)))
     assert (await rows.find_one({"_id": 1}))["n"] == 12
