@@ -1,5 +1,5 @@
 """`python -m permission_mongo`."""
 
-from permission_mongo.cli import main
+from permission_mongo.cli.main import main
 
 raise SystemExit(main())

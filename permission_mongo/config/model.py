@@ -8,6 +8,7 @@ from pathlib import Path
 
 from permission_mongo.errors import Finding
 from permission_mongo.policy.grants import Policy
+from permission_mongo.query.limits import Limits
 from permission_mongo.schema.model import Collection
 
 FAMILIES: Mapping[str, str] = {
@@ -74,22 +75,6 @@ class Auth:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """Sizes in bytes, times in seconds."""
-
-    max_batch_size: int = 1000
-    max_result_size: int = 10_000
-    max_body_bytes: int = 16 * 2**20
-    max_document_bytes: int = 15 * 2**20
-    max_transaction_bytes: int = 16 * 2**20
-    max_filter_depth: int = 8
-    max_filter_clauses: int = 200
-    max_in_values: int = 10_000
-    max_regex_length: int = 128
-    query_timeout: float = 10.0
-
-
-@dataclass(frozen=True, slots=True)
 class Audit:
     enabled: bool = True
     ttl: float | None = None  # seconds
@@ -116,7 +101,7 @@ class Config:
     server: Server = Server()
     mongodb: MongoDB = MongoDB()
     auth: Auth = Auth()
-    limits: Limits = Limits()
+    limits: Limits = field(default_factory=Limits)
     audit: Audit = Audit()
     metrics: Metrics = Metrics()
     logging: Logging = Logging()

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from permission_mongo.config.model import FAMILIES, Audit, Auth, Limits, Logging, Metrics, MongoDB, Server
+from permission_mongo.config.model import FAMILIES, Audit, Auth, Logging, Metrics, MongoDB, Server
 from permission_mongo.config.section import Section, suggestion
+from permission_mongo.query.limits import Limits
 
 SHORTEST_SECRET = 32  # RFC 7518, section 3.2: an HS256 key has at least the size of its hash
 

@@ -6,7 +6,7 @@ A grant is one rule whole: its rows with their fields. Rows and fields are never
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from permission_mongo.documents.fields import FieldRules
@@ -57,6 +57,12 @@ class Reach:
         allowed = disjunction(tuple(grant.rows for grant in self.grants))
         return conjunction((self.within, allowed, negation(self.denied)))
 
+    @property
+    def accepted_rows(self) -> Expression:
+        """The rows that one rule both reaches and accepts by its `check`: what may be stored again unchanged."""
+        allowed = disjunction(tuple(conjunction((grant.rows, grant.check)) for grant in self.grants))
+        return conjunction((self.within, allowed, negation(self.denied)))
+
     def lending(self, paths: Iterable[FieldPath]) -> Reach:
         """The reach of the grants that read every path raw: the only rows a request on those paths may see.
 
@@ -82,6 +88,19 @@ class Reach:
         if len(rules) == 1 and all(hiding.when == ALWAYS for hiding in self.hiding):
             return View(tuple(rules), frozenset().union(*(hiding.paths for hiding in self.hiding)), mask_key)
         return None
+
+
+@dataclass(frozen=True, slots=True)
+class Lens:
+    """Shows stored documents as the reach's caller may see them. `uniform` is the one view where rows do not matter."""
+
+    reach: Reach
+    mask_key: bytes = field(repr=False)
+    uniform: View | None = None
+
+    def show(self, document: Document) -> Document:
+        view = self.uniform or self.reach.view(document, self.mask_key)
+        return view.reveal(document)
 
 
 @dataclass(frozen=True, slots=True)

@@ -198,3 +198,37 @@ def _paths_in(operand: Operand) -> Iterator[Path]:
             yield from (item for item in items if isinstance(item, Path))
         case Value():
             return
+
+
+def within(expression: Expression, parent: str) -> Expression:
+    """The expression read of the object at `parent` instead of the document itself."""
+
+    def below(operand: Operand) -> Operand:
+        if isinstance(operand, Path) and operand.root == "resource":
+            return replace(operand, segments=(parent, *operand.segments))
+        return operand
+
+    def moved(path: Path) -> Path:
+        return replace(path, segments=(parent, *path.segments)) if path.root == "resource" else path
+
+    match expression:
+        case Constant():
+            return expression
+        case And(parts):
+            return And(tuple(within(part, parent) for part in parts))
+        case Or(parts):
+            return Or(tuple(within(part, parent) for part in parts))
+        case Not(part):
+            return Not(within(part, parent))
+        case Compare(op, left, right):
+            return Compare(op, below(left), below(right))
+        case Member(item, container):
+            return Member(below(item), below(container))
+        case Has(path):
+            return Has(moved(path))
+        case StartsWith(path, prefix):
+            return StartsWith(moved(path), prefix)
+        case Contains(quantifier, path, items):
+            return Contains(quantifier, moved(path), items)
+        case AnyElement(path, test, objects):
+            return AnyElement(moved(path), test, objects)

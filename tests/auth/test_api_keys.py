@@ -9,7 +9,7 @@ import pytest
 from permission_mongo.auth.api_keys import KeyVerifier, new_key
 from permission_mongo.auth.authenticate import Authenticator
 from permission_mongo.auth.tokens import TokenVerifier
-from permission_mongo.cli import main
+from permission_mongo.cli.main import main
 from permission_mongo.config.model import Auth, MongoDB
 from permission_mongo.errors import Unauthenticated
 from permission_mongo.storage.connection import new_client

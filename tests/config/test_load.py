@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from permission_mongo.cli import main
+from permission_mongo.cli.main import main
 from permission_mongo.config.load import load_config
 from permission_mongo.config.yaml import read_yaml
 from permission_mongo.documents.paths import canonical

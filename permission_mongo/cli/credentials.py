@@ -1,101 +1,32 @@
-"""The command line: one function a command, each returning its exit code.
-
-0 done; 1 the configuration has mistakes, or something was refused; 2 the command was not understood; 3 can't start.
-"""
+"""Tokens for development, and API keys."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 
-from permission_mongo import __version__
 from permission_mongo.auth.api_keys import new_key
 from permission_mongo.auth.development import development_secret, make_token
+from permission_mongo.cli.options import Commands, add_config
 from permission_mongo.config.load import load_config
 from permission_mongo.config.model import Config
 from permission_mongo.config.section import read_duration
-from permission_mongo.errors import Finding, Misconfigured, StartupFailure
+from permission_mongo.errors import StartupFailure
 from permission_mongo.storage.connection import new_client, require_server
 from permission_mongo.storage.embedded import running_uri, start_embedded
 from permission_mongo.storage.keys import MongoKeyStore
 from permission_mongo.storage.mongod import find_mongod
-from permission_mongo.values import utc_now, write_json
-
-_Commands = argparse._SubParsersAction  # argparse names its own type so
+from permission_mongo.values import utc_now
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    options = _parser().parse_args(arguments)
-    try:
-        return int(options.run(options))
-    except Misconfigured as error:
-        _print_findings(error.findings, as_json=False)
-        return 1
-    except StartupFailure as error:
-        print(f"permission-mongo: {error}", file=sys.stderr)
-        return 3
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="permission-mongo", description="A permission-aware gateway for MongoDB.")
-    parser.add_argument("--version", action="version", version=f"permission-mongo {__version__}")
-    commands = parser.add_subparsers(title="commands", required=True)
-    _add_check(commands)
-    _add_token(commands)
-    _add_keys(commands)
-    return parser
-
-
-def _add_config(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--config", type=Path, default=Path("config"), metavar="DIR", help="default: config")
-
-
-def _add_check(commands: _Commands[argparse.ArgumentParser]) -> None:
-    check = commands.add_parser("check", help="name every mistake in a configuration, with its place")
-    check.add_argument("config", type=Path, metavar="DIR", help="the folder of config.yaml, schema.yml and policy.yml")
-    check.add_argument("--json", action="store_true", help="for tools")
-    check.set_defaults(run=_check)
-
-
-def _check(options: argparse.Namespace) -> int:
-    try:
-        config = load_config(options.config)
-    except Misconfigured as error:
-        _print_findings(error.findings, as_json=options.json)
-        return 1
-    _print_findings(config.warnings, as_json=options.json)
-    if not options.json:
-        rules, roles = len(config.policy.rules), len(config.policy.roles)
-        print(f"{options.config}: {len(config.collections)} collections, {roles} roles, {rules} rules: fine")
-    return 0
-
-
-def _print_findings(findings: Sequence[Finding], *, as_json: bool) -> None:
-    if as_json:
-        fields = ("file", "line", "column", "message", "warning")
-        rows = [{name: getattr(finding, name) for name in fields} for finding in findings]
-        sys.stdout.write(write_json({"findings": rows}).decode() + "\n")
-        return
-    for finding in findings:
-        print(finding, file=sys.stderr)
-    errors = sum(not finding.warning for finding in findings)
-    if errors:
-        print(f"{errors} mistake{'s' if errors > 1 else ''}", file=sys.stderr)
-
-
-# -- tokens, for development
-
-
-def _add_token(commands: _Commands[argparse.ArgumentParser]) -> None:
+def add_token(commands: Commands) -> None:
     token = commands.add_parser("token", help="a token for development, signed with the HS256 secret in force")
-    _add_config(token)
+    add_config(token)
     token.add_argument("--sub", required=True, help="who: user.id in rules")
     token.add_argument("--roles", default="", help="comma-separated")
     token.add_argument("--tenant", help="the tenant claim")
@@ -149,7 +80,7 @@ def _lifetime(text: str) -> timedelta:
 # -- API keys
 
 
-def _add_keys(commands: _Commands[argparse.ArgumentParser]) -> None:
+def add_keys(commands: Commands) -> None:
     keys = commands.add_parser("keys", help="make, list and revoke API keys")
     actions = keys.add_subparsers(title="actions", required=True)
     create = actions.add_parser("create", help="make a key; it is printed once")
@@ -164,7 +95,7 @@ def _add_keys(commands: _Commands[argparse.ArgumentParser]) -> None:
     revoke.add_argument("prefix", help="the part between the first and the second underscore")
     revoke.set_defaults(run=_keys_revoke)
     for action in (create, listing, revoke):
-        _add_config(action)
+        add_config(action)
 
 
 def _with_keys(options: argparse.Namespace, use: Callable[[Config, MongoKeyStore], Awaitable[int]]) -> int:
@@ -230,7 +161,3 @@ def _keys_revoke(options: argparse.Namespace) -> int:
         return 0
 
     return _with_keys(options, revoke)
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

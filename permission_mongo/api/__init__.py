@@ -1,0 +1,1 @@
+"""HTTP. The one room that imports starlette and uvicorn."""

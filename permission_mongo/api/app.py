@@ -1,0 +1,114 @@
+"""The table of routes, and what every request has in common."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from time import perf_counter
+from typing import Final
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from permission_mongo.api import endpoints
+from permission_mongo.api.calls import Call, request_id_of
+from permission_mongo.api.errors import InternalError, MethodNotAllowed
+from permission_mongo.api.render import refuse
+from permission_mongo.errors import CollectionNotFound, Refusal
+from permission_mongo.gateway import Gateway
+from permission_mongo.observations import Served
+
+Endpoint = Callable[[Call], Awaitable[Response]]
+_LOG: Final = logging.getLogger("permission_mongo.api")
+
+# Batch routes stand before `/{collection}/{id}`: no document can take their place.
+ROUTES: Final[tuple[tuple[str, str, Endpoint], ...]] = (
+    ("GET", "/health", endpoints.health),
+    ("GET", "/ready", endpoints.ready),
+    ("POST", "/{collection}/batch", endpoints.create_many),
+    ("DELETE", "/{collection}/batch", endpoints.delete_many),
+    ("POST", "/{collection}/batch/get", endpoints.get_many),
+    ("POST", "/{collection}/batch/delete", endpoints.delete_many),
+    ("POST", "/{collection}/batch/{batch}/undo", endpoints.undo),
+    ("GET", "/{collection}/deleted", endpoints.list_deleted),
+    ("GET", "/{collection}/{id}/versions", endpoints.list_versions),
+    ("GET", "/{collection}/{id}", endpoints.get_one),
+    ("GET", "/{collection}", endpoints.list_many),
+    ("POST", "/{collection}", endpoints.create_one),
+)
+METRICS: Final = ("GET", "/metrics", endpoints.show_metrics)
+
+
+def build_app(opened: AbstractAsyncContextManager[Gateway], *, public_metrics: bool) -> Starlette:
+    """The ASGI application around a gateway that is opened when it starts and closed when it ends."""
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        async with opened as gateway:
+            app.state.gateway = gateway
+            yield
+
+    table = (METRICS, *ROUTES) if public_metrics else ROUTES
+    paths = dict.fromkeys(path for _, path, _ in table)
+    routes = [_route(path, {method: one for method, at, one in table if at == path}) for path in paths]
+    app = Starlette(
+        routes=routes,
+        lifespan=lifespan,
+        exception_handlers={HTTPException: _unrouted, Exception: _unforeseen},
+    )
+    app.router.redirect_slashes = False
+    return app
+
+
+def _route(path: str, by_method: dict[str, Endpoint]) -> Route:
+    async def answer(request: Request) -> Response:
+        started = perf_counter()
+        gateway: Gateway = request.app.state.gateway
+        request_id = request.scope["pm.request_id"] = request_id_of(request)
+        response = await _answered(by_method[request.method], Call(request, gateway))
+        response.headers["x-request-id"] = request_id
+        gateway.observe(Served(request.method, path, response.status_code, perf_counter() - started))
+        return response
+
+    route = Route(path, answer, methods=list(by_method))
+    route.methods = set(by_method)  # a HEAD that the table does not name is not answered like a GET
+    return route
+
+
+async def _answered(endpoint: Endpoint, call: Call) -> Response:
+    try:
+        return await endpoint(call)
+    except Refusal as refusal:
+        return refuse(refusal)
+    except Exception as error:
+        return _internal(error, call.request.scope["pm.request_id"])
+
+
+def _internal(error: Exception, request_id: str) -> Response:
+    """The log gets the places of the code and the kind of error; its text may hold values, hosts or keys."""
+    frames = traceback.extract_tb(error.__traceback__)
+    places = " < ".join(f"{frame.name}:{frame.lineno}" for frame in reversed(frames[-8:]))
+    _LOG.error("request %s failed: %s at %s", request_id, type(error).__name__, places)
+    return refuse(InternalError("something went wrong here; the request id leads to the log"))
+
+
+async def _unrouted(request: Request, error: Exception) -> Response:
+    """No route, or none for this method: the same shape as every refusal."""
+    request_id = request_id_of(request)
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    if status == 405:
+        response = refuse(MethodNotAllowed(f"{request.method} is not taken here"))
+        response.headers["allow"] = (error.headers or {}).get("Allow", "") if isinstance(error, HTTPException) else ""
+    else:
+        response = refuse(CollectionNotFound("no such route"))
+    response.headers["x-request-id"] = request_id
+    return response
+
+
+async def _unforeseen(request: Request, error: Exception) -> Response:
+    return _internal(error, request_id_of(request))

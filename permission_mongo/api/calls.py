@@ -1,0 +1,102 @@
+"""One HTTP request, read as far as every route needs: who, when, which collection, what body."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from dataclasses import dataclass
+from typing import Final
+from uuid import uuid4
+
+from starlette.requests import ClientDisconnect, Request
+
+from permission_mongo.api.errors import UnsupportedMediaType
+from permission_mongo.errors import CollectionNotFound, Forbidden, InvalidRequest, PayloadTooLarge, Unavailable
+from permission_mongo.gateway import Gateway
+from permission_mongo.parsing.lists import Parameters
+from permission_mongo.planning.callers import Asking
+from permission_mongo.schema.model import Collection
+
+_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
+# Headers that change what a write means, and are not in this version: refused, for ignoring one would break a promise.
+_UNAVAILABLE: Final = ("idempotency-key", "if-match")
+
+
+@dataclass(slots=True)
+class Call:
+    """A request at a gateway."""
+
+    request: Request
+    gateway: Gateway
+
+    @property
+    def collection(self) -> Collection:
+        """The declared collection of the path; any other name is told alike."""
+        name = self.request.path_params["collection"]
+        found = self.gateway.config.collections.get(name)
+        if found is None:
+            raise CollectionNotFound("no such collection", collection=name[:128])
+        return found
+
+    @property
+    def parameters(self) -> Parameters:
+        return Parameters(self.request.query_params.multi_items())
+
+    def path(self, name: str) -> str:
+        return str(self.request.path_params[name])
+
+    async def asking(self) -> Asking:
+        """Who asks. Unauthenticated, or Forbidden for a namespace that is not the default one."""
+        request = self.request
+        headers = request.headers
+        principal = await self.gateway.authenticator.authenticate(
+            headers.getlist("authorization"), headers.getlist("x-api-key")
+        )
+        if headers.get("x-namespace", "default") != "default":
+            raise Forbidden("no such namespace, or not yours")
+        client = request.client
+        about = {"method": request.method, "ip": client.host if client else None}
+        return Asking(principal, self.gateway.clock(), about, request.scope["pm.request_id"])
+
+    async def body(self) -> bytes:
+        """The body, at most `limits.max_body_bytes`, within `server.body_timeout`."""
+        self._require_plain_json()
+        try:
+            async with asyncio.timeout(self.gateway.config.server.body_timeout):
+                return await self._read()
+        except TimeoutError as error:
+            raise InvalidRequest("the body did not arrive in time") from error
+        except ClientDisconnect as error:
+            raise Unavailable("the caller left") from error
+
+    async def _read(self) -> bytes:
+        most = self.gateway.config.limits.max_body_bytes
+        declared = self.request.headers.get("content-length", "0")
+        received = bytearray()
+        if declared.isdigit() and int(declared) > most:
+            raise self._too_large(most)
+        async for part in self.request.stream():
+            received += part
+            if len(received) > most:
+                raise self._too_large(most)
+        return bytes(received)
+
+    def _too_large(self, most: int) -> PayloadTooLarge:
+        return PayloadTooLarge(f"the body is larger than {most} bytes", max_body_bytes=most)
+
+    def _require_plain_json(self) -> None:
+        headers = self.request.headers
+        for name in _UNAVAILABLE:
+            if name in headers:
+                raise InvalidRequest(f"the header '{name}' is not available in this version")
+        kind = headers.get("content-type", "application/json").partition(";")[0].strip().lower()
+        if kind != "application/json":
+            raise UnsupportedMediaType("expected 'Content-Type: application/json'")
+        if headers.get("content-encoding", "identity").lower() != "identity":
+            raise UnsupportedMediaType("a compressed body is not taken")
+
+
+def request_id_of(request: Request) -> str:
+    """The caller's own id where it is a plain one, else a fresh one."""
+    sent = request.headers.get("x-request-id", "")
+    return sent if _REQUEST_ID.fullmatch(sent) else uuid4().hex

@@ -1,0 +1,88 @@
+"""The routes' own lines: who asks, what is asked, what is shown."""
+
+from __future__ import annotations
+
+from starlette.responses import Response
+
+from permission_mongo import metrics
+from permission_mongo.api.calls import Call
+from permission_mongo.api.render import render, respond
+from permission_mongo.operations import Operation
+from permission_mongo.parsing.batches import read_create_many, read_delete_many, read_get_many, read_undo
+from permission_mongo.parsing.documents import read_create_one, read_get_one, read_list_versions
+from permission_mongo.parsing.lists import read_list, read_list_deleted
+from permission_mongo.planning.callers import Asking
+
+
+async def _answer(call: Call, operation: Operation, asking: Asking) -> Response:
+    return render(await call.gateway.answer(operation, asking), operation.collection.name)
+
+
+async def get_one(call: Call) -> Response:
+    asking = await call.asking()
+    return await _answer(call, read_get_one(call.path("id"), call.parameters, call.collection), asking)
+
+
+async def list_many(call: Call) -> Response:
+    asking = await call.asking()
+    return await _answer(call, read_list(call.parameters, call.collection, call.gateway.config.limits), asking)
+
+
+async def create_one(call: Call) -> Response:
+    asking, collection = await call.asking(), call.collection
+    call.parameters.require_known(())
+    reason = call.request.headers.get("x-change-reason")
+    return await _answer(call, read_create_one(await call.body(), reason, collection, call.gateway.fresh), asking)
+
+
+async def create_many(call: Call) -> Response:
+    asking, collection, gateway = await call.asking(), call.collection, call.gateway
+    call.parameters.require_known(())
+    operation = read_create_many(await call.body(), collection, gateway.config.limits, gateway.fresh)
+    return await _answer(call, operation, asking)
+
+
+async def get_many(call: Call) -> Response:
+    asking, collection = await call.asking(), call.collection
+    call.parameters.require_known(())
+    return await _answer(call, read_get_many(await call.body(), collection, call.gateway.config.limits), asking)
+
+
+async def delete_many(call: Call) -> Response:
+    asking, collection, gateway = await call.asking(), call.collection, call.gateway
+    call.parameters.require_known(())
+    operation = read_delete_many(await call.body(), collection, gateway.config.limits, gateway.fresh)
+    return await _answer(call, operation, asking)
+
+
+async def undo(call: Call) -> Response:
+    asking, collection = await call.asking(), call.collection
+    call.parameters.require_known(())
+    operation = read_undo(await call.body(), call.path("batch"), collection, call.gateway.fresh)
+    return await _answer(call, operation, asking)
+
+
+async def list_deleted(call: Call) -> Response:
+    asking = await call.asking()
+    operation = read_list_deleted(call.parameters, call.collection, call.gateway.config.limits)
+    return await _answer(call, operation, asking)
+
+
+async def list_versions(call: Call) -> Response:
+    asking = await call.asking()
+    return await _answer(call, read_list_versions(call.path("id"), call.parameters, call.collection), asking)
+
+
+async def health(call: Call) -> Response:
+    """Touches nothing, tells nothing else."""
+    return respond(200, {"status": "ok"})
+
+
+async def ready(call: Call) -> Response:
+    reachable = await call.gateway.store.is_reachable()
+    checks = {"mongodb": "ok" if reachable else "unavailable", "policy": "ok"}
+    return respond(200 if reachable else 503, {"status": "ready" if reachable else "not_ready", "checks": checks})
+
+
+async def show_metrics(call: Call) -> Response:
+    return Response(call.gateway.metrics.text(), headers={"content-type": metrics.CONTENT_TYPE})

@@ -1,0 +1,44 @@
+"""Refusals -> status codes: one table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from permission_mongo.errors import Refusal
+
+STATUS: Final[Mapping[str, int]] = {
+    "bad_request": 400,
+    "unauthorized": 401,
+    "forbidden": 403,
+    "collection_not_found": 404,
+    "document_not_found": 404,
+    "batch_not_found": 404,
+    "method_not_allowed": 405,
+    "conflict": 409,
+    "payload_too_large": 413,
+    "unsupported_media_type": 415,
+    "schema_validation": 422,
+    "internal_error": 500,
+    "versioning_not_enabled": 501,
+    "unavailable": 503,
+    "timeout": 504,
+}
+HEADERS: Final[Mapping[str, Mapping[str, str]]] = {
+    "unauthorized": {"www-authenticate": "Bearer"},
+    "unavailable": {"retry-after": "1"},
+}
+
+
+class UnsupportedMediaType(Refusal):
+    code = "unsupported_media_type"
+
+
+class MethodNotAllowed(Refusal):
+    code = "method_not_allowed"
+
+
+class InternalError(Refusal):
+    """Ours. Tells no server text and no stack; the request id leads to the log."""
+
+    code = "internal_error"

@@ -1,0 +1,93 @@
+"""What is shown -> status and body."""
+
+from __future__ import annotations
+
+from typing import Any, assert_never
+
+from starlette.responses import Response
+
+from permission_mongo.api.errors import HEADERS, STATUS
+from permission_mongo.errors import Refusal
+from permission_mongo.outcomes import BatchOutcome, Entry, Failure, History, Item
+from permission_mongo.planning.showing import Shown, ShownDocument, ShownMany, ShownPage
+from permission_mongo.values import write_json
+
+JSON = "application/json"
+
+
+def respond(status: int, body: Any, headers: dict[str, str] | None = None) -> Response:
+    return Response(write_json(body), status, headers, JSON)
+
+
+def refuse(refusal: Refusal) -> Response:
+    return respond(STATUS[refusal.code], {"error": refusal.as_entry()}, dict(HEADERS.get(refusal.code, {})))
+
+
+def render(shown: Shown, collection: str) -> Response:
+    match shown:
+        case ShownDocument(document, created):
+            headers = {"location": f"/{collection}/{document['_id']}"} if created else None
+            return respond(201 if created else 200, document, headers)
+        case ShownPage(documents, cursor, has_more):
+            return respond(200, {"data": documents, "pagination": {"cursor": cursor, "has_more": has_more}})
+        case ShownMany(documents, not_found):
+            return respond(200, {"documents": documents, "not_found": not_found})
+        case History(entries):
+            return respond(200, [_entry(one) for one in entries])
+        case BatchOutcome():
+            return respond(_status(shown), _batch(shown))
+        case _:
+            assert_never(shown)
+
+
+def _entry(one: Entry) -> dict[str, Any]:
+    told = {"version": one.version, "action": one.action, "updated_by": one.by, "updated_at": one.at}
+    optional = {"change_reason": one.reason, "batch": one.batch}
+    return {**told, **{name: value for name, value in optional.items() if value is not None}}
+
+
+def _status(outcome: BatchOutcome) -> int:
+    if outcome.failed or outcome.stopped is not None:
+        return 207
+    return 201 if outcome.verb == "created" and not outcome.dry_run else 200
+
+
+def _batch(outcome: BatchOutcome) -> dict[str, Any]:
+    body = _counts(outcome)
+    if outcome.failed:
+        body["failed"] = [_failure(one) for one in outcome.failed]
+    if outcome.failed or outcome.stopped is not None:
+        body["error"] = outcome.stopped.as_entry() if outcome.stopped else _partial(outcome)
+    if outcome.results is not None:
+        body["results"] = [_item(one) for one in outcome.results]
+    if outcome.batch is not None:
+        body["batch"] = outcome.batch
+    if outcome.dry_run:
+        body["dry_run"] = True
+    return body
+
+
+def _counts(outcome: BatchOutcome) -> dict[str, Any]:
+    match outcome.verb:
+        case "deleted":
+            return {"deleted": len(outcome.done), "missing": outcome.missing}
+        case "created":
+            return {"created": outcome.done, "failed": []}
+        case "restored":
+            return {"restored": len(outcome.done), "failed": []}
+
+
+def _failure(one: Failure) -> dict[str, Any]:
+    key: dict[str, Any] = {"index": one.index} if one.id is None else {"id": one.id}
+    return {**key, "error": one.refusal.as_entry()}
+
+
+def _item(one: Item) -> dict[str, Any]:
+    told: dict[str, Any] = {"id": one.id, "status": one.status}
+    return told if one.refusal is None else {**told, "error": one.refusal.as_entry()}
+
+
+def _partial(outcome: BatchOutcome) -> dict[str, Any]:
+    failed, done = len(outcome.failed), len(outcome.done)
+    details = {"failed": failed, outcome.verb: done}
+    return {"code": "partial", "message": f"{done} {outcome.verb}, {failed} could not be", "details": details}

@@ -1,0 +1,152 @@
+"""The listening process: uvicorn with one worker or several, the embedded server watched beside it."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import gc
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import Final
+
+import uvicorn
+from prometheus_client import start_http_server
+from starlette.applications import Starlette
+from uvicorn.supervisors import Multiprocess
+
+from permission_mongo.api.app import build_app
+from permission_mongo.assembly import open_gateway
+from permission_mongo.config.model import Config
+from permission_mongo.errors import StartupFailure
+from permission_mongo.gateway import Gateway
+
+App = Starlette
+Watch = Callable[[], None]
+_WATCH_EVERY: Final = 0.5  # seconds
+_PR_SET_PDEATHSIG: Final = 1
+_GC_THRESHOLD: Final = 50_000
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """What to serve and where. `watch`, if there is one, is called twice a second on the main thread."""
+
+    config: Config
+    uri: str
+    socket: socket.socket
+    watch: Watch | None = None
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A bound socket. StartupFailure if the port is taken or not ours to take."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    found = socket.socket(family, socket.SOCK_STREAM)
+    found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        found.bind((host, port))
+    except OSError as error:
+        found.close()
+        raise StartupFailure(f"can't listen on {host}:{port}: {error.strerror}; choose another with --port") from error
+    found.set_inheritable(True)
+    return found
+
+
+def _uvicorn_config(app: Starlette | str, config: Config, *, factory: bool = False) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        factory=factory,
+        workers=config.server.workers,
+        loop="auto",
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        # On by default, and then any client on this machine could say where it comes from.
+        proxy_headers=False,
+        server_header=False,
+        timeout_graceful_shutdown=int(config.server.shutdown_timeout),
+    )
+
+
+def serve_here(listening: Listening) -> None:
+    """Serve in this process until it is told to stop."""
+    app = build_app(_tended(listening), public_metrics=listening.config.metrics.public)
+    uvicorn.Server(_uvicorn_config(app, listening.config)).run(sockets=[listening.socket])
+
+
+@asynccontextmanager
+async def _tended(listening: Listening) -> AsyncIterator[Gateway]:
+    async with open_gateway(listening.config, listening.uri) as gateway:
+        metrics, server = listening.config.metrics, listening.config.server
+        if metrics.port is not None and server.workers == 1:
+            start_http_server(metrics.port, server.host, gateway.metrics.registry)
+        tending = asyncio.create_task(_tend(listening.watch)) if listening.watch else None
+        settle_memory()
+        try:
+            yield gateway
+        finally:
+            if tending is not None:
+                tending.cancel()
+                with suppress(asyncio.CancelledError):
+                    await tending
+
+
+async def _tend(watch: Watch) -> None:
+    while True:
+        await asyncio.sleep(_WATCH_EVERY)
+        watch()
+
+
+def settle_memory() -> None:
+    """What was loaded stays: later collections need not look at it again, and come less often."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_GC_THRESHOLD, 10, 10)
+
+
+class _Workers(Multiprocess):
+    """Uvicorn's own supervisor, which also watches the embedded server between its rounds."""
+
+    watch: Watch | None = None
+
+    def keep_subprocess_alive(self) -> None:
+        super().keep_subprocess_alive()
+        if self.watch is not None and not self.should_exit.is_set():
+            self.watch()
+
+
+def serve_in_workers(listening: Listening, factory: str) -> None:
+    """Serve in several processes. `factory` is the import path of a function that makes the app in each."""
+    workers = _Workers(_uvicorn_config(factory, listening.config, factory=True), [listening.socket])
+    workers.watch = listening.watch
+    workers.run()
+
+
+def follow_parent() -> None:
+    """End with the parent: a worker whose parent was killed would go on answering with an old policy."""
+    if not sys.platform.startswith("linux"):
+        return
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() == 1:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def worker_app(config: Config, uri: str) -> Starlette:
+    """The app of one worker."""
+    follow_parent()
+    listening = Listening(config, uri, socket.socket())
+    listening.socket.close()
+    return build_app(_tended(listening), public_metrics=config.metrics.public)
+
+
+def address_of(bound: socket.socket, config: Config) -> str:
+    """The URL that a person on this machine can open."""
+    host, port = config.server.host, bound.getsockname()[1]
+    shown = "127.0.0.1" if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host  # noqa: S104
+    return f"http://{shown}:{port}"

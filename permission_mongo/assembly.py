@@ -1,0 +1,51 @@
+"""A configuration and an address -> a gateway, opened and closed as one."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from uuid import uuid4
+
+from permission_mongo.auth.api_keys import KeyVerifier
+from permission_mongo.auth.authenticate import Authenticator
+from permission_mongo.auth.tokens import TokenVerifier
+from permission_mongo.config.model import Config
+from permission_mongo.gateway import Gateway
+from permission_mongo.metrics import Metrics
+from permission_mongo.parsing.ids import Fresh
+from permission_mongo.planning.callers import Callers
+from permission_mongo.planning.make import Planner
+from permission_mongo.query.cursors import CursorKey, derived
+from permission_mongo.storage.connection import new_client, require_server
+from permission_mongo.storage.keys import MongoKeyStore
+from permission_mongo.storage.layout import prepare
+from permission_mongo.storage.rooms import Rooms
+from permission_mongo.storage.settings import shared_secret
+from permission_mongo.storage.store import Store
+from permission_mongo.values import utc_now
+
+
+@asynccontextmanager
+async def open_gateway(config: Config, uri: str) -> AsyncIterator[Gateway]:
+    """A gateway on the MongoDB at `uri`. StartupFailure where it can't work there."""
+    authenticator = TokenVerifier(config.auth)  # first: a wrong key needs no database to be told
+    async with new_client(uri, config.mongodb) as client:
+        await require_server(client)
+        database = client[config.mongodb.database]
+        await prepare(database, config)
+        secret = config.server.secret.encode() if config.server.secret else await shared_secret(database)
+        keys = KeyVerifier(MongoKeyStore(database)) if config.auth.api_keys else None
+        store = Store(Rooms(client, config.mongodb.database, config.limits.query_timeout))
+        callers = Callers(config, derived(secret, "masks"))
+        try:
+            yield Gateway(
+                config,
+                Authenticator(authenticator, keys),
+                Planner(callers, CursorKey(derived(secret, "cursors")), uuid4),
+                store,
+                Metrics(),
+                Fresh(),
+                utc_now,
+            )
+        finally:
+            await store.close()

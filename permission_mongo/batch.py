@@ -1,0 +1,25 @@
+"""Aligning what was asked with what happened. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Sequence
+from typing import TypeVar
+
+T = TypeVar("T", bound=Hashable)
+
+
+def once(items: Iterable[T]) -> tuple[T, ...]:
+    """Each item once, at its first place."""
+    return tuple(dict.fromkeys(items))
+
+
+def without(items: Iterable[T], taken: Iterable[T]) -> tuple[T, ...]:
+    """The items that are not taken, in their order."""
+    gone = set(taken)
+    return tuple(item for item in items if item not in gone)
+
+
+def quarters(items: Sequence[T]) -> list[Sequence[T]]:
+    """Up to four parts of nearly equal length, in order: what a contended batch is split into."""
+    size = max(1, -(-len(items) // 4))
+    return [items[n : n + size] for n in range(0, len(items), size)]

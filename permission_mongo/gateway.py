@@ -1,0 +1,60 @@
+"""The pipeline: an operation and who asks -> what is shown. The only composition of the rooms."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from permission_mongo.auth.authenticate import Authenticator
+from permission_mongo.config.model import Config
+from permission_mongo.errors import Refusal
+from permission_mongo.metrics import Metrics
+from permission_mongo.observations import Observation, Refused, Wrote
+from permission_mongo.operations import Operation
+from permission_mongo.outcomes import BatchOutcome
+from permission_mongo.parsing.ids import Fresh
+from permission_mongo.planning.callers import Asking
+from permission_mongo.planning.make import Planner
+from permission_mongo.planning.showing import Shown, ShownDocument, show
+from permission_mongo.storage.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """One loaded configuration at work. A reload builds another and swaps one reference."""
+
+    config: Config
+    authenticator: Authenticator
+    planner: Planner
+    store: Store
+    metrics: Metrics
+    fresh: Fresh
+    clock: Callable[[], datetime]
+
+    async def answer(self, operation: Operation, asking: Asking) -> Shown:
+        """What the caller is shown, or a Refusal; either is observed."""
+        try:
+            shown = await self._answer(operation, asking)
+        except Refusal as refusal:
+            self.observe(Refused(type(operation).__name__, refusal.code))
+            raise
+        self._observe_writes(operation, shown)
+        return shown
+
+    async def _answer(self, operation: Operation, asking: Asking) -> Shown:
+        plan = self.planner.plan(operation, asking)  # refuses before any query runs
+        outcome = await self.store.execute(plan, asking.actor())
+        return show(plan, outcome, self.planner.cursors, asking.posix())
+
+    def observe(self, observation: Observation) -> None:
+        self.metrics.observe(observation)
+
+    def _observe_writes(self, operation: Operation, shown: Shown) -> None:
+        match shown:
+            case BatchOutcome(verb, done, dry_run=False):
+                self.observe(Wrote(operation.collection.name, verb, len(done)))
+            case ShownDocument(created=True):
+                self.observe(Wrote(operation.collection.name, "created", 1))
+            case _:
+                return

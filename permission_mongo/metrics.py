@@ -1,0 +1,71 @@
+"""Observations folded into Prometheus metrics."""
+
+from __future__ import annotations
+
+import os
+from typing import assert_never
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+
+from permission_mongo import __version__
+from permission_mongo.observations import Observation, Refused, Served, Wrote
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # set, by the library's rule, before it is imported
+_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+class Metrics:
+    """One process's metrics; with several workers the text adds up all of them."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        labels = ["method", "route", "status"]
+        self._requests = Counter("permission_mongo_http_requests", "Requests", labels, registry=self.registry)
+        self._seconds = Histogram(
+            "permission_mongo_http_request_duration_seconds",
+            "Time to answer",
+            ["method", "route"],
+            buckets=_BUCKETS,
+            registry=self.registry,
+        )
+        self._refusals = Counter(
+            "permission_mongo_refusals", "Refusals by code", ["operation", "code"], registry=self.registry
+        )
+        self._documents = Counter(
+            "permission_mongo_documents_written", "Documents written", ["collection", "verb"], registry=self.registry
+        )
+        build = Gauge(
+            "permission_mongo_build",
+            "1, labelled by version",
+            ["version"],
+            registry=self.registry,
+            multiprocess_mode="max",
+        )
+        build.labels(__version__).set(1)
+
+    def observe(self, observation: Observation) -> None:
+        match observation:
+            case Served(method, route, status, seconds):
+                self._requests.labels(method, route, str(status)).inc()
+                self._seconds.labels(method, route).observe(seconds)
+            case Refused(operation, code):
+                self._refusals.labels(operation, code).inc()
+            case Wrote(collection, verb, count):
+                self._documents.labels(collection, verb).inc(count)
+            case _:
+                assert_never(observation)
+
+    def text(self) -> bytes:
+        """The exposition format, of all workers where there are several."""
+        if os.environ.get(SHARED_FOLDER):
+            return generate_latest(shared_registry())
+        return generate_latest(self.registry)
+
+
+def shared_registry() -> CollectorRegistry:
+    """The metrics of all workers together, from the folder they share."""
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    return registry

@@ -1,0 +1,35 @@
+"""What may be logged or counted. Holds no value of a document, no id, no credential."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """One request answered. `route` is the template, never the path; `seconds` from the first byte of its head."""
+
+    method: str
+    route: str
+    status: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Something was refused, by its stable code."""
+
+    operation: str
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class Wrote:
+    """Documents that one operation created, deleted or restored."""
+
+    collection: str
+    verb: str
+    count: int
+
+
+Observation = Served | Refused | Wrote

@@ -1,0 +1,122 @@
+"""What was asked. Parsed and typed, permitted by nobody yet. "Both ids and filter" can't be written down."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from permission_mongo.errors import SchemaViolation
+from permission_mongo.query.filters import EVERYTHING, Query
+from permission_mongo.schema.model import Collection
+from permission_mongo.values import DocumentId
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What every batch may add. `batch` is the id it will have if it writes."""
+
+    batch: str
+    atomic: bool = False
+    dry_run: bool = False
+    max_affected: int | None = None
+    results: bool = False
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ByIds:
+    """Each id once, in the order asked."""
+
+    ids: tuple[DocumentId, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ByFilter:
+    query: Query
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A document to create. `id` is the caller's or a fresh one; `document` holds neither it nor anything typed yet.
+
+    `fault` is what is wrong with an id the caller chose; it is told after what the caller may do at all.
+    """
+
+    id: DocumentId
+    document: Mapping[str, Any]
+    names_id: bool = False
+    fault: SchemaViolation | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CreateOne:
+    collection: Collection
+    sent: Sent
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CreateMany:
+    collection: Collection
+    sent: tuple[Sent, ...]
+    options: Options
+
+
+@dataclass(frozen=True, slots=True)
+class GetOne:
+    collection: Collection
+    id: DocumentId
+
+
+@dataclass(frozen=True, slots=True)
+class GetMany:
+    """`fields` None means all that is shown."""
+
+    collection: Collection
+    ids: tuple[DocumentId, ...]
+    fields: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ListMany:
+    collection: Collection
+    limit: int
+    cursor: str | None = None
+    query: Query = field(default=EVERYTHING)
+
+
+@dataclass(frozen=True, slots=True)
+class ListDeleted:
+    collection: Collection
+    limit: int
+    cursor: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ListVersions:
+    """Newest first, below version `before`."""
+
+    collection: Collection
+    id: DocumentId
+    limit: int
+    before: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteMany:
+    collection: Collection
+    selection: ByIds | ByFilter
+    options: Options
+
+
+@dataclass(frozen=True, slots=True)
+class Undo:
+    """Put back what the batch `undone` did."""
+
+    collection: Collection
+    undone: str
+    options: Options
+
+
+Operation = CreateOne | CreateMany | GetOne | GetMany | ListMany | ListDeleted | ListVersions | DeleteMany | Undo

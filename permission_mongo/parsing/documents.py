@@ -1,0 +1,48 @@
+"""Requests about one document -> operations."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from permission_mongo.errors import InvalidRequest, SchemaViolation
+from permission_mongo.operations import CreateOne, GetOne, ListVersions, Sent
+from permission_mongo.parsing.fields import read_body, reason_of
+from permission_mongo.parsing.ids import Fresh, read_id, read_new_id
+from permission_mongo.parsing.lists import Parameters
+from permission_mongo.schema.model import Collection
+
+_MOST_VERSIONS = 100
+
+
+def read_sent(document: Any, collection: Collection, fresh: Fresh, place: str) -> Sent:
+    """A document to create. Its `_id`, if it names one, is read here; everything else is planning's."""
+    if not isinstance(document, dict):
+        raise InvalidRequest(f"{place}: expected a JSON object")
+    if "_id" not in document:
+        return Sent(fresh.document_id(collection), document)
+    rest = {name: value for name, value in document.items() if name != "_id"}
+    if not collection.client_ids:
+        # Refused by planning, which tells it like any field that is not the caller's.
+        return Sent(fresh.document_id(collection), rest, names_id=True)
+    try:
+        return Sent(read_new_id(document["_id"], collection), rest, names_id=True)
+    except SchemaViolation as fault:
+        return Sent(fresh.document_id(collection), rest, names_id=True, fault=fault)
+
+
+def read_create_one(body: bytes, reason: str | None, collection: Collection, fresh: Fresh) -> CreateOne:
+    sent = read_sent(dict(read_body(body)), collection, fresh, "the body")
+    return CreateOne(collection, sent, reason_of(reason, "X-Change-Reason"))
+
+
+def read_get_one(text: str, parameters: Parameters, collection: Collection) -> GetOne:
+    parameters.require_known(())
+    return GetOne(collection, read_id(text, collection, "id"))
+
+
+def read_list_versions(text: str, parameters: Parameters, collection: Collection) -> ListVersions:
+    parameters.require_known(("_limit", "_before"))
+    limit = parameters.whole_number("_limit", 1, _MOST_VERSIONS) or _MOST_VERSIONS
+    return ListVersions(
+        collection, read_id(text, collection, "id"), limit, parameters.whole_number("_before", 1, 2**53)
+    )

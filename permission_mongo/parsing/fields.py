@@ -1,0 +1,72 @@
+"""Typed reading of one JSON object: wrong types and unknown keys are told with what would be right."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from typing import Any
+
+from permission_mongo.errors import InvalidRequest
+from permission_mongo.values import read_json
+
+LONGEST_REASON = 1000
+
+
+def read_body(body: bytes) -> Mapping[str, Any]:
+    """A JSON object. InvalidRequest says where it is none."""
+    if not body.strip():
+        raise InvalidRequest("the body is empty; expected a JSON object")
+    try:
+        found = read_json(body)
+    except ValueError as error:
+        raise InvalidRequest(f"the body is not JSON: {error}") from error
+    if not isinstance(found, dict):
+        raise InvalidRequest("the body must be a JSON object")
+    return found
+
+
+def require_known(found: Iterable[str], known: Iterable[str], what: str = "key") -> None:
+    """InvalidRequest for the first that is not known, with the nearest that is."""
+    names = list(known)
+    for key in found:
+        if key not in names:
+            near = get_close_matches(key, names, 1)
+            hint = f"; did you mean '{near[0]}'?" if near else f"; known here: {', '.join(names)}"
+            raise InvalidRequest(f"unknown {what} '{key[:100]}'{hint}")
+
+
+def boolean(found: Mapping[str, Any], key: str, default: bool = False) -> bool:
+    value = found.get(key, default)
+    if not isinstance(value, bool):
+        raise InvalidRequest(f"{key}: expected true or false")
+    return value
+
+
+def whole_number(found: Mapping[str, Any], key: str, least: int, most: int) -> int | None:
+    value = found.get(key)
+    if value is None and key not in found:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        raise InvalidRequest(f"{key}: expected a whole number from {least} to {most}")
+    return value
+
+
+def reason_of(value: Any, place: str) -> str | None:
+    """Why a write is made, as history keeps it."""
+    if value is None:
+        return None
+    if not isinstance(value, str) or not 0 < len(value) <= LONGEST_REASON or "\x00" in value:
+        raise InvalidRequest(f"{place}: expected a text of 1 to {LONGEST_REASON} characters")
+    return value
+
+
+def items_of(found: Mapping[str, Any], key: str, most: int) -> list[Any]:
+    """A list of 1 to `most` items."""
+    value = found.get(key)
+    if not isinstance(value, list):
+        raise InvalidRequest(f"{key}: expected a list")
+    if not value:
+        raise InvalidRequest(f"{key}: expected at least one")
+    if len(value) > most:
+        raise InvalidRequest(f"{key}: at most {most} in one batch", max_batch_size=most, requested=len(value))
+    return value

@@ -1,0 +1,141 @@
+"""A caller at a collection: the grants that speak, bound to the caller, within the caller's tenant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from typing import Any, Final
+
+from permission_mongo.config.model import Config
+from permission_mongo.documents.paths import Path as FieldPath
+from permission_mongo.documents.paths import canonical
+from permission_mongo.errors import Forbidden
+from permission_mongo.plans import Actor
+from permission_mongo.policy.binding import Bindings, bind
+from permission_mongo.policy.grants import Lens, Reach, Speaking
+from permission_mongo.policy.nodes import ALWAYS, Compare, Expression, Path
+from permission_mongo.policy.rules import Action
+from permission_mongo.principal import Principal
+from permission_mongo.query.filters import Query
+from permission_mongo.schema.model import Collection
+from permission_mongo.values import read_scalar
+
+_MOST_BOUND: Final = 8192
+_EPOCH: Final = datetime(1970, 1, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """One request: who, when, and what rules may read of the request itself."""
+
+    principal: Principal
+    now: datetime
+    request: Mapping[str, Any]
+    request_id: str
+
+    def actor(self) -> Actor:
+        who = self.principal
+        roles = tuple(sorted(who.roles))
+        return Actor(who.subject, who.tenant, who.credential, roles, self.now, self.request_id)
+
+    def posix(self) -> float:
+        """The moment in seconds since 1970."""
+        return (self.now - _EPOCH).total_seconds()
+
+    def bindings(self) -> Bindings:
+        who = self.principal
+        return Bindings(who.subject, who.tenant, tuple(who.roles), who.claims, self.request, self.now)
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What one caller may do by one action in one collection."""
+
+    speaking: Speaking
+    reach: Reach
+    lens: Lens
+
+    def lending(self, paths: Iterable[FieldPath]) -> Reach:
+        """The rows that may take part in a request on these paths."""
+        wanted = tuple(paths)
+        return self.reach.lending(wanted) if wanted else self.reach
+
+
+class Callers:
+    """Binds grants to callers and remembers the result, for one configuration.
+
+    What is remembered stands under the principal object itself, so it can serve no other caller; a reload makes a new
+    `Callers`. Rules that read the clock or the request are bound anew each time.
+    """
+
+    def __init__(self, config: Config, mask_key: bytes) -> None:
+        self.config = config
+        self._policy = config.policy
+        self._mask_key = mask_key
+        self._remembered = lru_cache(maxsize=_MOST_BOUND)(self._bound_without_request)
+
+    def access(self, asking: Asking, collection: Collection, action: Action) -> Access:
+        """Forbidden if no rule of the caller's roles has the action here: by roles and policy text alone."""
+        roles = asking.principal.roles
+        speaking = self._policy.speaking(roles, collection.name, action)
+        crosses = self._policy.is_cross_tenant(roles)
+        if speaking.is_void or (collection.tenant_field and not crosses and asking.principal.tenant is None):
+            reason = "no rule of your roles" if speaking.is_void else "a credential without a tenant"
+            verb = "allows" if speaking.is_void else "can't"
+            raise Forbidden(f"{reason} {verb} {action} {collection.name}", action=action, collection=collection.name)
+        if speaking.depends_on_request:
+            return self._bound(speaking, asking.bindings(), collection, crosses)
+        return self._remembered(asking.principal, collection.name, action)
+
+    def crosses_tenants(self, asking: Asking) -> bool:
+        return self._policy.is_cross_tenant(asking.principal.roles)
+
+    def _bound_without_request(self, principal: Principal, name: str, action: Action) -> Access:
+        speaking = self._policy.speaking(principal.roles, name, action)
+        # No rule of this plan reads the request or the clock, so an empty one serves.
+        bindings = Asking(principal, _EPOCH, {}, "").bindings()
+        crosses = self._policy.is_cross_tenant(principal.roles)
+        return self._bound(speaking, bindings, self.config.collections[name], crosses)
+
+    def _bound(self, speaking: Speaking, bindings: Bindings, collection: Collection, crosses: bool) -> Access:
+        reach = speaking.reach(bindings, ALWAYS if crosses else _within(collection, bindings))
+        return Access(speaking, reach, Lens(reach, self._mask_key, reach.uniform_view(self._mask_key)))
+
+
+def _within(collection: Collection, bindings: Bindings) -> Expression:
+    """The tenant filter: built here for every plan, whatever the policy says."""
+    if collection.tenant_field is None:
+        return ALWAYS
+    field = Path("resource", (collection.tenant_field,), collection.kind_of(collection.tenant_field))
+    return bind(Compare("==", field, Path("user", ("tenant_id",))), bindings)
+
+
+def require_paths(access: Access, collection: Collection, action: Action, query: Query) -> tuple[FieldPath, ...]:
+    """The paths a request refers to. Forbidden, as sent, if one is hidden, masked or unknown: all told alike."""
+    named = {path: canonical(path) for path in query.paths}
+    wanted = tuple(path for path in named.values() if path)
+    refused = sorted(
+        path
+        for path, one in named.items()
+        if not one or not collection.knows(path) or not access.speaking.lends((one,))
+    )
+    if refused or (wanted and not access.speaking.lends(wanted)):
+        raise Forbidden(
+            "unknown or not permitted field",
+            action=action,
+            collection=collection.name,
+            fields=refused or sorted(query.paths),
+        )
+    return wanted
+
+
+def tenant_value(collection: Collection, asking: Asking) -> Any:
+    """The caller's tenant as the collection's type; None if it can't be of that type."""
+    if collection.tenant_field is None or asking.principal.tenant is None:
+        return None
+    try:
+        return read_scalar(collection.kind_of(collection.tenant_field) or "any", asking.principal.tenant)
+    except ValueError:
+        return None

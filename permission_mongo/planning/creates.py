@@ -1,0 +1,180 @@
+"""Plans that store new documents: stamped, then typed and validated, then judged as they will be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from bson import encode
+from bson.errors import InvalidDocument
+
+from permission_mongo.documents.paths import leaf_paths
+from permission_mongo.errors import Forbidden, PayloadTooLarge, Refusal, SchemaViolation
+from permission_mongo.operations import CreateMany, CreateOne, Sent
+from permission_mongo.planning.callers import Access, Asking, Callers, tenant_value
+from permission_mongo.planning.targets import batch_of, target_of
+from permission_mongo.plans import CreatePlan, Draft
+from permission_mongo.policy.evaluate import holds
+from permission_mongo.policy.grants import Lens
+from permission_mongo.policy.nodes import conjunction, negation
+from permission_mongo.schema.model import Collection
+from permission_mongo.schema.validate import FieldError, Fill, read_document, unfit_names, unknown_paths
+from permission_mongo.values import CODEC, Document, read_scalar
+from permission_mongo.versions import made
+
+
+def plan_create_one(operation: CreateOne, asking: Asking, callers: Callers, new_uuid: Callable[[], UUID]) -> CreatePlan:
+    creating = _Creating(operation.collection, asking, callers, new_uuid, operation.reason, None)
+    draft = creating.draft(0, operation.sent)
+    if draft.refusal is not None:
+        raise draft.refusal
+    return CreatePlan(
+        target_of(operation.collection, callers.config),
+        (draft,),
+        reading_lens(operation.collection, asking, callers),
+        operation.sent.names_id,
+        operation.reason,
+        None,
+    )
+
+
+def plan_create_many(
+    operation: CreateMany, asking: Asking, callers: Callers, new_uuid: Callable[[], UUID]
+) -> CreatePlan:
+    options = operation.options
+    creating = _Creating(operation.collection, asking, callers, new_uuid, options.reason, options.batch)
+    return CreatePlan(
+        target_of(operation.collection, callers.config),
+        tuple(creating.draft(n, sent) for n, sent in enumerate(operation.sent)),
+        None,
+        any(sent.names_id for sent in operation.sent),
+        options.reason,
+        batch_of(options),
+    )
+
+
+def reading_lens(collection: Collection, asking: Asking, callers: Callers) -> Lens | None:
+    """How the caller sees this collection; None if it may not read here at all."""
+    try:
+        return callers.access(asking, collection, "read").lens
+    except Forbidden:
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Creating:
+    """One caller creating in one collection."""
+
+    collection: Collection
+    asking: Asking
+    callers: Callers
+    new_uuid: Callable[[], UUID]
+    reason: str | None
+    batch: str | None
+
+    def draft(self, index: int, sent: Sent) -> Draft:
+        access = self.callers.access(self.asking, self.collection, "create")
+        try:
+            return Draft(index, sent.id, self._document(sent, access))
+        except Refusal as refusal:
+            return Draft(index, sent.id, {}, refusal)
+
+    def _document(self, sent: Sent, access: Access) -> Document:
+        wrong_names = unfit_names(sent.document, self.collection)
+        if wrong_names:
+            raise _violation(wrong_names)
+        self._require_fields(sent, access)
+        if sent.fault is not None:
+            raise sent.fault
+        stamps = self._stamps(sent, access)
+        fill = Fill(self.asking.now, self.asking.principal.subject, self.new_uuid)
+        read, errors = read_document({**sent.document, **stamps}, self.collection, fill)
+        if errors:
+            raise _violation(errors)
+        document: Document = {"_id": sent.id, **self._marks(), **read}
+        self._require_size(document)
+        self._require_grant(sent, access, document)
+        return document
+
+    def _marks(self) -> Document:
+        if not self.collection.versioned:
+            return {}
+        who = self.asking.principal.subject
+        return {"_version": 1, "_made": made("create", who, self.asking.now, self.reason, self.batch)}
+
+    def _require_fields(self, sent: Sent, access: Access) -> None:
+        """Unknown, stamped and unwritable fields are told alike, before any value is looked at."""
+        refused = [".".join(path) for path in unknown_paths(sent.document, self.collection)]
+        stamped = self._stamped(access)
+        refused += [name for name in sent.document if name in stamped]
+        if sent.names_id and not self.collection.client_ids:
+            refused.append("_id")
+        paths = set(leaf_paths(sent.document))
+        grants = access.reach.grants
+        refused += [".".join(path) for path in paths if path and not any(grant.fields.writes(path) for grant in grants)]
+        if refused:
+            raise self._forbidden("unknown or not permitted field", sorted(set(refused)))
+
+    def _stamped(self, access: Access) -> frozenset[str]:
+        stamped = self.collection.stamped
+        if self.collection.tenant_field and self.callers.crosses_tenants(self.asking):
+            stamped -= {self.collection.tenant_field}
+        return stamped | {name for grant in access.reach.grants for name, _ in grant.stamps}
+
+    def _stamps(self, sent: Sent, access: Access) -> Document:
+        """What the gateway writes itself: tenant, owner, times, and what the rules set."""
+        who, now, collection = self.asking.principal, self.asking.now, self.collection
+        stamps: dict[str, Any] = {}
+        if collection.timestamps:
+            stamps |= {"created_at": now, "updated_at": now, "created_by": who.subject, "updated_by": who.subject}
+        if collection.owner_field is not None:
+            stamps[collection.owner_field] = who.subject
+        for grant in access.reach.grants:
+            stamps |= dict(grant.stamps)
+        typed = {name: self._typed(name, value) for name, value in stamps.items()}
+        if collection.tenant_field is not None and collection.tenant_field not in sent.document:
+            tenant = tenant_value(collection, self.asking)
+            if tenant is None and not self.callers.crosses_tenants(self.asking):
+                raise self._forbidden("your tenant does not fit this collection", [])
+            if tenant is not None:
+                typed[collection.tenant_field] = tenant
+        return typed
+
+    def _typed(self, name: str, value: Any) -> Any:
+        kind = self.collection.kind_of(name) or "any"
+        try:
+            return read_scalar(kind, value.isoformat() if kind == "string" and hasattr(value, "isoformat") else value)
+        except ValueError as error:
+            raise self._forbidden(f"'{name}' can't be stamped with your identity", [name]) from error
+
+    def _require_size(self, document: Document) -> None:
+        limit = self.callers.config.limits.max_document_bytes
+        try:
+            size = len(encode(document, codec_options=CODEC))
+        except (InvalidDocument, OverflowError) as error:
+            raise SchemaViolation("the document can't be stored") from error
+        if size > limit:
+            raise PayloadTooLarge(f"the document has {size} bytes; at most {limit}", max_document_bytes=limit)
+
+    def _require_grant(self, sent: Sent, access: Access, document: Document) -> None:
+        """One rule must do it all: reach the final document, accept it, and cover every field sent."""
+        reach = access.reach
+        within = conjunction((reach.within, negation(reach.denied)))
+        paths = [path for path in leaf_paths(sent.document) if path]
+        for grant in reach.grants:
+            covers = all(grant.fields.writes(path) for path in paths)
+            if covers and holds(conjunction((within, grant.rows, grant.check)), document):
+                return
+        raise self._forbidden("no rule of your roles allows creating this document", [])
+
+    def _forbidden(self, message: str, fields: list[str]) -> Forbidden:
+        details: dict[str, Any] = {"action": "create", "collection": self.collection.name}
+        return Forbidden(message, **details, **({"fields": fields} if fields else {}))
+
+
+def _violation(errors: list[FieldError]) -> SchemaViolation:
+    count = len(errors)
+    message = f"the document breaks its schema in {count} place{'s' if count > 1 else ''}"
+    return SchemaViolation(message, errors=[error.as_entry() for error in errors])

@@ -1,0 +1,67 @@
+"""Plans that remove documents, and plans that put back."""
+
+from __future__ import annotations
+
+from permission_mongo.errors import Forbidden, InvalidRequest
+from permission_mongo.operations import ByFilter, ByIds, DeleteMany, Undo
+from permission_mongo.planning.callers import Asking, Callers
+from permission_mongo.planning.reads import asked_reach, require_versions
+from permission_mongo.planning.targets import batch_of, target_of
+from permission_mongo.plans import DeletePlan, UndoPlan
+from permission_mongo.policy.grants import Reach
+from permission_mongo.policy.guard import narrow, narrow_content, narrow_whole
+from permission_mongo.policy.nodes import NEVER
+from permission_mongo.values import MongoFilter
+
+
+def plan_delete(operation: DeleteMany, asking: Asking, callers: Callers) -> DeletePlan:
+    """Rows of the `delete` rules AND visible rows; a filter sees only rows whose fields it may ask about."""
+    collection, options = operation.collection, operation.options
+    deleting = callers.access(asking, collection, "delete")
+    reading = callers.access(asking, collection, "read")
+    target, visible = target_of(collection, callers.config), narrow({}, reading.reach)
+    match operation.selection:
+        case ByIds(ids):
+            if options.atomic and len(ids) > target.chunk:
+                raise InvalidRequest("'atomic' is for at most one chunk", max_batch_size=target.chunk)
+            return DeletePlan(target, narrow({}, reading.reach, deleting.reach), visible, ids, batch_of(options))
+        case ByFilter(query):
+            asked = asked_reach(reading, collection, query)
+            match = narrow(query.match, asked, deleting.reach)
+            return DeletePlan(target, match, visible, None, batch_of(options))
+
+
+def plan_undo(operation: Undo, asking: Asking, callers: Callers) -> UndoPlan:
+    """Needs `restore`, and `delete` for what the batch made; works only on what is visible today."""
+    collection = operation.collection
+    require_versions(collection)
+    restoring = callers.access(asking, collection, "restore").reach
+    reading = callers.access(asking, collection, "read").reach
+    deleting = _delete_reach(operation, asking, callers)
+    ended: MongoFilter = {
+        "collection": collection.name,
+        "ended.batch": operation.undone,
+        "ended.action": "delete",
+    }
+    made: MongoFilter = {"_made.batch": operation.undone}
+    return UndoPlan(
+        target_of(collection, callers.config),
+        operation.undone,
+        narrow_whole({**ended, "gone": True}, reading, restoring, content=True),
+        narrow_content(ended, reading),
+        narrow(made, reading, deleting or _nothing(reading)),
+        narrow({}, reading),
+        deleting is not None,
+        batch_of(operation.options),
+    )
+
+
+def _delete_reach(operation: Undo, asking: Asking, callers: Callers) -> Reach | None:
+    try:
+        return callers.access(asking, operation.collection, "delete").reach
+    except Forbidden:
+        return None
+
+
+def _nothing(reach: Reach) -> Reach:
+    return Reach(reach.within, (), NEVER)

@@ -1,0 +1,60 @@
+"""The one door of the room: an operation and who asks -> its plan."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import assert_never
+from uuid import UUID
+
+from permission_mongo.operations import (
+    CreateMany,
+    CreateOne,
+    DeleteMany,
+    GetMany,
+    GetOne,
+    ListDeleted,
+    ListMany,
+    ListVersions,
+    Operation,
+    Undo,
+)
+from permission_mongo.planning.callers import Asking, Callers
+from permission_mongo.planning.creates import plan_create_many, plan_create_one
+from permission_mongo.planning.deletes import plan_delete, plan_undo
+from permission_mongo.planning.reads import plan_deleted, plan_get, plan_get_many, plan_list, plan_versions
+from permission_mongo.plans import Plan
+from permission_mongo.query.cursors import CursorKey
+
+
+@dataclass(frozen=True, slots=True)
+class Planner:
+    """Plans for one configuration. `new_uuid` serves the schema's `uuid()` defaults."""
+
+    callers: Callers
+    cursors: CursorKey
+    new_uuid: Callable[[], UUID]
+
+    def plan(self, operation: Operation, asking: Asking) -> Plan:
+        """The plan; a Refusal, before any query runs, where the operation is not permitted or makes no sense."""
+        match operation:
+            case GetOne():
+                return plan_get(operation, asking, self.callers)
+            case ListMany():
+                return plan_list(operation, asking, self.callers, self.cursors)
+            case GetMany():
+                return plan_get_many(operation, asking, self.callers)
+            case CreateOne():
+                return plan_create_one(operation, asking, self.callers, self.new_uuid)
+            case CreateMany():
+                return plan_create_many(operation, asking, self.callers, self.new_uuid)
+            case DeleteMany():
+                return plan_delete(operation, asking, self.callers)
+            case Undo():
+                return plan_undo(operation, asking, self.callers)
+            case ListDeleted():
+                return plan_deleted(operation, asking, self.callers, self.cursors)
+            case ListVersions():
+                return plan_versions(operation, asking, self.callers)
+            case _:
+                assert_never(operation)

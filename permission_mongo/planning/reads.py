@@ -1,0 +1,115 @@
+"""Plans that change nothing."""
+
+from __future__ import annotations
+
+from bson import encode
+from bson.errors import InvalidDocument
+
+from permission_mongo.errors import InvalidRequest, VersioningNotEnabled
+from permission_mongo.operations import GetMany, GetOne, ListDeleted, ListMany, ListVersions
+from permission_mongo.planning.callers import Access, Asking, Callers, require_paths, tenant_value
+from permission_mongo.plans import DeletedPlan, GetManyPlan, ListPlan, ReadPlan, VersionsPlan
+from permission_mongo.policy.grants import Reach
+from permission_mongo.policy.guard import narrow, narrow_content
+from permission_mongo.query.cursors import CursorKey
+from permission_mongo.query.filters import Query
+from permission_mongo.schema.model import Collection
+from permission_mongo.values import CODEC, MongoFilter
+
+
+def plan_get(operation: GetOne, asking: Asking, callers: Callers) -> ReadPlan:
+    access = callers.access(asking, operation.collection, "read")
+    return ReadPlan(operation.collection.name, narrow({"_id": {"$eq": operation.id}}, access.reach), access.lens)
+
+
+def plan_get_many(operation: GetMany, asking: Asking, callers: Callers) -> GetManyPlan:
+    collection = operation.collection
+    access = callers.access(asking, collection, "read")
+    fields = None
+    reach = access.reach
+    if operation.fields is not None:
+        paths = require_paths(access, collection, "read", Query(paths=frozenset(operation.fields)))
+        reach, fields = access.lending(paths), frozenset(paths)
+    match = narrow({"_id": {"$in": list(operation.ids)}}, reach)
+    return GetManyPlan(collection.name, operation.ids, match, access.lens, fields)
+
+
+def plan_list(operation: ListMany, asking: Asking, callers: Callers, cursors: CursorKey) -> ListPlan:
+    collection = operation.collection
+    access = callers.access(asking, collection, "read")
+    match = narrow(operation.query.match, asked_reach(access, collection, operation.query))
+    question = _question("list", collection, asking, operation.query.match)
+    return ListPlan(
+        collection.name,
+        match,
+        operation.limit,
+        _after(operation.cursor, question, asking, cursors),
+        _prefix(collection, asking, callers),
+        access.lens,
+        question,
+    )
+
+
+def asked_reach(access: Access, collection: Collection, query: Query) -> Reach:
+    """The rows that may answer a query, its paths having been checked before its values."""
+    reach = access.lending(require_paths(access, collection, "read", query))
+    if query.fault is not None:
+        raise InvalidRequest(query.fault)
+    return reach
+
+
+def plan_deleted(operation: ListDeleted, asking: Asking, callers: Callers, cursors: CursorKey) -> DeletedPlan:
+    collection = operation.collection
+    require_versions(collection)
+    read = callers.access(asking, collection, "read")
+    restore = callers.access(asking, collection, "restore")
+    question = _question("deleted", collection, asking, {})
+    records: MongoFilter = {"collection": collection.name, "gone": True}
+    return DeletedPlan(
+        collection.name,
+        narrow_content(records, read.reach, restore.reach),
+        operation.limit,
+        _after(operation.cursor, question, asking, cursors),
+        read.lens,
+        question,
+    )
+
+
+def plan_versions(operation: ListVersions, asking: Asking, callers: Callers) -> VersionsPlan:
+    collection = operation.collection
+    require_versions(collection)
+    access = callers.access(asking, collection, "read")
+    records: MongoFilter = {"collection": collection.name, "doc_id": operation.id}
+    return VersionsPlan(
+        collection.name,
+        operation.id,
+        narrow({"_id": {"$eq": operation.id}}, access.reach),
+        narrow_content(records, access.reach),
+        operation.limit,
+        operation.before,
+    )
+
+
+def require_versions(collection: Collection) -> None:
+    if not collection.versioned:
+        raise VersioningNotEnabled(f"{collection.name} keeps no versions", collection=collection.name)
+
+
+def _question(route: str, collection: Collection, asking: Asking, match: MongoFilter) -> tuple[object, ...]:
+    who = asking.principal
+    try:
+        asked = encode({"f": match}, codec_options=CODEC)
+    except (InvalidDocument, OverflowError) as error:
+        raise InvalidRequest("the filter holds a value that can't be stored") from error
+    return (route, collection.name, asked, who.kind, who.tenant, who.subject)
+
+
+def _after(cursor: str | None, question: tuple[object, ...], asking: Asking, cursors: CursorKey) -> object | None:
+    return None if cursor is None else cursors.open(cursor, question, asking.posix())
+
+
+def _prefix(collection: Collection, asking: Asking, callers: Callers) -> tuple[tuple[str, object], ...]:
+    """The tenant, where the page is read from the tenant's part of an index."""
+    if collection.tenant_field is None or callers.crosses_tenants(asking):
+        return ()
+    return ((collection.tenant_field, tenant_value(collection, asking)),)

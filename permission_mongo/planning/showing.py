@@ -1,0 +1,73 @@
+"""A plan and its outcome -> what the caller is shown. Every stored document passes the plan's lens here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NewType
+
+from permission_mongo.documents.fields import FieldRules
+from permission_mongo.documents.reveal import View
+from permission_mongo.outcomes import BatchOutcome, Created, Found, Gathered, History, Outcome, Page
+from permission_mongo.plans import CreatePlan, DeletedPlan, GetManyPlan, ListPlan, Plan, ReadPlan
+from permission_mongo.policy.grants import Lens
+from permission_mongo.query.cursors import CursorKey
+from permission_mongo.values import Document, DocumentId
+
+Revealed = NewType("Revealed", dict[str, Any])
+
+
+@dataclass(frozen=True, slots=True)
+class ShownDocument:
+    document: Revealed
+    created: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ShownPage:
+    documents: tuple[Revealed, ...]
+    cursor: str | None
+    has_more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ShownMany:
+    documents: tuple[Revealed, ...]
+    not_found: tuple[DocumentId, ...]
+
+
+Shown = ShownDocument | ShownPage | ShownMany | BatchOutcome | History
+
+
+def show(plan: Plan, outcome: Outcome, cursors: CursorKey, posix: float) -> Shown:
+    """`posix` is the moment of the request in seconds, from which a cursor's life counts."""
+    match plan, outcome:
+        case ReadPlan(), Found(document):
+            return ShownDocument(_through(plan.lens, document))
+        case CreatePlan(), Created(document):
+            return ShownDocument(_echo(plan.lens, document), created=True)
+        case ListPlan() | DeletedPlan(), Page(documents, last, has_more):
+            shown = tuple(_through(plan.lens, document) for document in documents)
+            return ShownPage(shown, None if last is None else cursors.seal(last, plan.question, posix), has_more)
+        case GetManyPlan(), Gathered(documents, not_found):
+            return ShownMany(tuple(_cut(_through(plan.lens, one), plan) for one in documents), not_found)
+        case _, BatchOutcome() | History():
+            return outcome
+        case _:
+            raise AssertionError(f"{type(plan).__name__} does not lead to {type(outcome).__name__}")
+
+
+def _through(lens: Lens, document: Document) -> Revealed:
+    return Revealed(lens.show(document))
+
+
+def _echo(lens: Lens | None, document: Document) -> Revealed:
+    """What was created, as its creator may read it: without a right to read, the id alone."""
+    if lens is None or not lens.reach.sees(document):
+        return Revealed({"_id": document["_id"]})
+    return _through(lens, document)
+
+
+def _cut(document: Revealed, plan: GetManyPlan) -> Revealed:
+    if plan.fields is None:
+        return document
+    return Revealed(View((FieldRules(allow=plan.fields),)).reveal(document))

@@ -1,0 +1,169 @@
+"""What will be done: data, complete, with its own limits. Storage obeys and asks no policy question."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from permission_mongo.documents.paths import Path
+from permission_mongo.errors import Refusal
+from permission_mongo.policy.grants import Lens
+from permission_mongo.policy.guard import Guarded
+from permission_mongo.values import Document, DocumentId
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who does it and when, as history and audit keep it."""
+
+    subject: str
+    tenant: str | None
+    credential: str | None
+    roles: tuple[str, ...]
+    now: datetime
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where: the collection, and what storage must know of it. Sizes in documents and bytes."""
+
+    collection: str
+    tenant_field: str | None
+    versioned: bool
+    audited: bool
+    chunk: int
+    max_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """How a batch is to go. A write that is no batch has none."""
+
+    id: str
+    atomic: bool = False
+    dry_run: bool = False
+    max_affected: int | None = None
+    results: bool = False
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReadPlan:
+    """The document that `match` finds, shown through `lens`."""
+
+    collection: str
+    match: Guarded
+    lens: Lens
+
+
+@dataclass(frozen=True, slots=True)
+class ListPlan:
+    """A page in `_id` order behind `after`; `index` is the one to page by and `prefix` its leading equal values.
+
+    `question` binds the next cursor to this caller and this question.
+    """
+
+    collection: str
+    match: Guarded
+    limit: int
+    after: Any | None
+    prefix: tuple[tuple[str, Any], ...]
+    lens: Lens
+    question: tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class GetManyPlan:
+    """`ids` among the rows of `match`; `fields` cuts what is shown further."""
+
+    collection: str
+    ids: tuple[DocumentId, ...]
+    match: Guarded
+    lens: Lens
+    fields: frozenset[Path] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A document ready to be stored, or the refusal of it. `index` is its place among those sent."""
+
+    index: int
+    id: DocumentId
+    document: Document
+    refusal: Refusal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CreatePlan:
+    """Store the drafts. `continues` says that an id may have lived before, so that its numbers go on.
+
+    `lens` shows the created document to a caller who may read here; None to one who may not.
+    """
+
+    target: Target
+    drafts: tuple[Draft, ...]
+    lens: Lens | None
+    continues: bool
+    reason: str | None
+    batch: Batch | None
+
+
+@dataclass(frozen=True, slots=True)
+class DeletePlan:
+    """Remove the rows of `match`: those among `expected`, or, where that is None, all of them.
+
+    `visible` tells a row that may not be deleted from one that is not there.
+    """
+
+    target: Target
+    match: Guarded
+    visible: Guarded
+    expected: tuple[DocumentId, ...] | None
+    batch: Batch
+
+
+@dataclass(frozen=True, slots=True)
+class UndoPlan:
+    """Put back what batch `undone` deleted and remove what it made.
+
+    `records` match versions whose content may be restored, `visible_records` those that may be seen; `made` and
+    `visible_made` the same for live documents.
+    """
+
+    target: Target
+    undone: str
+    records: Guarded
+    visible_records: Guarded
+    made: Guarded
+    visible_made: Guarded
+    may_delete: bool
+    batch: Batch
+
+
+@dataclass(frozen=True, slots=True)
+class DeletedPlan:
+    """A page of deleted documents in id order: versions that a deletion ended, with content that matches."""
+
+    collection: str
+    match: Guarded
+    limit: int
+    after: Any | None
+    lens: Lens
+    question: tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class VersionsPlan:
+    """The history of one document: `live` finds it if it lives, `records` its versions that may be seen."""
+
+    collection: str
+    id: DocumentId
+    live: Guarded
+    records: Guarded
+    limit: int
+    before: int | None
+
+
+Plan = ReadPlan | ListPlan | GetManyPlan | CreatePlan | DeletePlan | UndoPlan | DeletedPlan | VersionsPlan

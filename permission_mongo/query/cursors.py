@@ -1,0 +1,55 @@
+"""Cursors: where a page ended, signed for one caller and one question (HMAC-SHA-256, RFC 2104)."""
+
+from __future__ import annotations
+
+import binascii
+import hmac
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Any, Final
+
+import bson
+from bson.errors import BSONError
+
+from permission_mongo.errors import InvalidRequest
+from permission_mongo.values import CODEC, Document
+
+GOOD_FOR: Final = 24 * 3600  # seconds
+_TAG: Final = 16  # bytes
+
+
+@dataclass(frozen=True, slots=True)
+class CursorKey:
+    """Signs cursors. `secret` is shared by all gateways of one database."""
+
+    secret: bytes = field(repr=False)
+
+    def seal(self, last: Any, question: tuple[Any, ...], now: float) -> str:
+        """A cursor behind `last`, for `question` alone: collection, route, filter, tenant, subject."""
+        payload = bson.encode({"k": last, "e": int(now) + GOOD_FOR}, codec_options=CODEC)
+        return urlsafe_b64encode(self._tag(payload, question) + payload).decode().rstrip("=")
+
+    def open(self, cursor: str, question: tuple[Any, ...], now: float) -> Any:
+        """What was sealed. InvalidRequest for a forged, moved or expired cursor, told alike."""
+        try:
+            sealed = urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4))
+            tag, payload = sealed[:_TAG], sealed[_TAG:]
+            # Decoding ignores stray bits of the last sign: one cursor must have one spelling.
+            canonical = urlsafe_b64encode(sealed).decode().rstrip("=") == cursor
+            if canonical and hmac.compare_digest(tag, self._tag(payload, question)):
+                found: Document = bson.decode(payload, CODEC)
+                if now < found["e"]:
+                    return found["k"]
+        except (ValueError, binascii.Error, BSONError):
+            pass
+        raise InvalidRequest("the cursor is not valid here; begin again without one")
+
+    def _tag(self, payload: bytes, question: tuple[Any, ...]) -> bytes:
+        asked = bson.encode({"q": list(question)}, codec_options=CODEC)
+        return hmac.new(self.secret, asked + payload, sha256).digest()[:_TAG]
+
+
+def derived(secret: bytes, purpose: str) -> bytes:
+    """A key of its own for each purpose (HKDF-Expand with one block, RFC 5869)."""
+    return hmac.new(secret, purpose.encode() + b"\x01", sha256).digest()

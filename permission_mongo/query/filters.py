@@ -1,0 +1,199 @@
+"""A caller's filter -> a Mongo filter written by us, the paths it refers to, and what is wrong with its values.
+
+Nothing of what was sent is passed on: operators come from the allow-list, values are read by the schema's type. A wrong
+value is kept as a fault and told only after the paths are known to be the caller's: else 400 against 403 would tell a
+hidden field from an unknown one.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from permission_mongo.errors import InvalidRequest
+from permission_mongo.query.limits import Limits
+from permission_mongo.schema.model import Collection
+from permission_mongo.values import MongoFilter, is_extended, read_scalar, read_text
+
+_COMPARISONS: Final = ("$eq", "$ne", "$gt", "$gte", "$lt", "$lte")
+_LISTS: Final = ("$in", "$nin", "$all")
+_LOGIC: Final = ("$and", "$or", "$nor")
+OPERATORS: Final = frozenset({*_COMPARISONS, *_LISTS, *_LOGIC, "$not", "$exists", "$regex", "$elemMatch", "$size"})
+# Literal signs and escaped punctuation, anchored or not: nothing that can backtrack.
+_PLAIN_PATTERN: Final = re.compile(r"\^?(?:[^\\^$.|?*+()\[\]{}\x00]|\\[^A-Za-z0-9\x00])*\$?")
+_SEGMENT: Final = re.compile(r"[^$.\x00][^.\x00]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A filter, every path it refers to as the caller wrote it, and the first wrong value, if any."""
+
+    match: MongoFilter = field(default_factory=dict)
+    paths: frozenset[str] = frozenset()
+    fault: str | None = None
+
+
+EVERYTHING: Final = Query()
+
+
+def read_filter(asked: Any, collection: Collection, limits: Limits) -> Query:
+    """The query of a JSON filter. InvalidRequest names the operator or place that is not taken."""
+    reader = _Reader(collection, limits)
+    match = reader.filter(asked, "filter", 1)
+    return Query(match, frozenset(reader.paths), reader.fault)
+
+
+def read_equality(name: str, text: str, collection: Collection) -> Query:
+    """`field=value` of a URL, the value read by the schema's type."""
+    reader = _Reader(collection, Limits())
+    reader.path(name, name)
+    try:
+        kind = collection.kind_of(name)
+        value = read_text(kind, text) if kind else text
+    except ValueError as error:
+        return Query({}, frozenset({name}), f"{name}: expected {error}")
+    return Query({name: {"$eq": value}}, frozenset({name}))
+
+
+def joined(queries: list[Query]) -> Query:
+    """All of them, ANDed."""
+    matches = [query.match for query in queries if query.match]
+    faults = [query.fault for query in queries if query.fault is not None]
+    match = {} if not matches else matches[0] if len(matches) == 1 else {"$and": matches}
+    return Query(match, frozenset().union(*(query.paths for query in queries)), faults[0] if faults else None)
+
+
+@dataclass(slots=True)
+class _Reader:
+    collection: Collection
+    limits: Limits
+    paths: set[str] = field(default_factory=set)
+    fault: str | None = None
+    clauses: int = 0
+
+    def filter(self, asked: Any, place: str, depth: int, prefix: str = "") -> MongoFilter:
+        """One level: fields and `$and`, `$or`, `$nor`. `prefix` is the array's path inside `$elemMatch`."""
+        if not isinstance(asked, dict):
+            raise InvalidRequest(f'{place}: expected an object such as {{"status": "open"}}')
+        if depth > self.limits.max_filter_depth:
+            raise InvalidRequest(f"{place}: nested deeper than {self.limits.max_filter_depth}")
+        parts: list[MongoFilter] = []
+        for key, value in asked.items():
+            at = f"{place}.{key}"
+            if key in _LOGIC:
+                parts.append({key: self._branches(value, at, depth, prefix)})
+            elif key.startswith("$"):
+                raise InvalidRequest(f"{at}: the operator '{key}' is not taken here", operator=key)
+            else:
+                self._count(at)
+                self.path(prefix + key, at)
+                parts.append({key: self._field(value, prefix + key, at, depth)})
+        return {} if not parts else parts[0] if len(parts) == 1 else {"$and": parts}
+
+    def _branches(self, value: Any, place: str, depth: int, prefix: str) -> list[MongoFilter]:
+        if not isinstance(value, list) or not value:
+            raise InvalidRequest(f"{place}: expected a list of at least one filter")
+        self._count(place, len(value))
+        return [self.filter(one, f"{place}[{n}]", depth + 1, prefix) for n, one in enumerate(value)]
+
+    def path(self, dotted: str, place: str) -> None:
+        if len(dotted) > 512 or not all(_SEGMENT.fullmatch(part) for part in dotted.split(".")):
+            raise InvalidRequest(f"{place}: a field is named like 'status' or 'address.city'")
+        self.paths.add(dotted)
+
+    def _count(self, place: str, more: int = 1) -> None:
+        self.clauses += more
+        if self.clauses > self.limits.max_filter_clauses:
+            raise InvalidRequest(f"{place}: more than {self.limits.max_filter_clauses} conditions")
+
+    def _field(self, value: Any, path: str, place: str, depth: int) -> dict[str, Any]:
+        if not isinstance(value, dict) or is_extended(value):
+            return {"$eq": self._equal_to(value, path, place)}
+        if not value:
+            raise InvalidRequest(f'{place}: expected a value or operators such as {{"$gt": 18}}')
+        return {
+            operator: self._operand(operator, operand, path, f"{place}.{operator}", depth)
+            for operator, operand in value.items()
+        }
+
+    def _operand(self, operator: str, operand: Any, path: str, place: str, depth: int) -> Any:
+        if operator not in OPERATORS or operator in _LOGIC:
+            what = "operator" if operator.startswith("$") else "key"
+            hint = "" if operator.startswith("$") else "; name a field of an object by its path, such as 'address.city'"
+            raise InvalidRequest(f"{place}: the {what} '{operator}' is not taken here{hint}", operator=operator)
+        if depth > self.limits.max_filter_depth:
+            raise InvalidRequest(f"{place}: nested deeper than {self.limits.max_filter_depth}")
+        match operator:
+            case "$eq" | "$ne":
+                return self._equal_to(operand, path, place)
+            case "$gt" | "$gte" | "$lt" | "$lte":
+                return self._scalar(operand, path, place)
+            case "$in" | "$nin" | "$all":
+                return self._list(operand, path, place)
+            case "$not":
+                return self._negated(operand, path, place, depth)
+            case "$exists":
+                return self._exists(operand, place)
+            case "$regex":
+                return self._pattern(operand, place)
+            case "$size":
+                return self._size(operand, place)
+            case _:
+                return self._element(operand, path, place, depth)
+
+    def _equal_to(self, value: Any, path: str, place: str) -> Any:
+        if isinstance(value, list):
+            return self._list(value, path, place)
+        return self._scalar(value, path, place)
+
+    def _scalar(self, value: Any, path: str, place: str) -> Any:
+        if isinstance(value, dict | list) and not is_extended(value):
+            raise InvalidRequest(f"{place}: expected a single value")
+        if value is None:
+            return None
+        try:
+            return read_scalar(self.collection.kind_of(path) or "any", value)
+        except ValueError as error:
+            if self.fault is None:
+                self.fault = f"{place}: expected {error}"
+            return None
+
+    def _list(self, value: Any, path: str, place: str) -> list[Any]:
+        if not isinstance(value, list):
+            raise InvalidRequest(f"{place}: expected a list")
+        if len(value) > self.limits.max_in_values:
+            raise InvalidRequest(f"{place}: more than {self.limits.max_in_values} values")
+        return [self._scalar(one, path, f"{place}[{n}]") for n, one in enumerate(value)]
+
+    def _negated(self, value: Any, path: str, place: str, depth: int) -> dict[str, Any]:
+        if not isinstance(value, dict) or is_extended(value):
+            raise InvalidRequest(f'{place}: expected operators such as {{"$gt": 18}}')
+        return self._field({**value}, path, place, depth + 1) if value else self._field(value, path, place, depth)
+
+    def _exists(self, value: Any, place: str) -> bool:
+        if not isinstance(value, bool):
+            raise InvalidRequest(f"{place}: expected true or false")
+        return value
+
+    def _pattern(self, value: Any, place: str) -> str:
+        longest = self.limits.max_regex_length
+        if not isinstance(value, str) or len(value) > longest or not _PLAIN_PATTERN.fullmatch(value):
+            raise InvalidRequest(
+                f"{place}: expected literal text of at most {longest} signs, after '^' or before '$' if anchored, "
+                "with punctuation escaped by '\\'"
+            )
+        return value
+
+    def _size(self, value: Any, place: str) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**31:
+            raise InvalidRequest(f"{place}: expected a whole number")
+        return value
+
+    def _element(self, value: Any, path: str, place: str, depth: int) -> dict[str, Any]:
+        if not isinstance(value, dict) or not value or is_extended(value):
+            raise InvalidRequest(f"{place}: expected conditions on one element")
+        if all(key.startswith("$") and key not in _LOGIC for key in value):
+            self._count(place)
+            return self._field(value, path, place, depth + 1)
+        return self.filter(value, place, depth + 1, f"{path}.")

@@ -1,0 +1,21 @@
+"""How much one request may ask for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Sizes in bytes, times in seconds."""
+
+    max_batch_size: int = 1000
+    max_result_size: int = 10_000
+    max_body_bytes: int = 16 * 2**20
+    max_document_bytes: int = 15 * 2**20
+    max_transaction_bytes: int = 16 * 2**20
+    max_filter_depth: int = 8
+    max_filter_clauses: int = 200
+    max_in_values: int = 10_000
+    max_regex_length: int = 128
+    query_timeout: float = 10.0

@@ -1,0 +1,240 @@
+"""A document as sent -> a document as stored: typed by the schema, defaults filled in, every error at once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+from urllib.parse import urlsplit
+from uuid import UUID
+
+from bson.decimal128 import Decimal128
+
+from permission_mongo.documents.paths import Path
+from permission_mongo.schema.model import Collection, Field
+from permission_mongo.values import (
+    MAX_DEPTH,
+    SCALAR_TYPES,
+    Document,
+    decimal_of,
+    is_extended,
+    read_date,
+    read_extended,
+    read_scalar,
+)
+
+_EMAIL: Final = re.compile(r"[^@\s]{1,64}@[^@\s.]+(\.[^@\s.]+)+")
+_TIME: Final = re.compile(r"([01]\d|2[0-3]):[0-5]\d(:[0-5]\d)?")
+
+
+@dataclass(frozen=True, slots=True)
+class FieldError:
+    """One broken constraint. `field` is a dotted path with array positions."""
+
+    field: str
+    code: str
+    message: str
+
+    def as_entry(self) -> dict[str, str]:
+        return {"field": self.field, "code": self.code, "message": self.message}
+
+
+@dataclass(frozen=True, slots=True)
+class Fill:
+    """What defaults may ask for."""
+
+    now: datetime
+    user_id: str
+    new_uuid: Callable[[], UUID]
+
+
+@dataclass(slots=True)
+class _Reader:
+    collection: Collection
+    errors: list[FieldError] = field(default_factory=list)
+
+    def wrong(self, place: str, code: str, message: str) -> None:
+        self.errors.append(FieldError(place, code, message))
+
+    # -- names
+
+    def names_are_fit(self, value: Any, place: str = "", depth: int = 0) -> bool:
+        """Whether every name can be stored and addressed, at a depth that can be answered."""
+        if depth > MAX_DEPTH:
+            self.wrong(place, "depth", f"nested deeper than {MAX_DEPTH}")
+            return False
+        if isinstance(value, list):
+            fits = [self.names_are_fit(inner, f"{place}.{n}", depth + 1) for n, inner in enumerate(value)]
+            return all(fits)  # not lazily: every error is told
+        if not isinstance(value, dict) or is_extended(value):
+            return True
+        fit = True
+        for key, inner in value.items():
+            at = f"{place}.{key}" if place else key
+            if not key or key.startswith("$") or "." in key or "\x00" in key:
+                self.wrong(at, "name", "a field's name can't be empty, begin with '$' or hold '.' or NUL")
+                fit = False
+            else:
+                fit = self.names_are_fit(inner, at, depth + 1) and fit
+        return fit
+
+    # -- values
+
+    def fields(self, value: Mapping[str, Any], declared: Mapping[str, Field], place: str, fill: Fill) -> Document:
+        read: Document = {}
+        for name, inner in value.items():
+            at = f"{place}.{name}" if place else name
+            one = declared.get(name)
+            read[name] = self.open(inner, at) if one is None else self.value(inner, one, at, fill)
+        for name, one in declared.items():
+            if name not in read:
+                self._absent(read, one, f"{place}.{name}" if place else name, fill)
+        return read
+
+    def _absent(self, read: Document, one: Field, place: str, fill: Fill) -> None:
+        if one.default is not None:
+            read[one.name] = _filled(one, fill)
+        elif one.required and not one.auto:
+            self.wrong(place, "required", "is required")
+
+    def value(self, value: Any, one: Field, place: str, fill: Fill) -> Any:
+        if value is None:
+            if one.required:
+                self.wrong(place, "required", "is required; null does not count")
+            return None
+        if one.type in SCALAR_TYPES:
+            return self._scalar(value, one, place)
+        if one.type == "array":
+            return self._array(value, one, place, fill)
+        if one.type == "object":
+            return self._object(value, one, place, fill)
+        return self.open(value, place)
+
+    def _scalar(self, value: Any, one: Field, place: str) -> Any:
+        try:
+            read = read_scalar(one.type, value)
+        except ValueError as error:
+            self.wrong(place, "type", f"expected {error}")
+            return None
+        self._constraints(read, one, place)
+        return read
+
+    def _array(self, value: Any, one: Field, place: str, fill: Fill) -> Any:
+        if not isinstance(value, list):
+            self.wrong(place, "type", "expected an array")
+            return None
+        self._length(len(value), one, place, "items")
+        items = one.items
+        if items is None:
+            return [self.open(inner, f"{place}.{n}") for n, inner in enumerate(value)]
+        return [self.value(inner, items, f"{place}.{n}", fill) for n, inner in enumerate(value)]
+
+    def _object(self, value: Any, one: Field, place: str, fill: Fill) -> Any:
+        if not isinstance(value, dict) or is_extended(value):
+            self.wrong(place, "type", "expected an object")
+            return None
+        return self.open(value, place) if one.properties is None else self.fields(value, one.properties, place, fill)
+
+    def open(self, value: Any, place: str) -> Any:
+        """A value the schema leaves open: plain JSON and Extended JSON scalars."""
+        if isinstance(value, list):
+            return [self.open(inner, f"{place}.{n}") for n, inner in enumerate(value)]
+        if isinstance(value, dict) and not is_extended(value):
+            return {name: self.open(inner, f"{place}.{name}") for name, inner in value.items()}
+        try:
+            return read_scalar("any", read_extended(value))
+        except ValueError as error:
+            self.wrong(place, "type", f"expected {error}")
+            return None
+
+    def _constraints(self, value: Any, one: Field, place: str) -> None:
+        if one.enum is not None and value not in one.enum:
+            self.wrong(place, "enum", f"is none of {', '.join(str(allowed) for allowed in one.enum)}")
+        if isinstance(value, str):
+            self._length(len(value), one, place, "characters")
+            if one.pattern is not None and not one.pattern.search(value):
+                self.wrong(place, "pattern", f"does not match {one.pattern.pattern}")
+            if one.format is not None and not _has_format(value, one.format):
+                self.wrong(place, "format", f"is no {one.format}")
+        elif isinstance(value, int | float | Decimal128) and not isinstance(value, bool):
+            number = decimal_of(value)
+            if number is not None and one.min is not None and number < decimal_of(one.min):  # type: ignore[operator]
+                self.wrong(place, "min", f"is below {one.min}")
+            if number is not None and one.max is not None and number > decimal_of(one.max):  # type: ignore[operator]
+                self.wrong(place, "max", f"is above {one.max}")
+
+    def _length(self, length: int, one: Field, place: str, unit: str) -> None:
+        if one.min_length is not None and length < one.min_length:
+            self.wrong(place, "min_length", f"has {length} {unit}; at least {one.min_length}")
+        if one.max_length is not None and length > one.max_length:
+            self.wrong(place, "max_length", f"has {length} {unit}; at most {one.max_length}")
+
+
+def unfit_names(document: Any, collection: Collection) -> list[FieldError]:
+    """Names that can't be stored: looked at first, for a path is judged by its name."""
+    reader = _Reader(collection)
+    reader.names_are_fit(document)
+    return reader.errors
+
+
+def unknown_paths(document: Mapping[str, Any], collection: Collection, prefix: Path = ()) -> list[Path]:
+    """The paths sent that the schema does not know."""
+    if collection.keeps_additional and not prefix:
+        document = {name: value for name, value in document.items() if name in collection.fields}
+    unknown: list[Path] = []
+    for name, value in document.items():
+        path = (*prefix, name)
+        one = collection.declared(path)
+        if one is None:
+            unknown.append(path)
+        elif one.properties is not None:
+            for inner in value if isinstance(value, list) else [value]:
+                if isinstance(inner, dict):
+                    unknown += unknown_paths(inner, collection, path)
+    return unknown
+
+
+def read_document(document: Mapping[str, Any], collection: Collection, fill: Fill) -> tuple[Document, list[FieldError]]:
+    """The document with BSON values and defaults, and everything that is wrong with it."""
+    reader = _Reader(collection)
+    return reader.fields(document, collection.fields, "", fill), reader.errors
+
+
+def _filled(one: Field, fill: Fill) -> Any:
+    match one.default:
+        case "now()":
+            return fill.now if one.type == "date" else fill.now.isoformat(timespec="milliseconds") + "Z"
+        case "uuid()":
+            return fill.new_uuid() if one.type == "uuid" else str(fill.new_uuid())
+        case "user.id":
+            return read_scalar(one.type, fill.user_id)
+        case dict() | list() as value:
+            return type(value)(value)
+        case value:
+            return value
+
+
+def _has_format(text: str, form: str) -> bool:
+    match form:
+        case "email":
+            return _EMAIL.fullmatch(text) is not None
+        case "url":
+            return _is_url(text)
+        case "time":
+            return _TIME.fullmatch(text) is not None
+        case _:
+            try:
+                read_date(text)
+            except ValueError:
+                return False
+            return ("T" in text or " " in text) == (form == "datetime")
+
+
+def _is_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.netloc) and text.isprintable() and " " not in text

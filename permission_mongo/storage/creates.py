@@ -1,0 +1,168 @@
+"""New documents: one, or a batch in one transaction. A duplicate key takes its item out and the rest runs again."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import pymongo
+from bson.objectid import ObjectId
+from pymongo.asynchronous.client_session import AsyncClientSession
+from pymongo.errors import BulkWriteError
+
+from permission_mongo.batch import quarters
+from permission_mongo.errors import Conflict, Refusal
+from permission_mongo.outcomes import BatchOutcome, Created, Failure, Item
+from permission_mongo.plans import Actor, CreatePlan, Draft
+from permission_mongo.storage.rooms import Ledger, Rooms
+from permission_mongo.values import Document, DocumentId
+
+_TAKEN_OUT_ONE_BY_ONE: Final = 8
+_DUPLICATE: Final = "a document with this key exists"
+
+
+async def create_one(plan: CreatePlan, actor: Actor, rooms: Rooms) -> Created:
+    """A write with nothing else to commit is one command; else a transaction."""
+    target, draft = plan.target, plan.drafts[0]
+    if not target.audited and not plan.continues:
+        with pymongo.timeout(rooms.timeout):
+            await rooms.live(target.collection).insert_one(draft.document)
+        return Created(draft.document)
+    creation = _Creation(plan, actor, rooms)
+    part = ObjectId()
+    stored = await rooms.transactor.run(
+        lambda session: creation.body(session, [draft], part),
+        deadline=rooms.deadline(),
+        proof=creation.ledger.proof(part if target.audited else draft.id),
+    )
+    return Created(stored[0])
+
+
+async def create_many(plan: CreatePlan, actor: Actor, rooms: Rooms) -> BatchOutcome:
+    """The drafts that can be stored, each refusal by its index. Atomic: all, or the first refusal."""
+    return await _Creation(plan, actor, rooms).run()
+
+
+class _Creation:
+    """One batch on its way."""
+
+    def __init__(self, plan: CreatePlan, actor: Actor, rooms: Rooms) -> None:
+        self._plan = plan
+        self._rooms = rooms
+        self.ledger = Ledger(rooms, actor, plan.target, plan.batch)
+        self._failed: dict[int, Refusal] = {draft.index: draft.refusal for draft in plan.drafts if draft.refusal}
+        self._done: list[Draft] = []
+
+    async def run(self) -> BatchOutcome:
+        plan, batch = self._plan, self._plan.batch
+        assert batch is not None  # noqa: S101  (create_many is planned with one)
+        drafts = self._without_repeats([draft for draft in plan.drafts if draft.refusal is None])
+        if batch.atomic and self._failed:
+            raise self._first_refusal()
+        if drafts:
+            await self._all(drafts, _TAKEN_OUT_ONE_BY_ONE)
+        if batch.dry_run:
+            await self.ledger.note_rehearsal("create", [draft.id for draft in self._done])
+        done = sorted(self._done, key=lambda draft: draft.index)
+        return BatchOutcome(
+            "created",
+            tuple(draft.id for draft in done),
+            failed=tuple(Failure(refusal, index=index) for index, refusal in sorted(self._failed.items())),
+            batch=batch.id if done and not batch.dry_run else None,
+            dry_run=batch.dry_run,
+            results=self._results() if batch.results else None,
+        )
+
+    def _results(self) -> tuple[Item, ...]:
+        def item(draft: Draft) -> Item:
+            refusal = self._failed.get(draft.index)
+            return Item(draft.id, "created") if refusal is None else Item(None, refusal.code, refusal)
+
+        return tuple(item(draft) for draft in self._plan.drafts)
+
+    def _without_repeats(self, drafts: list[Draft]) -> list[Draft]:
+        seen: set[DocumentId] = set()
+        kept: list[Draft] = []
+        for draft in drafts:
+            if draft.id in seen:
+                self._failed[draft.index] = Conflict(_DUPLICATE)
+            else:
+                kept.append(draft)
+            seen.add(draft.id)
+        return kept
+
+    async def _all(self, drafts: list[Draft], takes: int) -> None:
+        """A duplicate key aborts the whole transaction and names one index: take it out, or halve, and run again."""
+        try:
+            await self._transaction(drafts)
+        except BulkWriteError as error:
+            index = duplicate_index(error)
+            if index is None:
+                raise
+            if self._plan.batch is not None and self._plan.batch.atomic:
+                self._failed[drafts[index].index] = Conflict(_DUPLICATE)
+                raise self._first_refusal() from error
+            if takes > 0 or len(drafts) == 1:
+                self._failed[drafts[index].index] = Conflict(_DUPLICATE)
+                rest = [*drafts[:index], *drafts[index + 1 :]]
+                if rest:
+                    await self._all(rest, takes - 1)
+            else:
+                for part in quarters(drafts):
+                    await self._all(list(part), _TAKEN_OUT_ONE_BY_ONE)
+        else:
+            self._done += drafts
+
+    async def _transaction(self, drafts: list[Draft]) -> None:
+        part = ObjectId()
+        batch = self._plan.batch
+        await self._rooms.transactor.run(
+            lambda session: self.body(session, drafts, part),
+            deadline=self._rooms.deadline(),
+            proof=self.ledger.proof(part),
+            commit=batch is None or not batch.dry_run,
+        )
+
+    async def body(self, session: AsyncClientSession, drafts: list[Draft], part: Any) -> list[Document]:
+        documents = [draft.document for draft in drafts]
+        if self._plan.continues and self._plan.target.versioned:
+            documents = await self._continued(session, documents)
+        await self._rooms.live(self._plan.target.collection).insert_many(documents, session=session)
+        ids = [draft.id for draft in drafts]
+        await self.ledger.note(session, part, "create", ids, {"made": ids})
+        return documents
+
+    async def _continued(self, session: AsyncClientSession, documents: list[Document]) -> list[Document]:
+        """An id that lived before goes on behind its highest number, and is no longer gone."""
+        target = self._plan.target
+
+        def key(document: Document) -> tuple[Any, DocumentId]:
+            return (document.get(target.tenant_field) if target.tenant_field else None, document["_id"])
+
+        earlier: Document = {
+            "collection": target.collection,
+            "tenant_id": {"$in": list({key(document)[0] for document in documents})},
+            "doc_id": {"$in": [document["_id"] for document in documents]},
+        }
+        by_life = {"$group": {"_id": {"t": "$tenant_id", "d": "$doc_id"}, "number": {"$max": "$version"}}}
+        found = await self._rooms.versions.aggregate([{"$match": earlier}, by_life], session=session)
+        highest = {(one["_id"].get("t"), one["_id"]["d"]): one["number"] async for one in found}
+        if not highest:
+            return documents
+        await self._rooms.versions.update_many({**earlier, "gone": True}, {"$unset": {"gone": ""}}, session=session)
+        # The deletion took the number behind the last state's.
+        return [
+            {**document, "_version": highest[key(document)] + 2} if key(document) in highest else document
+            for document in documents
+        ]
+
+    def _first_refusal(self) -> Refusal:
+        index = min(self._failed)
+        first = self._failed[index]
+        failed = [{"index": n, "error": refusal.as_entry()} for n, refusal in sorted(self._failed.items())]
+        return type(first)(f"nothing was created; documents[{index}]: {first.message}", **first.details, failed=failed)
+
+
+def duplicate_index(error: BulkWriteError) -> int | None:
+    """The place of the document whose key exists already; None if the error is another one."""
+    written = (error.details or {}).get("writeErrors", [])
+    return next((one["index"] for one in written if one.get("code") == 11000), None)

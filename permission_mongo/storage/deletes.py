@@ -1,0 +1,292 @@
+"""Batch delete: the write first, then the rows read outside the transaction, then their versions, then the commit.
+
+What the transaction has removed nobody else can commit to, so the last committed state, read outside it, is exactly
+what was removed; as many rows as removals means that they are the same. Reading first and deleting second would lose
+what a writer changes in between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import pymongo
+from bson.objectid import ObjectId
+from bson.raw_bson import RawBSONDocument
+from pymongo.asynchronous.client_session import AsyncClientSession
+from pymongo.errors import BulkWriteError, PyMongoError
+
+from permission_mongo.batch import quarters, without
+from permission_mongo.errors import Conflict, DocumentNotFound, Forbidden, InvalidRequest, PayloadTooLarge, Refusal
+from permission_mongo.outcomes import BatchOutcome, Failure, Item
+from permission_mongo.plans import Actor, DeletePlan
+from permission_mongo.storage.faults import refusal_of
+from permission_mongo.storage.rooms import Ledger, Rooms
+from permission_mongo.storage.transactions import Contended, Lost, Raced
+from permission_mongo.values import Document, DocumentId
+from permission_mongo.versions import LARGEST, made, number_of, record
+
+_TRIES: Final = 2  # of a part, before it is split
+_TRIES_OF_ONE: Final = 12
+
+
+class _TooMuch(Exception):
+    """More bytes than one transaction may hold."""
+
+
+class _Incomplete(Exception):
+    """An atomic batch met rows it can't remove."""
+
+    def __init__(self, refused: list[DocumentId], missing: list[DocumentId]) -> None:
+        super().__init__()
+        self.refused = refused
+        self.missing = missing
+
+
+@dataclass(slots=True)
+class _Progress:
+    done: list[DocumentId] = field(default_factory=list)
+    refused: list[DocumentId] = field(default_factory=list)
+    contended: list[Failure] = field(default_factory=list)
+    stopped: Refusal | None = None
+
+
+async def delete_many(plan: DeletePlan, actor: Actor, rooms: Rooms) -> BatchOutcome:
+    """Remove the plan's rows, chunk by chunk; what one transaction did stays done if a later one fails."""
+    deletion = _Deletion(plan, actor, rooms)
+    await deletion.run()
+    return deletion.outcome()
+
+
+class _Deletion:
+    """One batch on its way."""
+
+    def __init__(self, plan: DeletePlan, actor: Actor, rooms: Rooms) -> None:
+        self._plan = plan
+        self._rooms = rooms
+        self._ended = made("delete", actor.subject, actor.now, plan.batch.reason, plan.batch.id)
+        self._ledger = Ledger(rooms, actor, plan.target, plan.batch)
+        self._progress = _Progress()
+
+    async def run(self) -> None:
+        plan = self._plan
+        if plan.match.is_empty and plan.visible.is_empty:
+            return
+        if plan.expected is not None:
+            await self._require_at_most(plan.match.among(plan.expected))
+            await self._parts(list(plan.expected))
+        else:
+            await self._require_at_most(plan.match.filter)
+            await self._chunks()
+        if plan.batch.dry_run:
+            await self._ledger.note_rehearsal("delete", self._progress.done)
+
+    def outcome(self) -> BatchOutcome:
+        plan, progress = self._plan, self._progress
+        failures = [Failure(_forbidden(plan), id=one) for one in progress.refused] + progress.contended
+        settled = [*progress.done, *(one.id for one in failures if one.id is not None)]
+        missing = () if plan.expected is None or progress.stopped else without(plan.expected, settled)
+        wrote = bool(progress.done) and not plan.batch.dry_run
+        return BatchOutcome(
+            "deleted",
+            tuple(progress.done),
+            missing,
+            tuple(failures),
+            batch=plan.batch.id if wrote else None,
+            dry_run=plan.batch.dry_run,
+            stopped=progress.stopped,
+            results=self._results(failures) if plan.batch.results else None,
+        )
+
+    def _results(self, failures: list[Failure]) -> tuple[Item, ...]:
+        done = set(self._progress.done)
+        refusals = {one.id: one.refusal for one in failures}
+
+        def item(one: DocumentId) -> Item:
+            if one in done:
+                return Item(one, "deleted")
+            refusal = refusals.get(one) or self._progress.stopped
+            return Item(one, "not_found") if refusal is None else Item(one, refusal.code, refusal)
+
+        return tuple(item(one) for one in self._plan.expected or self._progress.done)
+
+    async def _require_at_most(self, match: Document) -> None:
+        most = self._plan.batch.max_affected
+        if most is None or self._plan.match.is_empty:
+            return
+        with pymongo.timeout(self._rooms.timeout):
+            found = await self._live().count_documents(match, limit=most + 1)
+        if found > most:
+            raise InvalidRequest(f"more than {most} documents match; nothing was deleted", matched_at_least=found)
+
+    def _live(self) -> pymongo.asynchronous.collection.AsyncCollection[Document]:
+        return self._rooms.live(self._plan.target.collection)
+
+    # -- filter mode
+
+    async def _chunks(self) -> None:
+        """Chunk after chunk in id order, each id above the chunk before: no document is met twice."""
+        after: DocumentId | None = None
+        while self._progress.stopped is None and not self._plan.match.is_empty:
+            ids = await self._next_ids(after)
+            if not ids:
+                return
+            if self._plan.batch.atomic and after is None and len(ids) > self._plan.target.chunk:
+                raise InvalidRequest("'atomic' is for at most one chunk", max_batch_size=self._plan.target.chunk)
+            chunk = ids[: self._plan.target.chunk]
+            await self._parts(chunk)
+            if len(ids) <= self._plan.target.chunk:
+                return
+            after = chunk[-1]
+
+    async def _next_ids(self, after: DocumentId | None) -> list[DocumentId]:
+        match = self._plan.match.filter if after is None else self._plan.match.also({"_id": {"$gt": after}})
+        limit = self._plan.target.chunk + 1
+        with pymongo.timeout(self._rooms.timeout):
+            rows = (
+                await self._live()
+                .find(match, {"_id": 1}, sort=[("_id", 1)], limit=limit, batch_size=limit + 1)
+                .to_list()
+            )
+        return [row["_id"] for row in rows]
+
+    # -- transactions
+
+    async def _parts(self, ids: list[DocumentId]) -> None:
+        """One transaction, or, after a conflict or too many bytes, several smaller ones."""
+        waiting: list[Sequence[DocumentId]] = [ids]
+        while waiting:
+            part = waiting.pop(0)
+            try:
+                await self._part(part)
+            except _Incomplete as incomplete:
+                raise _first_refusal(self._plan, incomplete) from None
+            except (Contended, _TooMuch) as error:
+                if self._plan.batch.atomic:
+                    raise _whole_refusal(error) from error
+                if len(part) > 1:
+                    waiting = [*quarters(part), *waiting]
+                else:
+                    self._progress.contended.append(Failure(_whole_refusal(error), id=part[0]))
+            except (PyMongoError, Lost) as error:
+                self._stop(error)
+                return
+
+    def _stop(self, error: Exception) -> None:
+        """What was done stays and is told; with nothing done the error is the whole answer."""
+        refusal = refusal_of(error)
+        if refusal is None or not self._progress.done:
+            raise error
+        self._progress.stopped = refusal
+
+    async def _part(self, ids: Sequence[DocumentId], renumber: bool = False) -> None:
+        batch = self._plan.batch
+        part = ObjectId()
+        tries = 10_000 if batch.atomic else _TRIES if len(ids) > 1 else _TRIES_OF_ONE
+        try:
+            removed, refused = await self._rooms.transactor.run(
+                lambda session: self._body(session, ids, part, renumber),
+                deadline=self._rooms.deadline(),
+                proof=self._ledger.proof(part),
+                attempts=tries,
+                commit=not batch.dry_run,
+            )
+        except BulkWriteError as error:
+            # A number is taken, as after a writer beside the gateway: go on behind the highest kept.
+            if renumber or not _is_taken_number(error):
+                raise
+            return await self._part(ids, renumber=True)
+        self._progress.done += removed
+        self._progress.refused += refused
+        return None
+
+    async def _body(
+        self, session: AsyncClientSession, ids: Sequence[DocumentId], part: ObjectId, renumber: bool
+    ) -> tuple[list[DocumentId], list[DocumentId]]:
+        plan = self._plan
+        removed = await self._remove(session, ids, renumber)
+        refused: list[DocumentId] = []
+        rest = without(ids, removed)
+        if rest and plan.expected is not None and not plan.visible.is_empty:
+            found = self._live().find(plan.visible.among(rest), {"_id": 1}, session=session)
+            refused = [row["_id"] for row in await found.to_list()]
+        if rest and plan.batch.atomic:
+            raise _Incomplete(refused, list(without(rest, refused)))
+        if removed:
+            await self._ledger.note(session, part, "delete", removed)
+        return removed, refused
+
+    async def _remove(self, session: AsyncClientSession, ids: Sequence[DocumentId], renumber: bool) -> list[DocumentId]:
+        if self._plan.match.is_empty:
+            return []
+        match = self._plan.match.among(ids)
+        if not self._plan.target.versioned:
+            return await self._remove_unversioned(session, match)
+        count = (await self._live().delete_many(match, session=session)).deleted_count
+        if not count:
+            return []
+        # Outside the transaction, on the primary: what was committed last is what was removed.
+        rows = await self._rooms.raw(self._plan.target.collection).find(match, batch_size=len(ids) + 1).to_list()
+        if len(rows) != count:
+            raise Raced
+        self._require_room(rows)
+        highest = await self._highest(session, rows) if renumber else {}
+        await self._rooms.versions.insert_many([self._record(row, highest) for row in rows], session=session)
+        return [row["_id"] for row in rows]
+
+    async def _remove_unversioned(self, session: AsyncClientSession, match: Document) -> list[DocumentId]:
+        rows = await self._live().find(match, {"_id": 1}, session=session).to_list()
+        result = await self._live().delete_many(match, session=session)
+        if result.deleted_count != len(rows):
+            raise Raced
+        return [row["_id"] for row in rows]
+
+    def _require_room(self, rows: list[RawBSONDocument]) -> None:
+        sizes = [len(row.raw) for row in rows]
+        if (len(rows) > 1 and sum(sizes) > self._plan.target.max_bytes) or max(sizes) > LARGEST:
+            raise _TooMuch
+
+    def _record(self, row: RawBSONDocument, highest: dict[DocumentId, int]) -> Document:
+        target = self._plan.target
+        number = max(number_of(row), highest.get(row["_id"], 0) + 1) if highest else number_of(row)
+        return record(row, target.collection, target.tenant_field, number, self._ended)
+
+    async def _highest(self, session: AsyncClientSession, rows: list[RawBSONDocument]) -> dict[DocumentId, int]:
+        stages = [
+            {"$match": {"collection": self._plan.target.collection, "doc_id": {"$in": [row["_id"] for row in rows]}}},
+            {"$group": {"_id": "$doc_id", "number": {"$max": "$version"}}},
+        ]
+        found = await self._rooms.versions.aggregate(stages, session=session)
+        return {one["_id"]: one["number"] async for one in found}
+
+
+def _is_taken_number(error: BulkWriteError) -> bool:
+    written = (error.details or {}).get("writeErrors", [])
+    return any(one.get("code") == 11000 and "version" in one.get("keyPattern", {}) for one in written)
+
+
+def _forbidden(plan: DeletePlan) -> Forbidden:
+    name = plan.target.collection
+    return Forbidden("no rule of your roles allows deleting this document", action="delete", collection=name)
+
+
+def _whole_refusal(error: Exception) -> Refusal:
+    if isinstance(error, _TooMuch):
+        return PayloadTooLarge("too many bytes for one transaction")
+    return Conflict("others changed the same documents at the same time; try again")
+
+
+def _first_refusal(plan: DeletePlan, incomplete: _Incomplete) -> Refusal:
+    """Of an atomic batch: the refusal of the first item that fails, and all that do."""
+    expected = plan.expected or ()
+    refused = set(incomplete.refused)
+    failed = [one for one in expected if one in refused or one in set(incomplete.missing)]
+    name = plan.target.collection
+    entries = [
+        {"id": one, "error": (_forbidden(plan) if one in refused else DocumentNotFound("no such document")).as_entry()}
+        for one in failed
+    ]
+    if failed[0] in refused:
+        return Forbidden("nothing was deleted: not all may be", action="delete", collection=name, failed=entries)
+    return DocumentNotFound("nothing was deleted: not all are there", collection=name, failed=entries)

@@ -1,0 +1,125 @@
+"""Plans that change nothing, each one command or two."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import pymongo
+from bson.max_key import MaxKey
+
+from permission_mongo.batch import without
+from permission_mongo.errors import DocumentNotFound
+from permission_mongo.outcomes import Entry, Found, Gathered, History, Page
+from permission_mongo.plans import DeletedPlan, GetManyPlan, ListPlan, ReadPlan, VersionsPlan
+from permission_mongo.storage.rooms import Rooms
+from permission_mongo.values import Document
+from permission_mongo.versions import number_of
+
+_TOP: Final = MaxKey()
+_ABOUT: Final = {"version": 1, "ended": 1, "data._made": 1, "gone": 1}
+
+
+def not_found(collection: str) -> DocumentNotFound:
+    """One and the same for a document that is absent and one that is not visible."""
+    return DocumentNotFound(f"no such document in {collection}", collection=collection)
+
+
+async def read_one(plan: ReadPlan, rooms: Rooms) -> Found:
+    found = None
+    if not plan.match.is_empty:
+        with pymongo.timeout(rooms.timeout):
+            found = await rooms.live(plan.collection).find_one(plan.match.filter)
+    if found is None:
+        raise not_found(plan.collection)
+    return Found(found)
+
+
+async def get_many(plan: GetManyPlan, rooms: Rooms) -> Gathered:
+    """The documents in the order asked."""
+    if plan.match.is_empty:
+        return Gathered((), plan.ids)
+    with pymongo.timeout(rooms.timeout):
+        rows = await rooms.live(plan.collection).find(plan.match.filter, batch_size=len(plan.ids) + 1).to_list()
+    by_id = {row["_id"]: row for row in rows}
+    return Gathered(tuple(by_id[one] for one in plan.ids if one in by_id), without(plan.ids, by_id))
+
+
+async def list_page(plan: ListPlan, rooms: Rooms) -> Page:
+    """A page by key: bounds on the index instead of a skip, so that any depth costs the same."""
+    if plan.match.is_empty:
+        return Page((), None, False)
+    asked = rooms.live(plan.collection).find(plan.match.filter, limit=plan.limit + 1, batch_size=plan.limit + 1)
+    asked = asked.sort([("_id", 1)])
+    if plan.after is not None:
+        prefix = list(plan.prefix)
+        index = [*((name, 1) for name, _ in prefix), ("_id", 1)]
+        # `min` includes its bound; the row behind which the page begins was shown already.
+        asked = rooms.live(plan.collection).find(
+            plan.match.also({"_id": {"$ne": plan.after}}),
+            limit=plan.limit + 1,
+            batch_size=plan.limit + 1,
+            sort=index,
+            hint=index,
+            min=[*prefix, ("_id", plan.after)],
+            max=[*prefix, ("_id", _TOP)],
+        )
+    with pymongo.timeout(rooms.timeout):
+        rows = await asked.to_list()
+    return _page(rows, plan.limit, "_id")
+
+
+def _page(rows: list[Document], limit: int, key: str) -> Page:
+    more = len(rows) > limit
+    shown = rows[:limit]
+    return Page(tuple(shown), shown[-1][key] if more else None, more)
+
+
+async def list_deleted(plan: DeletedPlan, rooms: Rooms) -> Page:
+    if plan.match.is_empty:
+        return Page((), None, False)
+    match = plan.match.filter if plan.after is None else plan.match.also({"doc_id": {"$gt": plan.after}})
+    with pymongo.timeout(rooms.timeout):
+        rows = await rooms.versions.find(
+            match, {"doc_id": 1, "data": 1}, limit=plan.limit + 1, sort=[("doc_id", 1)]
+        ).to_list()
+    page = _page(rows, plan.limit, "doc_id")
+    return Page(tuple(row["data"] for row in page.documents), page.last, page.has_more)
+
+
+async def list_versions(plan: VersionsPlan, rooms: Rooms) -> History:
+    """Each entry tells the write that made it; an entry whose state is not shown is left out."""
+    if plan.records.is_empty and plan.live.is_empty:
+        raise not_found(plan.collection)
+    with pymongo.timeout(rooms.timeout):
+        live = await rooms.live(plan.collection).find_one(plan.live.filter)
+        records = await _records(plan, rooms)
+        last_is_shown = live is not None or await _was_deleted_visibly(plan, rooms)
+    if not last_is_shown:
+        raise not_found(plan.collection)
+    entries = [] if live is None else [_entry(number_of(live), live.get("_made"), "create")]
+    for found in records:
+        if found["ended"]["action"] == "delete":
+            entries.append(_entry(found["version"] + 1, found["ended"], "delete"))
+        entries.append(_entry(found["version"], found["data"].get("_made"), "create"))
+    shown = [one for one in entries if plan.before is None or one.version < plan.before]
+    return History(tuple(sorted(shown, key=lambda one: -one.version)[: plan.limit]))
+
+
+async def _records(plan: VersionsPlan, rooms: Rooms) -> list[Document]:
+    bound = {} if plan.before is None else {"version": {"$lt": plan.before}}
+    match = plan.records.also(bound)
+    return await rooms.versions.find(match, _ABOUT, sort=[("version", -1)], limit=plan.limit + 1).to_list()
+
+
+async def _was_deleted_visibly(plan: VersionsPlan, rooms: Rooms) -> bool:
+    """Whether the document is gone and its last content is the caller's to see."""
+    if plan.records.is_empty or await rooms.live(plan.collection).find_one({"_id": {"$eq": plan.id}}, {"_id": 1}):
+        return False
+    return await rooms.versions.find_one(plan.records.also({"gone": True}), {"_id": 1}) is not None
+
+
+def _entry(version: int, mark: Any, otherwise: str) -> Entry:
+    """A state from before the gateway has no mark: then its maker is not known."""
+    if not isinstance(mark, dict):
+        return Entry(version, otherwise, None, None)
+    return Entry(version, mark["action"], mark["by"], mark["at"], mark.get("reason"), mark.get("batch"))

@@ -1,0 +1,112 @@
+"""The database as the executors use it: collection objects made once, one deadline for each command."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from time import monotonic
+from typing import Any, cast
+
+import pymongo
+from bson.codec_options import CodecOptions
+from bson.raw_bson import DEFAULT_RAW_BSON_OPTIONS, RawBSONDocument
+from pymongo import AsyncMongoClient
+from pymongo.asynchronous.client_session import AsyncClientSession
+from pymongo.asynchronous.collection import AsyncCollection
+
+from permission_mongo.audit import entry
+from permission_mongo.plans import Actor, Batch, Target
+from permission_mongo.storage.layout import AUDIT, BATCHES, VERSIONS
+from permission_mongo.storage.transactions import Proof, Transactor
+from permission_mongo.values import CODEC, Document, DocumentId
+
+_RAW: CodecOptions[Any] = DEFAULT_RAW_BSON_OPTIONS
+
+
+class Rooms:
+    """One database. `timeout` bounds each command and each transaction, in seconds."""
+
+    def __init__(self, client: AsyncMongoClient[Document], database: str, timeout: float) -> None:
+        self._database = client.get_database(database, codec_options=CODEC)
+        self._live: dict[str, AsyncCollection[Document]] = {}
+        self._raw: dict[str, AsyncCollection[RawBSONDocument]] = {}
+        self.timeout = timeout
+        self.transactor = Transactor(client, database)
+        self.versions = self._database[VERSIONS]
+        self.batches = self._database[BATCHES]
+        self.audit = self._database[AUDIT]
+
+    def live(self, name: str) -> AsyncCollection[Document]:
+        found = self._live.get(name)
+        if found is None:
+            found = self._live[name] = self._database[name]
+        return found
+
+    def raw(self, name: str) -> AsyncCollection[RawBSONDocument]:
+        """The same collection, its documents as the bytes stored."""
+        found = self._raw.get(name)
+        if found is None:
+            raw = cast("AsyncCollection[Any]", self._database.get_collection(name, codec_options=_RAW))
+            found = self._raw[name] = raw
+        return found
+
+    def deadline(self) -> float:
+        return monotonic() + self.timeout
+
+    async def ping(self) -> None:
+        with pymongo.timeout(1.0):
+            await self._database.command("ping")
+
+
+class Ledger:
+    """What a transaction writes beside its documents: its audit entry, and its part in the batch's record."""
+
+    def __init__(self, rooms: Rooms, actor: Actor, target: Target, batch: Batch | None) -> None:
+        self._rooms = rooms
+        self._actor = actor
+        self._target = target
+        self._batch = batch
+
+    def proof(self, part: Any) -> Proof:
+        """How to tell afterwards whether the transaction `part` was committed."""
+        if self._batch is not None:
+            return Proof(BATCHES, {"_id": self._batch.id, "parts": part})
+        return Proof(AUDIT, {"_id": part}) if self._target.audited else Proof(self._target.collection, {"_id": part})
+
+    async def note(
+        self,
+        session: AsyncClientSession,
+        part: Any,
+        action: str,
+        ids: list[DocumentId],
+        kept: Mapping[str, list[DocumentId]] | None = None,
+    ) -> None:
+        """`kept` are ids that the batch's record must remember, for an undo."""
+        batch = self._batch
+        if self._target.audited:
+            written = entry(self._actor, action, self._target.collection, ids, None if batch is None else batch.id)
+            await self._rooms.audit.insert_one({**written, "_id": part}, session=session)
+        if batch is not None:
+            await self._rooms.batches.update_one(
+                {"_id": batch.id},
+                self._batch_change(batch, part, action, len(ids), kept or {}),
+                upsert=True,
+                session=session,
+            )
+
+    def _batch_change(
+        self, batch: Batch, part: Any, action: str, count: int, kept: Mapping[str, list[DocumentId]]
+    ) -> Document:
+        actor = self._actor
+        first = {"collection": self._target.collection, "tenant_id": actor.tenant, "by": actor.subject, "at": actor.now}
+        pushes: Document = {"parts": part, **{name: {"$each": ids} for name, ids in kept.items()}}
+        return {
+            "$setOnInsert": {**first, "reason": batch.reason},
+            "$inc": {f"counts.{action}": count},
+            "$push": pushes,
+        }
+
+    async def note_rehearsal(self, action: str, ids: list[DocumentId]) -> None:
+        """A dry run wrote nothing, and is audited all the same."""
+        if self._target.audited:
+            written = entry(self._actor, f"{action} (dry run)", self._target.collection, ids)
+            await self._rooms.audit.insert_one(written)

@@ -1,0 +1,74 @@
+"""Plan -> Outcome: the one door of the room."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from permission_mongo.errors import Refusal
+from permission_mongo.outcomes import Outcome
+from permission_mongo.plans import (
+    Actor,
+    CreatePlan,
+    DeletedPlan,
+    DeletePlan,
+    GetManyPlan,
+    ListPlan,
+    Plan,
+    ReadPlan,
+    UndoPlan,
+    VersionsPlan,
+)
+from permission_mongo.storage.creates import create_many, create_one
+from permission_mongo.storage.deletes import delete_many
+from permission_mongo.storage.faults import refusing
+from permission_mongo.storage.reads import get_many, list_deleted, list_page, list_versions, read_one
+from permission_mongo.storage.rooms import Rooms
+from permission_mongo.storage.undo import undo
+
+
+class Store:
+    """Executes plans. It asks no policy question and reads no configuration."""
+
+    def __init__(self, rooms: Rooms) -> None:
+        self._rooms = rooms
+
+    async def execute(self, plan: Plan, actor: Actor) -> Outcome:
+        """What happened; a Refusal where MongoDB, time or another writer stood in the way."""
+        with refusing():
+            return await self._execute(plan, actor)
+
+    async def _execute(self, plan: Plan, actor: Actor) -> Outcome:
+        match plan:
+            case ReadPlan():
+                return await read_one(plan, self._rooms)
+            case ListPlan():
+                return await list_page(plan, self._rooms)
+            case GetManyPlan():
+                return await get_many(plan, self._rooms)
+            case CreatePlan(batch=None):
+                return await create_one(plan, actor, self._rooms)
+            case CreatePlan():
+                return await create_many(plan, actor, self._rooms)
+            case DeletePlan():
+                return await delete_many(plan, actor, self._rooms)
+            case UndoPlan():
+                return await undo(plan, actor, self._rooms)
+            case DeletedPlan():
+                return await list_deleted(plan, self._rooms)
+            case VersionsPlan():
+                return await list_versions(plan, self._rooms)
+            case _:
+                assert_never(plan)
+
+    async def is_reachable(self) -> bool:
+        """Whether the server answers a ping within a second."""
+        try:
+            with refusing():
+                await self._rooms.ping()
+        except Refusal:
+            return False
+        return True
+
+    async def close(self) -> None:
+        """Wait for aborts under way; call it before the client is closed."""
+        await self._rooms.transactor.close()

@@ -1,0 +1,211 @@
+"""Undo: what a batch deleted lives again, what it made is removed, and what others changed since is listed.
+
+Undo is itself a batch: it takes version numbers, has an id, and can be undone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import pymongo
+from bson.objectid import ObjectId
+from pymongo.asynchronous.client_session import AsyncClientSession
+from pymongo.errors import BulkWriteError
+
+from permission_mongo.batch import without
+from permission_mongo.errors import BatchNotFound, Conflict, Forbidden, InvalidRequest, Refusal
+from permission_mongo.outcomes import BatchOutcome, Failure, Item
+from permission_mongo.plans import Actor, DeletePlan, UndoPlan
+from permission_mongo.storage.creates import duplicate_index
+from permission_mongo.storage.deletes import delete_many
+from permission_mongo.storage.rooms import Ledger, Rooms
+from permission_mongo.values import Document, DocumentId
+from permission_mongo.versions import TICK, made
+
+_CHANGED = "somebody changed this document since; nothing was put back"
+_TAKEN = "a document with this id or key lives again"
+
+
+async def undo(plan: UndoPlan, actor: Actor, rooms: Rooms) -> BatchOutcome:
+    """Works on, counts and lists only documents that the caller can see today. BatchNotFound if there is none."""
+    undoing = _Undoing(plan, actor, rooms)
+    await undoing.look()
+    if not undoing.sees_anything:
+        raise BatchNotFound(f"no such batch in {plan.target.collection}", collection=plan.target.collection)
+    if plan.batch.atomic and len(undoing.gone) + len(undoing.alive) > plan.target.chunk:
+        raise InvalidRequest("'atomic' is for at most one chunk", max_batch_size=plan.target.chunk)
+    if plan.batch.atomic and undoing.failed:
+        raise undoing.first_refusal()
+    await undoing.restore()
+    await undoing.remove()
+    return await undoing.outcome()
+
+
+@dataclass(slots=True)
+class _Undoing:
+    """One undo on its way. `gone` are records to restore, `alive` the ids of live documents to remove."""
+
+    plan: UndoPlan
+    actor: Actor
+    rooms: Rooms
+    gone: list[DocumentId] = field(default_factory=list)
+    alive: list[DocumentId] = field(default_factory=list)
+    failed: dict[DocumentId, Refusal] = field(default_factory=dict)
+    restored: list[DocumentId] = field(default_factory=list)
+    removed: list[DocumentId] = field(default_factory=list)
+
+    @property
+    def sees_anything(self) -> bool:
+        return bool(self.gone or self.alive or self.failed)
+
+    # -- what there is to undo
+
+    async def look(self) -> None:
+        with pymongo.timeout(self.rooms.timeout):
+            await self._look_at_deleted()
+            await self._look_at_made()
+
+    async def _look_at_deleted(self) -> None:
+        plan = self.plan
+        if plan.visible_records.is_empty:
+            return
+        about = {"doc_id": 1, "gone": 1}
+        seen = await self.rooms.versions.find(plan.visible_records.filter, about, sort=[("doc_id", 1)]).to_list()
+        may: set[DocumentId] = set()
+        if not plan.records.is_empty:
+            allowed = self.rooms.versions.find(plan.records.filter, {"doc_id": 1})
+            may = {one["doc_id"] for one in await allowed.to_list()}
+        self.gone = [one["doc_id"] for one in seen if one["doc_id"] in may and one.get("gone")]
+        for one in seen:
+            if one.get("gone") and one["doc_id"] not in may:
+                self.failed[one["doc_id"]] = self._forbidden("restore")
+        lives_again = [one["doc_id"] for one in seen if not one.get("gone")]
+        for visible in await self._visible_live(lives_again):
+            self.failed[visible] = Conflict(_TAKEN)
+
+    async def _look_at_made(self) -> None:
+        """The batch's record names what it made; a document that another write changed since stays."""
+        record = await self.rooms.batches.find_one({"_id": {"$eq": self.plan.undone}}, {"made": 1, "collection": 1})
+        if record is None or record["collection"] != self.plan.target.collection:
+            return
+        visible = await self._visible_live(record.get("made", []))
+        if not visible:
+            return
+        unchanged = {"_id": {"$in": visible}, "_made.batch": self.plan.undone}
+        found = self._live().find(self.plan.visible_made.also(unchanged), {"_id": 1})
+        still = {one["_id"] for one in await found.to_list()}
+        for one in visible:
+            if one not in still:
+                self.failed[one] = Conflict(_CHANGED)
+            elif self.plan.may_delete:
+                self.alive.append(one)
+            else:
+                self.failed[one] = self._forbidden("delete")
+
+    async def _visible_live(self, ids: list[DocumentId]) -> list[DocumentId]:
+        if not ids or self.plan.visible_made.is_empty:
+            return []
+        found = self._live().find(self.plan.visible_made.among(ids), {"_id": 1}, sort=[("_id", 1)])
+        return [one["_id"] for one in await found.to_list()]
+
+    def _live(self) -> pymongo.asynchronous.collection.AsyncCollection[Document]:
+        return self.rooms.live(self.plan.target.collection)
+
+    def _forbidden(self, action: str) -> Forbidden:
+        name = self.plan.target.collection
+        verb = {"restore": "restoring", "delete": "deleting"}[action]
+        return Forbidden(f"no rule of your roles allows {verb} this document", action=action, collection=name)
+
+    def first_refusal(self) -> Refusal:
+        first = next(iter(self.failed.values()))
+        failed = [{"id": one, "error": refusal.as_entry()} for one, refusal in self.failed.items()]
+        return type(first)(f"nothing was put back: {first.message}", **first.details, failed=failed)
+
+    # -- deleted documents live again
+
+    async def restore(self) -> None:
+        size = self.plan.target.chunk
+        for n in range(0, len(self.gone), size):
+            await self._restore(self.gone[n : n + size])
+
+    async def _restore(self, ids: list[DocumentId]) -> None:
+        """A duplicate key takes its document out and the rest runs again; atomic, it ends the whole."""
+        while ids:
+            try:
+                done = await self._transaction(ids)
+            except BulkWriteError as error:
+                taken = duplicate_index(error)
+                if taken is None:
+                    raise
+                inserted = (error.details or {})["writeErrors"][0]["op"]["_id"]
+                self.failed[inserted] = Conflict(_TAKEN)
+                if self.plan.batch.atomic:
+                    raise self.first_refusal() from error
+                ids = list(without(ids, [inserted]))
+            else:
+                self.restored += done
+                for one in without(ids, done):
+                    self.failed[one] = Conflict(_CHANGED)
+                return
+
+    async def _transaction(self, ids: list[DocumentId]) -> list[DocumentId]:
+        part = ObjectId()
+        batch = self.plan.batch
+        ledger = Ledger(self.rooms, self.actor, self.plan.target, batch)
+
+        async def body(session: AsyncClientSession) -> list[DocumentId]:
+            # Asked again inside: what left the caller's reach since the look is not put back.
+            match = self.plan.records.also({"doc_id": {"$in": ids}})
+            records = await self.rooms.versions.find(match, session=session).to_list()
+            if not records:
+                return []
+            await self._live().insert_many([self._again(one) for one in records], session=session)
+            kept = {"_id": {"$in": [one["_id"] for one in records]}}
+            await self.rooms.versions.update_many(kept, {"$unset": {"gone": ""}}, session=session)
+            done = [one["doc_id"] for one in records]
+            await ledger.note(session, part, "restore", done, {"made": done})
+            return done
+
+        return await self.rooms.transactor.run(
+            body, deadline=self.rooms.deadline(), proof=ledger.proof(part), commit=not batch.dry_run
+        )
+
+    def _again(self, record: Document) -> Document:
+        """The last content whole, with the number behind its deletion's."""
+        batch = self.plan.batch
+        at = max(self.actor.now, record["ended"]["at"] + TICK)
+        mark = made("restore", self.actor.subject, at, batch.reason, batch.id)
+        content: dict[str, Any] = record["data"]
+        return {**content, "_version": record["version"] + 2, "_made": mark}
+
+    # -- made documents are removed
+
+    async def remove(self) -> None:
+        if not self.alive:
+            return
+        plan = self.plan
+        deletion = DeletePlan(plan.target, plan.made, plan.visible_made, tuple(self.alive), plan.batch)
+        outcome = await delete_many(deletion, self.actor, self.rooms)
+        self.removed = list(outcome.done)
+        self.failed |= {failure.id: failure.refusal for failure in outcome.failed if failure.id is not None}
+        self.failed |= dict.fromkeys(outcome.missing, Conflict(_CHANGED))
+
+    async def outcome(self) -> BatchOutcome:
+        batch = self.plan.batch
+        done = (*self.restored, *self.removed)
+        if batch.dry_run:
+            ledger = Ledger(self.rooms, self.actor, self.plan.target, batch)
+            await ledger.note_rehearsal("undo", list(done))
+        return BatchOutcome(
+            "restored",
+            done,
+            failed=tuple(Failure(refusal, id=one) for one, refusal in self.failed.items()),
+            batch=batch.id if done and not batch.dry_run else None,
+            dry_run=batch.dry_run,
+            results=self._results() if batch.results else None,
+        )
+
+    def _results(self) -> tuple[Item, ...]:
+        done = [Item(one, "restored") for one in self.restored] + [Item(one, "deleted") for one in self.removed]
+        return (*done, *(Item(one, refusal.code, refusal) for one, refusal in self.failed.items()))

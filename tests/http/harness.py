@@ -1,0 +1,123 @@
+"""A whole gateway in this process, on the run's MongoDB, with a database of its own."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from uuid import uuid4
+
+import httpx
+from pymongo.asynchronous.database import AsyncDatabase
+
+from permission_mongo.api.app import build_app
+from permission_mongo.assembly import open_gateway
+from permission_mongo.auth.development import make_token
+from permission_mongo.config.load import load_config
+from permission_mongo.config.model import Config
+from permission_mongo.gateway import Gateway
+from permission_mongo.storage.connection import new_client
+
+SECRET = "0123456789abcdef0123456789abcdef"
+CONFIG = f"auth: {{secret: '{SECRET}'}}\nmetrics: {{public: true}}\n"
+SCHEMA = """
+settings: {id_type: string, default_tenant_field: tenant_id, default_owner_field: owner_id}
+collections:
+  notes:
+    client_ids: true
+    versioning: {enabled: true}
+    fields:
+      tenant_id: {type: string}
+      owner_id: {type: string}
+      title: {type: string, required: true, max_length: 50}
+      status: {type: string, enum: [open, closed, locked], default: open}
+      age: {type: integer, min: 0}
+      pay: {type: object, properties: {month: {type: number}, bonus: {type: number}}}
+      ssn: {type: string}
+      tags: {type: array, items: {type: string}}
+      lines: {type: array, items: {type: object, properties: {sku: {type: string}, quantity: {type: integer}}}}
+      at: {type: date}
+      email: {type: string, format: email}
+  plain:
+    id_type: objectId
+    access: {tenant_field: null, owner_field: null}
+    fields: {name: {type: string, required: true}, price: {type: decimal}}
+"""
+POLICY = """
+roles: {viewer: {}, user: {inherits: [viewer]}, boss: {inherits: [user]}, clerk: {}, root: {cross_tenant: true}}
+policies:
+  notes:
+    viewer: {actions: [read], when: "resource.status == 'closed'", fields: {allow: [title, status, age]}}
+    user:
+      - {actions: [create, read, update, delete, restore], when: "resource.owner_id == user.id", fields: {mask: {ssn: last4}}}
+      - {effect: deny, actions: [delete], when: "resource.status == 'locked'"}
+    boss: {actions: ["*"]}
+    clerk: {actions: [create], when: "resource.status == 'open'", fields: {allow: [title, status]}}
+    root: {actions: ["*"]}
+  plain:
+    boss: {actions: ["*"]}
+"""
+
+
+def a_config(folder: Path, config: str = CONFIG, schema: str = SCHEMA, policy: str = POLICY) -> Config:
+    """The configuration of these three texts, on a database of its own."""
+    for name, text in (("config.yaml", config), ("schema.yml", schema), ("policy.yml", policy)):
+        (folder / name).write_text(text)
+    loaded = load_config(folder, {})
+    return replace(loaded, mongodb=replace(loaded.mongodb, database=f"test_{uuid4().hex[:12]}", min_pool_size=0))
+
+
+def a_token(sub="alice", roles=("user",), tenant: str | None = "acme", **claims) -> str:
+    if tenant is not None:
+        claims["tenant_id"] = tenant
+    return make_token(SECRET, "HS256", sub, roles, int(time.time()) + 600, claims)
+
+
+@dataclass
+class World:
+    """A gateway, a client that speaks HTTP to it, and its database, to look at what is stored."""
+
+    client: httpx.AsyncClient
+    database: AsyncDatabase
+    gateway: Gateway
+
+    async def ask(
+        self, method: str, path: str, body=None, *, token: str | None = None, headers=None, **more
+    ) -> httpx.Response:
+        """One request as `token`'s caller; by default alice, a user of acme."""
+        sent = {"authorization": f"Bearer {a_token() if token is None else token}", **(headers or {})}
+        if body is not None:
+            more["json"] = body
+        return await self.client.request(method, path, headers=sent, **more)
+
+    async def get(self, path: str, **more) -> httpx.Response:
+        return await self.ask("GET", path, **more)
+
+    async def post(self, path: str, body, **more) -> httpx.Response:
+        return await self.ask("POST", path, body, **more)
+
+    async def delete(self, path: str, body, **more) -> httpx.Response:
+        return await self.ask("DELETE", path, body, **more)
+
+    async def add(self, *ids: str, token: str | None = None, **fields) -> None:
+        """Notes made through the gateway, called like their ids."""
+        documents = [{"_id": one, "title": f"note {one}", **fields} for one in ids]
+        answer = await self.post("/notes/batch", {"documents": documents}, token=token)
+        assert answer.status_code == 201, answer.text
+
+    async def stored(self, *ids: str) -> list[str]:
+        """Which of the ids are stored, whatever anybody may see."""
+        rows = await self.database["notes"].find({"_id": {"$in": list(ids)}}, {"_id": 1}).to_list()
+        return sorted(row["_id"] for row in rows)
+
+
+@asynccontextmanager
+async def a_world(mongo_uri: str, config: Config) -> AsyncIterator[World]:
+    app = build_app(open_gateway(config, mongo_uri), public_metrics=config.metrics.public)
+    async with new_client(mongo_uri, config.mongodb) as look, app.router.lifespan_context(app):
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
+            yield World(client, look[config.mongodb.database], app.state.gateway)
+        await look.drop_database(config.mongodb.database)
