@@ -63,6 +63,16 @@ class Access:
         return self.reach.lending(wanted) if wanted else self.reach
 
 
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """What is remembered of a caller at a collection: refused by policy text, or bound, or to be bound each time."""
+
+    speaking: Speaking
+    crosses: bool
+    refusal: str | None = None
+    access: Access | None = None
+
+
 class Callers:
     """Binds grants to callers and remembers the result, for one configuration.
 
@@ -74,30 +84,38 @@ class Callers:
         self.config = config
         self._policy = config.policy
         self._mask_key = mask_key
-        self._remembered = lru_cache(maxsize=_MOST_BOUND)(self._bound_without_request)
+        self._standing = lru_cache(maxsize=_MOST_BOUND)(self._judged)
 
     def access(self, asking: Asking, collection: Collection, action: Action) -> Access:
         """Forbidden if no rule of the caller's roles has the action here: by roles and policy text alone."""
-        roles = asking.principal.roles
-        speaking = self._policy.speaking(roles, collection.name, action)
-        crosses = self._policy.is_cross_tenant(roles)
-        if speaking.is_void or (collection.tenant_field and not crosses and asking.principal.tenant is None):
-            reason = "no rule of your roles" if speaking.is_void else "a credential without a tenant"
-            verb = "allows" if speaking.is_void else "can't"
-            raise Forbidden(f"{reason} {verb} {action} {collection.name}", action=action, collection=collection.name)
-        if speaking.depends_on_request:
-            return self._bound(speaking, asking.bindings(), collection, crosses)
-        return self._remembered(asking.principal, collection.name, action)
+        standing = self._standing(asking.principal, collection.name, action)
+        if standing.refusal is not None:
+            raise Forbidden(standing.refusal, action=action, collection=collection.name)
+        if standing.access is not None:
+            return standing.access
+        return self._bound(standing.speaking, asking.bindings(), collection, standing.crosses)
 
     def crosses_tenants(self, asking: Asking) -> bool:
-        return self._policy.is_cross_tenant(asking.principal.roles)
+        return self._policy.is_cross_tenant(self._known_roles(asking.principal))
 
-    def _bound_without_request(self, principal: Principal, name: str, action: Action) -> Access:
-        speaking = self._policy.speaking(principal.roles, name, action)
+    def _known_roles(self, principal: Principal) -> frozenset[str]:
+        """Names that the policy does not know give nothing, and must not fill what is remembered."""
+        return frozenset(role for role in principal.roles if role in self._policy.roles)
+
+    def _judged(self, principal: Principal, name: str, action: Action) -> _Standing:
+        roles = self._known_roles(principal)
+        speaking = self._policy.speaking(roles, name, action)
+        crosses = self._policy.is_cross_tenant(roles)
+        collection = self.config.collections[name]
+        if speaking.is_void:
+            return _Standing(speaking, crosses, f"no rule of your roles allows {action} in {name}")
+        if collection.tenant_field is not None and not crosses and principal.tenant is None:
+            return _Standing(speaking, crosses, f"{name} belongs to tenants, and your credential names none")
+        if speaking.depends_on_request:
+            return _Standing(speaking, crosses)
         # No rule of this plan reads the request or the clock, so an empty one serves.
         bindings = Asking(principal, _EPOCH, {}, "").bindings()
-        crosses = self._policy.is_cross_tenant(principal.roles)
-        return self._bound(speaking, bindings, self.config.collections[name], crosses)
+        return _Standing(speaking, crosses, access=self._bound(speaking, bindings, collection, crosses))
 
     def _bound(self, speaking: Speaking, bindings: Bindings, collection: Collection, crosses: bool) -> Access:
         reach = speaking.reach(bindings, ALWAYS if crosses else _within(collection, bindings))

@@ -136,10 +136,10 @@ class _Creating:
         typed = {name: self._typed(name, value) for name, value in stamps.items()}
         if collection.tenant_field is not None and collection.tenant_field not in sent.document:
             tenant = tenant_value(collection, self.asking)
-            if tenant is None and not self.callers.crosses_tenants(self.asking):
-                raise self._forbidden("your tenant does not fit this collection", [])
-            if tenant is not None:
-                typed[collection.tenant_field] = tenant
+            if tenant is None:
+                # Without one it would belong to nobody, and be seen by nobody but cross-tenant roles.
+                raise self._forbidden("a document needs a tenant, and your credential names none that fits", [])
+            typed[collection.tenant_field] = tenant
         return typed
 
     def _typed(self, name: str, value: Any) -> Any:

@@ -155,7 +155,7 @@ class Policy:
 
     def __init__(self, rules: Iterable[Rule], roles: Mapping[str, Role]) -> None:
         self.rules: Mapping[RuleId, Rule] = {rule.id: rule for rule in rules}
-        self.roles = roles
+        self.roles: dict[str, Role] = dict(roles)
         self.engine = RoleEngine(self.rules.values(), {role.name: role.inherits for role in roles.values()})
         self.speaking = lru_cache(maxsize=_MOST_PLANS)(self._speaking)
         self.is_cross_tenant = lru_cache(maxsize=_MOST_PLANS)(self._is_cross_tenant)

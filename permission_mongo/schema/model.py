@@ -92,6 +92,8 @@ class Collection:
         path = canonical(dotted)
         if path in (("_id",), ("_version",)):
             return True
+        if path and path[0] in RESERVED_FIELDS:
+            return False
         for length in range(1, len(path) + 1):
             one = self.declared(path[:length])
             if one is None:

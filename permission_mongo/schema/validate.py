@@ -13,7 +13,7 @@ from uuid import UUID
 from bson.decimal128 import Decimal128
 
 from permission_mongo.documents.paths import Path
-from permission_mongo.schema.model import Collection, Field
+from permission_mongo.schema.model import RESERVED_FIELDS, Collection, Field
 from permission_mongo.values import (
     MAX_DEPTH,
     SCALAR_TYPES,
@@ -182,7 +182,9 @@ def unfit_names(document: Any, collection: Collection) -> list[FieldError]:
 def unknown_paths(document: Mapping[str, Any], collection: Collection, prefix: Path = ()) -> list[Path]:
     """The paths sent that the schema does not know."""
     if collection.keeps_additional and not prefix:
-        document = {name: value for name, value in document.items() if name in collection.fields}
+        # The gateway's own marks stay its own, also where the schema takes any field.
+        judged = {*collection.fields, *RESERVED_FIELDS}
+        document = {name: value for name, value in document.items() if name in judged}
     unknown: list[Path] = []
     for name, value in document.items():
         path = (*prefix, name)
