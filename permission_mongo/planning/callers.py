@@ -15,12 +15,13 @@ from permission_mongo.errors import Forbidden
 from permission_mongo.plans import Actor
 from permission_mongo.policy.binding import Bindings, bind
 from permission_mongo.policy.grants import Lens, Reach, Speaking
+from permission_mongo.policy.guard import Guarded, narrow
 from permission_mongo.policy.nodes import ALWAYS, Compare, Expression, Path
 from permission_mongo.policy.rules import Action
 from permission_mongo.principal import Principal
 from permission_mongo.query.filters import Query
 from permission_mongo.schema.model import Collection
-from permission_mongo.values import read_scalar
+from permission_mongo.values import MongoFilter, read_scalar
 
 _MOST_BOUND: Final = 8192
 _EPOCH: Final = datetime(1970, 1, 1)
@@ -56,11 +57,16 @@ class Access:
     speaking: Speaking
     reach: Reach
     lens: Lens
+    rows: Guarded
 
     def lending(self, paths: Iterable[FieldPath]) -> Reach:
         """The rows that may take part in a request on these paths."""
         wanted = tuple(paths)
         return self.reach.lending(wanted) if wanted else self.reach
+
+    def matching(self, asked: MongoFilter, lending: Reach) -> Guarded:
+        """What was asked for, among the rows that lend."""
+        return self.rows.further(asked) if lending is self.reach else narrow(asked, lending)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +125,8 @@ class Callers:
 
     def _bound(self, speaking: Speaking, bindings: Bindings, collection: Collection, crosses: bool) -> Access:
         reach = speaking.reach(bindings, ALWAYS if crosses else _within(collection, bindings))
-        return Access(speaking, reach, Lens(reach, self._mask_key, reach.uniform_view(self._mask_key)))
+        lens = Lens(reach, self._mask_key, reach.uniform_view(self._mask_key))
+        return Access(speaking, reach, lens, narrow({}, reach))
 
 
 def _within(collection: Collection, bindings: Bindings) -> Expression:

@@ -10,7 +10,7 @@ from permission_mongo.operations import GetMany, GetOne, ListDeleted, ListMany, 
 from permission_mongo.planning.callers import Access, Asking, Callers, require_paths, tenant_value
 from permission_mongo.plans import DeletedPlan, GetManyPlan, ListPlan, ReadPlan, VersionsPlan
 from permission_mongo.policy.grants import Reach
-from permission_mongo.policy.guard import narrow, narrow_content
+from permission_mongo.policy.guard import narrow_content
 from permission_mongo.query.cursors import CursorKey
 from permission_mongo.query.filters import Query
 from permission_mongo.schema.model import Collection
@@ -19,7 +19,7 @@ from permission_mongo.values import CODEC, MongoFilter
 
 def plan_get(operation: GetOne, asking: Asking, callers: Callers) -> ReadPlan:
     access = callers.access(asking, operation.collection, "read")
-    return ReadPlan(operation.collection.name, narrow({"_id": {"$eq": operation.id}}, access.reach), access.lens)
+    return ReadPlan(operation.collection.name, access.rows.further({"_id": {"$eq": operation.id}}), access.lens)
 
 
 def plan_get_many(operation: GetMany, asking: Asking, callers: Callers) -> GetManyPlan:
@@ -30,14 +30,14 @@ def plan_get_many(operation: GetMany, asking: Asking, callers: Callers) -> GetMa
     if operation.fields is not None:
         paths = require_paths(access, collection, "read", Query(paths=frozenset(operation.fields)))
         reach, fields = access.lending(paths), frozenset(paths)
-    match = narrow({"_id": {"$in": list(operation.ids)}}, reach)
+    match = access.matching({"_id": {"$in": list(operation.ids)}}, reach)
     return GetManyPlan(collection.name, operation.ids, match, access.lens, fields)
 
 
 def plan_list(operation: ListMany, asking: Asking, callers: Callers, cursors: CursorKey) -> ListPlan:
     collection = operation.collection
     access = callers.access(asking, collection, "read")
-    match = narrow(operation.query.match, asked_reach(access, collection, operation.query))
+    match = access.matching(operation.query.match, asked_reach(access, collection, operation.query))
     question = _question("list", collection, asking, operation.query.match)
     return ListPlan(
         collection.name,
@@ -83,7 +83,7 @@ def plan_versions(operation: ListVersions, asking: Asking, callers: Callers) -> 
     return VersionsPlan(
         collection.name,
         operation.id,
-        narrow({"_id": {"$eq": operation.id}}, access.reach),
+        access.rows.further({"_id": {"$eq": operation.id}}),
         narrow_content(records, access.reach),
         operation.limit,
         operation.before,

@@ -21,6 +21,7 @@ from permission_mongo.policy.rules import Action, Role, Rule, RuleId
 from permission_mongo.values import Document
 
 _MOST_PLANS = 4096
+_MOST_VIEWS = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +77,20 @@ class Reach:
     def sees(self, document: Document) -> bool:
         return holds(self.rows, document)
 
-    def view(self, document: Document, mask_key: bytes) -> View:
-        """What the grants that hold on this document show of it. Ask only of a document that the caller sees."""
-        rules = tuple(grant.fields for grant in self.grants if holds(grant.rows, document))
-        hidden = [hiding.paths for hiding in self.hiding if verdict(hiding.when, document) is not False]
+    def speaks_for(self, document: Document) -> tuple[tuple[bool, ...], tuple[bool, ...]]:
+        """Which grants hold on this document, and which hidings."""
+        holding = tuple(holds(grant.rows, document) for grant in self.grants)
+        return holding, tuple(verdict(hiding.when, document) is not False for hiding in self.hiding)
+
+    def view_of(self, speaking: tuple[tuple[bool, ...], tuple[bool, ...]], mask_key: bytes) -> View:
+        """What those grants show together. Ask only of a document that the caller sees."""
+        rules = tuple(grant.fields for grant, holding in zip(self.grants, speaking[0], strict=True) if holding)
+        hidden = (hiding.paths for hiding, hides in zip(self.hiding, speaking[1], strict=True) if hides)
         return View(rules, frozenset().union(*hidden), mask_key)
+
+    def view(self, document: Document, mask_key: bytes) -> View:
+        """What the grants that hold on this document show of it."""
+        return self.view_of(self.speaks_for(document), mask_key)
 
     def uniform_view(self, mask_key: bytes) -> View | None:
         """The one view of every visible row, where it does not depend on the row; None where it does."""
@@ -97,10 +107,20 @@ class Lens:
     reach: Reach
     mask_key: bytes = field(repr=False)
     uniform: View | None = None
+    _views: dict[object, View] = field(default_factory=dict, compare=False, repr=False)
 
     def show(self, document: Document) -> Document:
-        view = self.uniform or self.reach.view(document, self.mask_key)
-        return view.reveal(document)
+        return (self.uniform or self._view(document)).reveal(document)
+
+    def _view(self, document: Document) -> View:
+        """Rows on which the same rules speak share one view, and what it remembers."""
+        speaking = self.reach.speaks_for(document)
+        known = self._views.get(speaking)
+        if known is None:
+            if len(self._views) >= _MOST_VIEWS:
+                self._views.clear()
+            known = self._views[speaking] = self.reach.view_of(speaking, self.mask_key)
+        return known
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,10 @@ class Guarded:
         """Whether nothing can match, so that no query need be sent."""
         return self.filter == MATCH_NONE
 
+    def further(self, asked: MongoFilter) -> Guarded:
+        """Narrowed to what was asked for: joined by `$and`, so that nothing asked can widen it."""
+        return Guarded(all_of([self.filter, asked]))
+
     def also(self, condition: MongoFilter) -> MongoFilter:
         """The filter narrowed further: joined by `$and`, so that no condition can widen it."""
         return all_of([self.filter, condition])

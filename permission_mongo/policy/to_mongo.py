@@ -38,6 +38,8 @@ _HOP: Final[MongoFilter] = {"$type": "object", "$not": {"$type": "array"}}
 _NO_CONTAINER: Final[MongoFilter] = {"$not": {"$type": ["array", "object"]}}
 _EXISTS: Final[MongoFilter] = {"$exists": True}
 
+_AND: Final = {"$and": None}.keys()
+
 Operators = dict[str, Any]
 
 
@@ -50,7 +52,9 @@ def all_of(filters: list[MongoFilter]) -> MongoFilter:
     """`$and` by joining whole filters, never their keys."""
     if MATCH_NONE in filters:
         return MATCH_NONE
-    kept = [filter_ for filter_ in filters if filter_ != MATCH_ALL]
+    kept: list[MongoFilter] = []
+    for filter_ in filters:
+        kept += filter_["$and"] if filter_.keys() == _AND else [filter_] if filter_ else []
     return MATCH_ALL if not kept else kept[0] if len(kept) == 1 else {"$and": kept}
 
 
