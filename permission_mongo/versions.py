@@ -39,24 +39,32 @@ def number_of(stored: Mapping[str, Any]) -> int:
 def began(stored: Mapping[str, Any]) -> datetime | None:
     """When the state began, as far as the gateway knows."""
     mark = stored.get("_made")
-    moment = mark.get("at") if isinstance(mark, Mapping) else None
+    moment = mark.get("at") if isinstance(mark, dict) else None
     return moment if isinstance(moment, datetime) else None
 
 
 def record(
-    stored: RawBSONDocument, collection: str, tenant_field: str | None, number: int, ended: Mapping[str, Any]
+    raw: RawBSONDocument,
+    about: Mapping[str, Any],
+    target: tuple[str, str | None],
+    number: int,
+    ended: Mapping[str, Any],
 ) -> Document:
-    """The record of version `number`, its content byte for byte. Time never goes back within a document."""
-    start = began(stored)
+    """The record of version `number`: `raw` byte for byte, with what is needed of it in `about`, the same decoded.
+
+    `target` is the collection and its tenant field. Time never goes back within a document.
+    """
+    collection, tenant_field = target
+    start = began(about)
     kept: Document = {
         "_id": ObjectId(),
         "collection": collection,
-        "doc_id": stored["_id"],
-        "tenant_id": None if tenant_field is None else stored.get(tenant_field),
+        "doc_id": about["_id"],
+        "tenant_id": None if tenant_field is None else about.get(tenant_field),
         "version": number,
         "mode": "full",
-        "data": stored,
-        "ended": {**ended, "at": ended["at"] if start is None else max(ended["at"], start + TICK)},
+        "data": raw,
+        "ended": ended if start is None or start < ended["at"] else {**ended, "at": start + TICK},
     }
     if start is not None:
         kept["began"] = start

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import pymongo
+from bson import decode
 from bson.objectid import ObjectId
 from bson.raw_bson import RawBSONDocument
 from pymongo.asynchronous.client_session import AsyncClientSession
@@ -24,9 +25,11 @@ from permission_mongo.plans import Actor, DeletePlan
 from permission_mongo.storage.faults import refusal_of
 from permission_mongo.storage.rooms import Ledger, Rooms
 from permission_mongo.storage.transactions import Contended, Lost, Raced
-from permission_mongo.values import Document, DocumentId
+from permission_mongo.values import CODEC, Document, DocumentId
 from permission_mongo.versions import LARGEST, made, number_of, record
 
+# Only read beside the bytes that are kept: text that another driver stored badly must not stop a deletion.
+_LENIENT: Final = CODEC.with_options(unicode_decode_error_handler="replace")
 _TRIES: Final = 2  # of a part, before it is split
 _TRIES_OF_ONE: Final = 12
 
@@ -231,9 +234,12 @@ class _Deletion:
         if len(rows) != count:
             raise Raced
         self._require_room(rows)
-        highest = await self._highest(session, rows) if renumber else {}
-        await self._rooms.versions.insert_many([self._record(row, highest) for row in rows], session=session)
-        return [row["_id"] for row in rows]
+        decoded = [decode(row.raw, _LENIENT) for row in rows]
+        ids_of_rows = [one["_id"] for one in decoded]
+        highest = await self._highest(session, ids_of_rows) if renumber else {}
+        records = [self._record(row, one, highest) for row, one in zip(rows, decoded, strict=True)]
+        await self._rooms.versions.insert_many(records, session=session)
+        return ids_of_rows
 
     async def _remove_unversioned(self, session: AsyncClientSession, match: Document) -> list[DocumentId]:
         rows = await self._live().find(match, {"_id": 1}, session=session).to_list()
@@ -247,14 +253,14 @@ class _Deletion:
         if (len(rows) > 1 and sum(sizes) > self._plan.target.max_bytes) or max(sizes) > LARGEST:
             raise _TooMuch
 
-    def _record(self, row: RawBSONDocument, highest: dict[DocumentId, int]) -> Document:
+    def _record(self, raw: RawBSONDocument, row: Document, highest: dict[DocumentId, int]) -> Document:
         target = self._plan.target
         number = max(number_of(row), highest.get(row["_id"], 0) + 1) if highest else number_of(row)
-        return record(row, target.collection, target.tenant_field, number, self._ended)
+        return record(raw, row, (target.collection, target.tenant_field), number, self._ended)
 
-    async def _highest(self, session: AsyncClientSession, rows: list[RawBSONDocument]) -> dict[DocumentId, int]:
+    async def _highest(self, session: AsyncClientSession, ids: list[DocumentId]) -> dict[DocumentId, int]:
         stages = [
-            {"$match": {"collection": self._plan.target.collection, "doc_id": {"$in": [row["_id"] for row in rows]}}},
+            {"$match": {"collection": self._plan.target.collection, "doc_id": {"$in": ids}}},
             {"$group": {"_id": "$doc_id", "number": {"$max": "$version"}}},
         ]
         found = await self._rooms.versions.aggregate(stages, session=session)
