@@ -54,7 +54,7 @@ def _serve(options: argparse.Namespace) -> int:
     bound = listen(config.server.host, config.server.port)
     with _engine(config, options.mongod) as engine:
         version = asyncio.run(_rehearse(config, engine.uri))
-        print(_summary(config, engine, version, bound), flush=True)
+        print("\n".join(_summary(config, engine, version, bound) + _to_try(config, options.config, bound)), flush=True)
         listening = Listening(config, engine.uri, bound, engine.watch if engine.embedded else None)
         if config.server.workers == 1:
             serve_here(listening)
@@ -103,10 +103,8 @@ def _engine(config: Config, mongod: Path | None) -> Iterator[_Engine]:
 
 async def _rehearse(config: Config, uri: str) -> str:
     """Open and close everything once, so that what is wrong is told in a sentence before anything is served."""
-    async with new_client(uri, config.mongodb) as client:
-        version = await require_server(client)
-    async with open_gateway(config, uri):
-        return version
+    async with open_gateway(config, uri), new_client(uri, config.mongodb) as client:
+        return await require_server(client)
 
 
 def _serve_shared(listening: Listening, config: Path) -> None:
@@ -130,20 +128,29 @@ def make_worker() -> App:
     return worker_app(config, uri)
 
 
-def _summary(config: Config, engine: _Engine, version: str, bound: socket.socket) -> str:
-    address, names = address_of(bound, config), list(config.collections)
-    lines = [f"permission-mongo {__version__}", f"  serving  {', '.join(names)}", f"  at       {address}"]
-    if engine.embedded is not None:
-        folder = config.mongodb.folder.resolve()
-        lines.append(f"  MongoDB  {version}, embedded, for evaluation; its data is in {folder}")
-        lines.append("           your own: mongodb.uri in config.yaml, or MONGODB_URI")
-    else:
-        lines.append(f"  MongoDB  {version}, database {config.mongodb.database}")
-    if config.auth.family == "HMAC":
-        role = next(iter(config.policy.roles), "ROLE")
-        lines.append(f"  try      TOKEN=$(permission-mongo token --sub alice --roles {role} --tenant acme)")
-        lines.append(f'           curl -H "Authorization: Bearer $TOKEN" {address}/{names[0]}')
-    return "\n".join(lines)
+def _summary(config: Config, engine: _Engine, version: str, bound: socket.socket) -> list[str]:
+    lines = [
+        f"permission-mongo {__version__}",
+        f"  serving  {', '.join(config.collections)}",
+        f"  at       {address_of(bound, config)}",
+    ]
+    if engine.embedded is None:
+        return [*lines, f"  MongoDB  {version}, database {config.mongodb.database}"]
+    folder = config.mongodb.folder.resolve()
+    lines.append(f"  MongoDB  {version}, embedded, for evaluation; its data is in {folder}")
+    return [*lines, "           your own: mongodb.uri in config.yaml, or MONGODB_URI"]
+
+
+def _to_try(config: Config, place: Path, bound: socket.socket) -> list[str]:
+    """A token and a request, where this configuration lets this machine make tokens."""
+    if config.auth.family != "HMAC" or not config.policy.roles:
+        return []
+    at = "" if place == Path("config") else f" --config {place}"
+    role, collection = next(iter(config.policy.roles)), next(iter(config.collections))
+    return [
+        f"  try      TOKEN=$(permission-mongo token{at} --sub alice --roles {role} --tenant acme)",
+        f'           curl -H "Authorization: Bearer $TOKEN" {address_of(bound, config)}/{collection}',
+    ]
 
 
 class _JsonLines(logging.Formatter):

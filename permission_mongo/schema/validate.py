@@ -68,7 +68,8 @@ class _Reader:
         if isinstance(value, list):
             fits = [self.names_are_fit(inner, f"{place}.{n}", depth + 1) for n, inner in enumerate(value)]
             return all(fits)  # not lazily: every error is told
-        if not isinstance(value, dict) or is_extended(value):
+        # A whole document is never a scalar: `$oid` as its only name would be stored as a field.
+        if not isinstance(value, dict) or (depth and is_extended(value)):
             return True
         fit = True
         for key, inner in value.items():
