@@ -92,9 +92,17 @@ def test_it_says_what_is_served_by_which_engine_where_the_data_is_and_what_to_tr
             assert json.load(answer) == {"data": [], "pagination": {"cursor": None, "has_more": False}}
         family = children_of(process.pid)
         process.send_signal(signal.SIGTERM)
-        process.wait(20)
+        assert process.wait(20) == 0
         assert family
+        assert not (tmp_path / ".permission-mongo" / "mongod-data" / "mongod.lock").read_text().strip(), "ended cleanly"
         wait_for(lambda: not any(lives(pid) for pid in family), "the embedded server to end with the gateway")
+
+
+def test_f10_an_interrupt_ends_it_like_a_termination(tmp_path):
+    with serving(tmp_path) as (process, _):
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 0
+    assert "Traceback" not in (tmp_path / "printed").read_text()
 
 
 def test_f13_a_killed_embedded_server_comes_back_with_its_data(tmp_path):

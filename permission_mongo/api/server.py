@@ -77,7 +77,15 @@ def _uvicorn_config(app: Starlette | str, config: Config, *, factory: bool = Fal
 def serve_here(listening: Listening) -> None:
     """Serve in this process until it is told to stop."""
     app = build_app(_tended(listening), public_metrics=listening.config.metrics.public)
+    for stop in (signal.SIGINT, signal.SIGTERM):
+        # Uvicorn hears them itself while it serves, and raises them once more when it is done: by then they were
+        # obeyed, and the embedded server is still to be stopped.
+        signal.signal(stop, _was_obeyed)
     uvicorn.Server(_uvicorn_config(app, listening.config)).run(sockets=[listening.socket])
+
+
+def _was_obeyed(number: int, frame: object) -> None:
+    return None
 
 
 @asynccontextmanager

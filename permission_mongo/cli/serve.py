@@ -146,7 +146,7 @@ def _to_try(config: Config, place: Path, bound: socket.socket) -> list[str]:
     if config.auth.family != "HMAC" or not config.policy.roles:
         return []
     at = "" if place == Path("config") else f" --config {place}"
-    role, collection = next(iter(config.policy.roles)), next(iter(config.collections))
+    role, collection = list(config.policy.roles)[-1], next(iter(config.collections))
     return [
         f"  try      TOKEN=$(permission-mongo token{at} --sub alice --roles {role} --tenant acme)",
         f'           curl -H "Authorization: Bearer $TOKEN" {address_of(bound, config)}/{collection}',

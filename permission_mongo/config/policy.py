@@ -198,10 +198,7 @@ class _RuleReader:
             frozenset(self._paths(section, "deny")),
             frozenset(self._paths(section, "deny_write")),
             tuple(
-                (
-                    path,
-                    next((kind for kind in MASK_KINDS if kind == masks.choice(name, "redact", MASK_KINDS)), "redact"),
-                )
+                (path, _mask(masks, name))
                 for name in masks.node.entries
                 for path in self._known_path(name, masks.node.keys[name])
             ),
