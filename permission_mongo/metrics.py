@@ -21,6 +21,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self._served: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         labels = ["method", "route", "status"]
         self._requests = Counter("permission_mongo_http_requests", "Requests", labels, registry=self.registry)
         self._seconds = Histogram(
@@ -48,14 +49,20 @@ class Metrics:
     def observe(self, observation: Observation) -> None:
         match observation:
             case Served(method, route, status, seconds):
-                self._requests.labels(method, route, str(status)).inc()
-                self._seconds.labels(method, route).observe(seconds)
+                count, duration = self._served.get((method, route, status)) or self._serving(method, route, status)
+                count.inc()
+                duration.observe(seconds)
             case Refused(operation, code):
                 self._refusals.labels(operation, code).inc()
             case Wrote(collection, verb, count):
                 self._documents.labels(collection, verb).inc(count)
             case _:
                 assert_never(observation)
+
+    def _serving(self, method: str, route: str, status: int) -> tuple[Counter, Histogram]:
+        found = self._requests.labels(method, route, str(status)), self._seconds.labels(method, route)
+        self._served[method, route, status] = found
+        return found
 
     def text(self) -> bytes:
         """The exposition format, of all workers where there are several."""

@@ -56,11 +56,12 @@ def record(
     """
     collection, tenant_field = target
     start = began(about)
+    tenant = None if tenant_field is None else about.get(tenant_field)
     kept: Document = {
         "_id": ObjectId(),
         "collection": collection,
         "doc_id": about["_id"],
-        "tenant_id": None if tenant_field is None else about.get(tenant_field),
+        "tenant_id": None if isinstance(tenant, list | dict) else tenant,  # a container is no tenant
         "version": number,
         "mode": "full",
         "data": raw,

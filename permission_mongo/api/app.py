@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -10,6 +11,7 @@ from time import perf_counter
 from typing import Final
 
 from starlette.applications import Starlette
+from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -22,12 +24,23 @@ from permission_mongo.api.render import refuse
 from permission_mongo.errors import CollectionNotFound, Refusal
 from permission_mongo.gateway import Gateway
 from permission_mongo.observations import Served
+from permission_mongo.schema.model import RESERVED_IDS
 
 Endpoint = Callable[[Call], Awaitable[Response]]
 _LOG: Final = logging.getLogger("permission_mongo.api")
 
-# Batch routes stand before `/{collection}/{id}`: no document can take their place.
+
+class _DocumentConvertor(StringConvertor):
+    """A segment that can be a document's id: none of the words that routes are made of."""
+
+    regex = f"(?!(?:{'|'.join(map(re.escape, sorted(RESERVED_IDS)))})(?:/|$))[^/]+"
+
+
+register_url_convertor("document", _DocumentConvertor())
+
+# The route asked most stands first; its ids can't be words of the others.
 ROUTES: Final[tuple[tuple[str, str, Endpoint], ...]] = (
+    ("GET", "/{collection}/{id}", endpoints.get_one),
     ("GET", "/health", endpoints.health),
     ("GET", "/ready", endpoints.ready),
     ("POST", "/{collection}/batch", endpoints.create_many),
@@ -37,7 +50,6 @@ ROUTES: Final[tuple[tuple[str, str, Endpoint], ...]] = (
     ("POST", "/{collection}/batch/{batch}/undo", endpoints.undo),
     ("GET", "/{collection}/deleted", endpoints.list_deleted),
     ("GET", "/{collection}/{id}/versions", endpoints.list_versions),
-    ("GET", "/{collection}/{id}", endpoints.get_one),
     ("GET", "/{collection}", endpoints.list_many),
     ("POST", "/{collection}", endpoints.create_one),
 )
@@ -69,13 +81,13 @@ def _route(path: str, by_method: dict[str, Endpoint]) -> Route:
     async def answer(request: Request) -> Response:
         started = perf_counter()
         gateway: Gateway = request.app.state.gateway
-        request_id = request.scope["pm.request_id"] = request_id_of(request)
-        response = await _answered(by_method[request.method], Call(request, gateway))
+        request_id = request_id_of(request)
+        response = await _answered(by_method[request.method], Call(request, gateway, request_id))
         response.headers["x-request-id"] = request_id
         gateway.observe(Served(request.method, path, response.status_code, perf_counter() - started))
         return response
 
-    route = Route(path, answer, methods=list(by_method))
+    route = Route(path.replace("{id}", "{id:document}"), answer, methods=list(by_method))
     route.methods = set(by_method)  # a HEAD that the table does not name is not answered like a GET
     return route
 
@@ -86,7 +98,7 @@ async def _answered(endpoint: Endpoint, call: Call) -> Response:
     except Refusal as refusal:
         return refuse(refusal)
     except Exception as error:
-        return _internal(error, call.request.scope["pm.request_id"])
+        return _internal(error, call.request_id)
 
 
 def _internal(error: Exception, request_id: str) -> Response:

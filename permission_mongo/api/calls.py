@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import re
 from dataclasses import dataclass
 from typing import Final
@@ -17,7 +18,7 @@ from permission_mongo.parsing.lists import Parameters
 from permission_mongo.planning.callers import Asking
 from permission_mongo.schema.model import Collection
 
-_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
+_REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 # Headers that change what a write means, and are not in this version: refused, for ignoring one would break a promise.
 _UNAVAILABLE: Final = ("idempotency-key", "if-match")
 
@@ -28,6 +29,7 @@ class Call:
 
     request: Request
     gateway: Gateway
+    request_id: str
 
     @property
     def collection(self) -> Collection:
@@ -40,6 +42,8 @@ class Call:
 
     @property
     def parameters(self) -> Parameters:
+        if not self.request.scope["query_string"]:
+            return Parameters(())
         return Parameters(self.request.query_params.multi_items())
 
     def path(self, name: str) -> str:
@@ -47,16 +51,22 @@ class Call:
 
     async def asking(self) -> Asking:
         """Who asks. Unauthenticated, or Forbidden for a namespace that is not the default one."""
-        request = self.request
-        headers = request.headers
-        principal = await self.gateway.authenticator.authenticate(
-            headers.getlist("authorization"), headers.getlist("x-api-key")
-        )
-        if headers.get("x-namespace", "default") != "default":
+        authorization: list[str] = []
+        api_key: list[str] = []
+        namespace = b"default"
+        for name, value in self.request.scope["headers"]:
+            if name == b"authorization":
+                authorization.append(value.decode("latin-1"))
+            elif name == b"x-api-key":
+                api_key.append(value.decode("latin-1"))
+            elif name == b"x-namespace":
+                namespace = value
+        principal = await self.gateway.authenticator.authenticate(authorization, api_key)
+        if namespace != b"default":
             raise Forbidden("no such namespace, or not yours")
-        client = request.client
-        about = {"method": request.method, "ip": client.host if client else None}
-        return Asking(principal, self.gateway.clock(), about, request.scope["pm.request_id"])
+        client = self.request.scope.get("client")
+        about = {"method": self.request.scope["method"], "ip": client[0] if client else None}
+        return Asking(principal, self.gateway.clock(), about, self.request_id)
 
     async def body(self) -> bytes:
         """The body, at most `limits.max_body_bytes`, within `server.body_timeout`."""
@@ -96,7 +106,13 @@ class Call:
             raise UnsupportedMediaType("a compressed body is not taken")
 
 
+_PROCESS: Final = uuid4().hex[:16]
+_COUNT: Final = itertools.count(1)
+
+
 def request_id_of(request: Request) -> str:
-    """The caller's own id where it is a plain one, else a fresh one."""
-    sent = request.headers.get("x-request-id", "")
-    return sent if _REQUEST_ID.fullmatch(sent) else uuid4().hex
+    """The caller's own id where it is a plain one, else a fresh one: this process's mark and a number."""
+    for name, value in request.scope["headers"]:
+        if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
+            return str(value, "ascii")
+    return f"{_PROCESS}-{next(_COUNT):x}"

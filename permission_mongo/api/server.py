@@ -52,6 +52,7 @@ def listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         found.close()
         raise StartupFailure(f"can't listen on {host}:{port}: {error.strerror}; choose another with --port") from error
+    found.listen(2048)  # who comes before the first answer waits instead of being turned away
     found.set_inheritable(True)
     return found
 

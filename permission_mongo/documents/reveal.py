@@ -14,7 +14,7 @@ from permission_mongo.documents.masks import REDACTED, masked
 from permission_mongo.documents.paths import ALWAYS_SHOWN, MADE, Path, any_above, any_below, canonical
 from permission_mongo.values import Document
 
-_MOST_REMEMBERED: Final = 10_000
+_MOST_REMEMBERED: Final = 1_000  # names below a path, and paths
 
 
 class _Show(Enum):
@@ -38,7 +38,7 @@ class View:
     rules: tuple[FieldRules, ...]
     hidden: frozenset[Path] = frozenset()
     mask_key: bytes = b""
-    _remembered: dict[Path, _Decision] = field(default_factory=dict, compare=False, repr=False)
+    _remembered: dict[Path, dict[str, tuple[Path, _Decision]]] = field(default_factory=dict, compare=False, repr=False)
 
     def reveal(self, stored: Document) -> Document:
         """A new document with what is shown; `_made` never is. The stored one stays as it was."""
@@ -48,16 +48,18 @@ class View:
 
     def _object(self, value: Document, prefix: Path) -> Document:
         shown: Document = {}
+        names = self._names_below(prefix)
         for key, inner in value.items():
-            # A stored name with dots is judged as the path it reads like.
-            path = (*prefix, *canonical(key))
-            seen = self._value(inner, path)
+            path, decision = names.get(key) or self._remember(names, prefix, key)
+            if decision.leaf is decision.container is _Show.RAW:
+                shown[key] = inner
+                continue
+            seen = self._value(inner, path, decision)
             if seen is not _NOTHING:
                 shown[key] = seen
         return shown
 
-    def _value(self, value: Any, path: Path) -> Any:
-        decision = self._decide(path)
+    def _value(self, value: Any, path: Path, decision: _Decision) -> Any:
         is_container = isinstance(value, dict | list)
         show = decision.container if is_container else decision.leaf
         if show is _Show.RAW:
@@ -66,20 +68,28 @@ class View:
             return _NOTHING
         if show is _Show.MASKED:
             return REDACTED if isinstance(value, dict) else masked(value, decision.mask, self.mask_key)
-        inside = self._object(value, path) if isinstance(value, dict) else self._elements(value, path)
+        inside = self._object(value, path) if isinstance(value, dict) else self._elements(value, path, decision)
         # An emptied container would tell that there was something.
         return inside if inside or decision.leaf is not _Show.HIDDEN else _NOTHING
 
-    def _elements(self, values: list[Any], path: Path) -> list[Any]:
-        return [seen for value in values if (seen := self._value(value, path)) is not _NOTHING]
+    def _elements(self, values: list[Any], path: Path, decision: _Decision) -> list[Any]:
+        return [seen for value in values if (seen := self._value(value, path, decision)) is not _NOTHING]
 
-    def _decide(self, path: Path) -> _Decision:
-        known = self._remembered.get(path)
-        if known is None:
+    def _names_below(self, prefix: Path) -> dict[str, tuple[Path, _Decision]]:
+        names = self._remembered.get(prefix)
+        if names is None:
             if len(self._remembered) >= _MOST_REMEMBERED:
                 self._remembered.clear()
-            known = self._remembered[path] = self._decided(path)
-        return known
+            names = self._remembered[prefix] = {}
+        return names
+
+    def _remember(self, names: dict[str, tuple[Path, _Decision]], prefix: Path, key: str) -> tuple[Path, _Decision]:
+        if len(names) >= _MOST_REMEMBERED:
+            names.clear()
+        # A stored name with dots is judged as the path it reads like.
+        path = (*prefix, *canonical(key))
+        names[key] = path, self._decided(path)
+        return names[key]
 
     def _decided(self, path: Path) -> _Decision:
         if path in ALWAYS_SHOWN:

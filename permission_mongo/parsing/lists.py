@@ -54,7 +54,10 @@ def read_list(parameters: Parameters, collection: Collection, limits: Limits) ->
     asked = parameters.get("_filter")
     if asked is not None:
         queries.append(read_filter(_json(asked, "_filter"), collection, limits))
-    return ListMany(collection, _limit(parameters, collection, limits), _cursor(parameters), joined(queries))
+    query = joined(queries)
+    if query.clauses > limits.max_filter_clauses:
+        raise InvalidRequest(f"the parameters: more than {limits.max_filter_clauses} conditions")
+    return ListMany(collection, _limit(parameters, collection, limits), _cursor(parameters), query)
 
 
 def read_list_deleted(parameters: Parameters, collection: Collection, limits: Limits) -> ListDeleted:

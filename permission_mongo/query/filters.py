@@ -27,11 +27,12 @@ _SEGMENT: Final = re.compile(r"[^$.\x00][^.\x00]*")
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A filter, every path it refers to as the caller wrote it, and the first wrong value, if any."""
+    """A filter, every path it refers to as the caller wrote it, the first wrong value, if any, and its conditions."""
 
     match: MongoFilter = field(default_factory=dict)
     paths: frozenset[str] = frozenset()
     fault: str | None = None
+    clauses: int = 0
 
 
 EVERYTHING: Final = Query()
@@ -41,7 +42,7 @@ def read_filter(asked: Any, collection: Collection, limits: Limits) -> Query:
     """The query of a JSON filter. InvalidRequest names the operator or place that is not taken."""
     reader = _Reader(collection, limits)
     match = reader.filter(asked, "filter", 1)
-    return Query(match, frozenset(reader.paths), reader.fault)
+    return Query(match, frozenset(reader.paths), reader.fault, reader.clauses)
 
 
 def read_equality(name: str, text: str, collection: Collection) -> Query:
@@ -52,8 +53,8 @@ def read_equality(name: str, text: str, collection: Collection) -> Query:
         kind = collection.kind_of(name)
         value = read_text(kind, text) if kind else text
     except ValueError as error:
-        return Query({}, frozenset({name}), f"{name}: expected {error}")
-    return Query({name: {"$eq": value}}, frozenset({name}))
+        return Query({}, frozenset({name}), f"{name}: expected {error}", 1)
+    return Query({name: {"$eq": value}}, frozenset({name}), clauses=1)
 
 
 def joined(queries: list[Query]) -> Query:
@@ -61,7 +62,8 @@ def joined(queries: list[Query]) -> Query:
     matches = [query.match for query in queries if query.match]
     faults = [query.fault for query in queries if query.fault is not None]
     match = {} if not matches else matches[0] if len(matches) == 1 else {"$and": matches}
-    return Query(match, frozenset().union(*(query.paths for query in queries)), faults[0] if faults else None)
+    paths = frozenset[str]().union(*(query.paths for query in queries))
+    return Query(match, paths, faults[0] if faults else None, sum(query.clauses for query in queries))
 
 
 @dataclass(slots=True)

@@ -13,7 +13,7 @@ from permission_mongo.batch import quarters
 from permission_mongo.errors import Conflict, Refusal
 from permission_mongo.outcomes import BatchOutcome, Created, Failure, Item
 from permission_mongo.plans import Actor, CreatePlan, Draft
-from permission_mongo.storage.rooms import Ledger, Rooms
+from permission_mongo.storage.rooms import Ledger, Life, Rooms
 from permission_mongo.values import Document, DocumentId
 
 _TAKEN_OUT_ONE_BY_ONE: Final = 8
@@ -135,23 +135,12 @@ class _Creation:
         """An id that lived before goes on behind its highest number, and is no longer gone."""
         target = self._plan.target
 
-        def key(document: Document) -> tuple[Any, DocumentId]:
+        def key(document: Document) -> Life:
             return (document.get(target.tenant_field) if target.tenant_field else None, document["_id"])
 
-        earlier: Document = {
-            "collection": target.collection,
-            "tenant_id": {"$in": list({key(document)[0] for document in documents})},
-            "doc_id": {"$in": [document["_id"] for document in documents]},
-        }
-        by_life = {"$group": {"_id": {"t": "$tenant_id", "d": "$doc_id"}, "number": {"$max": "$version"}}}
-        found = await self._rooms.versions.aggregate([{"$match": earlier}, by_life], session=session)
-        highest = {(one["_id"].get("t"), one["_id"]["d"]): one["number"] async for one in found}
-        if not highest:
-            return documents
-        await self._rooms.versions.update_many({**earlier, "gone": True}, {"$unset": {"gone": ""}}, session=session)
-        # The deletion took the number behind the last state's.
+        numbers = await self._rooms.next_numbers(session, target.collection, map(key, documents))
         return [
-            {**document, "_version": highest[key(document)] + 2} if key(document) in highest else document
+            {**document, "_version": numbers[key(document)]} if key(document) in numbers else document
             for document in documents
         ]
 

@@ -235,11 +235,11 @@ class _Deletion:
             raise Raced
         self._require_room(rows)
         decoded = [decode(row.raw, _LENIENT) for row in rows]
-        ids_of_rows = [one["_id"] for one in decoded]
-        highest = await self._highest(session, ids_of_rows) if renumber else {}
-        records = [self._record(row, one, highest) for row, one in zip(rows, decoded, strict=True)]
+        records = [self._record(row, one) for row, one in zip(rows, decoded, strict=True)]
+        if renumber or any(one["version"] == 0 for one in records):
+            await self._renumber(session, records)
         await self._rooms.versions.insert_many(records, session=session)
-        return ids_of_rows
+        return [one["_id"] for one in decoded]
 
     async def _remove_unversioned(self, session: AsyncClientSession, match: Document) -> list[DocumentId]:
         rows = await self._live().find(match, {"_id": 1}, session=session).to_list()
@@ -253,18 +253,16 @@ class _Deletion:
         if (len(rows) > 1 and sum(sizes) > self._plan.target.max_bytes) or max(sizes) > LARGEST:
             raise _TooMuch
 
-    def _record(self, raw: RawBSONDocument, row: Document, highest: dict[DocumentId, int]) -> Document:
+    def _record(self, raw: RawBSONDocument, row: Document) -> Document:
         target = self._plan.target
-        number = max(number_of(row), highest.get(row["_id"], 0) + 1) if highest else number_of(row)
-        return record(raw, row, (target.collection, target.tenant_field), number, self._ended)
+        return record(raw, row, (target.collection, target.tenant_field), number_of(row), self._ended)
 
-    async def _highest(self, session: AsyncClientSession, ids: list[DocumentId]) -> dict[DocumentId, int]:
-        stages = [
-            {"$match": {"collection": self._plan.target.collection, "doc_id": {"$in": ids}}},
-            {"$group": {"_id": "$doc_id", "number": {"$max": "$version"}}},
-        ]
-        found = await self._rooms.versions.aggregate(stages, session=session)
-        return {one["_id"]: one["number"] async for one in found}
+    async def _renumber(self, session: AsyncClientSession, records: list[Document]) -> None:
+        """A row that somebody made again beside the gateway goes on behind its own last deletion."""
+        lives = [(one["tenant_id"], one["doc_id"]) for one in records]
+        numbers = await self._rooms.next_numbers(session, self._plan.target.collection, lives)
+        for one, life in zip(records, lives, strict=True):
+            one["version"] = max(one["version"], numbers.get(life, 0))
 
 
 def _is_taken_number(error: BulkWriteError) -> bool:

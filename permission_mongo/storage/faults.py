@@ -29,7 +29,7 @@ def refusing() -> Iterator[None]:
     """Turns the driver's errors into refusals; what is not foreseen stays as it is, and becomes a 500."""
     try:
         yield
-    except (PyMongoError, Contended, Lost) as error:
+    except (PyMongoError, Contended, Lost, TimeoutError) as error:
         refusal = refusal_of(error)
         if refusal is None:
             raise
@@ -43,6 +43,8 @@ def refusal_of(error: Exception) -> Refusal | None:
             return Conflict("others changed the same documents at the same time; try again")
         case Lost():
             return Unavailable("MongoDB did not say whether the write happened; look before you repeat it")
+        case TimeoutError():
+            return DeadlineExceeded("the query took longer than limits.query_timeout")
         case DuplicateKeyError():
             return Conflict("a document with this key exists")
         case DocumentTooLarge():

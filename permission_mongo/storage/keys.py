@@ -8,6 +8,7 @@ from typing import Any
 from pymongo.asynchronous.database import AsyncDatabase
 
 from permission_mongo.principal import KeyRecord
+from permission_mongo.storage.faults import refusing
 from permission_mongo.values import Document
 
 COLLECTION = "_pm_keys"
@@ -20,7 +21,8 @@ class MongoKeyStore:
         self._collection = database[COLLECTION]
 
     async def find_key(self, prefix: str) -> KeyRecord | None:
-        found = await self._collection.find_one({"_id": {"$eq": prefix}})
+        with refusing():
+            found = await self._collection.find_one({"_id": {"$eq": prefix}})
         return None if found is None else _record(found)
 
     async def add(self, record: KeyRecord) -> None:

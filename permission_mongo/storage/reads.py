@@ -27,8 +27,8 @@ def not_found(collection: str) -> DocumentNotFound:
 async def read_one(plan: ReadPlan, rooms: Rooms) -> Found:
     found = None
     if not plan.match.is_empty:
-        with pymongo.timeout(rooms.timeout):
-            found = await rooms.live(plan.collection).find_one(plan.match.filter)
+        async with rooms.bounded():
+            found = await rooms.live(plan.collection).find_one(plan.match.filter, max_time_ms=rooms.max_time_ms)
     if found is None:
         raise not_found(plan.collection)
     return Found(found)
@@ -38,8 +38,9 @@ async def get_many(plan: GetManyPlan, rooms: Rooms) -> Gathered:
     """The documents in the order asked."""
     if plan.match.is_empty:
         return Gathered((), plan.ids)
-    with pymongo.timeout(rooms.timeout):
-        rows = await rooms.live(plan.collection).find(plan.match.filter, batch_size=len(plan.ids) + 1).to_list()
+    asked = rooms.live(plan.collection).find(plan.match.filter, batch_size=len(plan.ids) + 1)
+    async with rooms.bounded():
+        rows = await asked.max_time_ms(rooms.max_time_ms).to_list()
     by_id = {row["_id"]: row for row in rows}
     return Gathered(tuple(by_id[one] for one in plan.ids if one in by_id), without(plan.ids, by_id))
 
@@ -51,8 +52,9 @@ async def list_page(plan: ListPlan, rooms: Rooms) -> Page:
     asked = rooms.live(plan.collection).find(plan.match.filter, limit=plan.limit + 1, batch_size=plan.limit + 1)
     asked = asked.sort([("_id", 1)])
     if plan.after is not None:
-        prefix = list(plan.prefix)
-        index = [*((name, 1) for name, _ in prefix), ("_id", 1)]
+        index = [*((name, 1) for name, _ in plan.prefix), ("_id", 1)]
+        least: list[Any] = [*plan.prefix, ("_id", plan.after)]
+        most: list[Any] = [*plan.prefix, ("_id", _TOP)]
         # `min` includes its bound; the row behind which the page begins was shown already.
         asked = rooms.live(plan.collection).find(
             plan.match.also({"_id": {"$ne": plan.after}}),
@@ -60,11 +62,10 @@ async def list_page(plan: ListPlan, rooms: Rooms) -> Page:
             batch_size=plan.limit + 1,
             sort=index,
             hint=index,
-            min=[*prefix, ("_id", plan.after)],
-            max=[*prefix, ("_id", _TOP)],
         )
-    with pymongo.timeout(rooms.timeout):
-        rows = await asked.to_list()
+        asked = asked.min(least).max(most)
+    async with rooms.bounded():
+        rows = await asked.max_time_ms(rooms.max_time_ms).to_list()
     return _page(rows, plan.limit, "_id")
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Iterable, Mapping
 from time import monotonic
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import pymongo
 from bson.codec_options import CodecOptions
@@ -19,7 +20,9 @@ from permission_mongo.storage.layout import AUDIT, BATCHES, VERSIONS
 from permission_mongo.storage.transactions import Proof, Transactor
 from permission_mongo.values import CODEC, Document, DocumentId
 
+_SILENCE: Final = 0.25  # seconds that an answer may take on its way
 _RAW: CodecOptions[Any] = DEFAULT_RAW_BSON_OPTIONS
+Life = tuple[Any, DocumentId]  # a tenant and an id: made again by another tenant, an id has a history of its own
 
 
 class Rooms:
@@ -30,6 +33,7 @@ class Rooms:
         self._live: dict[str, AsyncCollection[Document]] = {}
         self._raw: dict[str, AsyncCollection[RawBSONDocument]] = {}
         self.timeout = timeout
+        self.max_time_ms = int(timeout * 1000)
         self.transactor = Transactor(client, database)
         self.versions = self._database[VERSIONS]
         self.batches = self._database[BATCHES]
@@ -48,6 +52,31 @@ class Rooms:
             raw = cast("AsyncCollection[Any]", self._database.get_collection(name, codec_options=_RAW))
             found = self._raw[name] = raw
         return found
+
+    async def next_numbers(
+        self, session: AsyncClientSession, collection: str, lives: Iterable[Life]
+    ) -> dict[Life, int]:
+        """The next free number of those that lived before; their records are no longer marked as gone."""
+        wanted = set(lives)
+        earlier: Document = {
+            "collection": collection,
+            "tenant_id": {"$in": list({tenant for tenant, _ in wanted})},
+            "doc_id": {"$in": [one for _, one in wanted]},
+        }
+        by_life = {"$group": {"_id": {"t": "$tenant_id", "d": "$doc_id"}, "number": {"$max": "$version"}}}
+        found = await self.versions.aggregate([{"$match": earlier}, by_life], session=session)
+        # The deletion took the number behind the last state's.
+        numbers = {(one["_id"].get("t"), one["_id"]["d"]): one["number"] + 2 async for one in found}
+        if numbers:
+            await self.versions.update_many({**earlier, "gone": True}, {"$unset": {"gone": ""}}, session=session)
+        return numbers
+
+    def bounded(self) -> asyncio.Timeout:
+        """Bounds a read that also carries `max_time_ms`: that ends the work on the server, this a silent server.
+
+        Cheaper than the driver's own deadline, which runs each write to the socket as a task.
+        """
+        return asyncio.timeout(self.timeout + _SILENCE)
 
     def deadline(self) -> float:
         return monotonic() + self.timeout

@@ -17,7 +17,7 @@ from typing import Any, Final, TypeVar
 import pymongo
 from pymongo import AsyncMongoClient
 from pymongo.asynchronous.client_session import AsyncClientSession
-from pymongo.errors import PyMongoError
+from pymongo.errors import ConnectionFailure, PyMongoError
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
@@ -31,6 +31,7 @@ MAJORITY: Final = WriteConcern(w="majority")
 _LOG: Final = logging.getLogger("permission_mongo.storage")
 _TO_END: Final = 2.0  # seconds for an abort, under a deadline of its own
 _LAST_TRY: Final = 0.25
+_SHORTEST: Final = 0.02  # of an attempt
 
 
 class Contended(Exception):
@@ -73,14 +74,18 @@ class Transactor:
             except (PyMongoError, Raced) as error:
                 if isinstance(error, PyMongoError) and not error.has_error_label("TransientTransactionError"):
                     raise
-                if attempt == attempts or monotonic() > deadline:
+                pause = random.random() * min(0.005 * 1.5**attempt, 0.5)  # noqa: S311  (jitter, no secret)
+                # An attempt begun with no time left would tell of the deadline, and not of what stood in the way.
+                if attempt == attempts or monotonic() + pause + _SHORTEST > deadline:
+                    if isinstance(error, ConnectionFailure):
+                        raise  # nobody wrote the same rows: the server is away
                     raise Contended from error
-            await asyncio.sleep(random.random() * min(0.005 * 1.5**attempt, 0.5))  # noqa: S311  (jitter, no secret)
+            await asyncio.sleep(pause)
         raise Contended
 
     async def _attempt(self, body: Body[T], deadline: float, proof: Proof, commit: bool) -> T:
         session = self._client.start_session()
-        committed = False
+        committed = left = False
         try:
             await session.start_transaction(read_concern=SNAPSHOT, write_concern=MAJORITY)
             with pymongo.timeout(max(deadline - monotonic(), 0.001)):
@@ -89,9 +94,12 @@ class Transactor:
                 await self._commit(session, deadline, proof)
                 committed = True
             return result
+        except asyncio.CancelledError:
+            left = True
+            raise
         finally:
             # A task of its own: a cancelled request or a passed deadline must not leave locks behind.
-            await asyncio.shield(self._keep(asyncio.create_task(_end(session, committed))))
+            await asyncio.shield(self._keep(asyncio.create_task(self._end(session, committed, left))))
 
     async def _commit(self, session: AsyncClientSession, deadline: float, proof: Proof) -> None:
         while True:
@@ -120,6 +128,19 @@ class Transactor:
         except PyMongoError as error:
             raise Lost from error
 
+    async def _end(self, session: AsyncClientSession, committed: bool, left: bool) -> None:
+        try:
+            with pymongo.timeout(_TO_END):
+                if not committed and session.in_transaction:
+                    await session.abort_transaction()
+                elif not committed and left:
+                    # Cancelled in its commit: PyMongo takes that for done, and the server may never have heard of it.
+                    await self._client.admin.command("killSessions", [session.session_id])
+        except PyMongoError as error:
+            _LOG.warning("a transaction could not be aborted: %s", type(error).__name__)
+        finally:
+            await session.end_session()
+
     def _keep(self, task: asyncio.Task[None]) -> asyncio.Task[None]:
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)
@@ -129,14 +150,3 @@ class Transactor:
         """Wait for every abort under way; call it before the client is closed."""
         if self._ending:
             await asyncio.wait(self._ending, timeout=_TO_END)
-
-
-async def _end(session: AsyncClientSession, committed: bool) -> None:
-    try:
-        if not committed and session.in_transaction:
-            with pymongo.timeout(_TO_END):
-                await session.abort_transaction()
-    except PyMongoError as error:
-        _LOG.warning("a transaction could not be aborted: %s", type(error).__name__)
-    finally:
-        await session.end_session()

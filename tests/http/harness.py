@@ -11,6 +11,7 @@ from uuid import uuid4
 
 import httpx
 from pymongo.asynchronous.database import AsyncDatabase
+from starlette.applications import Starlette
 
 from permission_mongo.api.app import build_app
 from permission_mongo.assembly import open_gateway
@@ -82,6 +83,7 @@ class World:
     client: httpx.AsyncClient
     database: AsyncDatabase
     gateway: Gateway
+    app: Starlette
 
     async def ask(
         self, method: str, path: str, body=None, *, token: str | None = None, headers=None, **more
@@ -119,5 +121,5 @@ async def a_world(mongo_uri: str, config: Config) -> AsyncIterator[World]:
     async with new_client(mongo_uri, config.mongodb) as look, app.router.lifespan_context(app):
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
-            yield World(client, look[config.mongodb.database], app.state.gateway)
+            yield World(client, look[config.mongodb.database], app.state.gateway, app)
         await look.drop_database(config.mongodb.database)

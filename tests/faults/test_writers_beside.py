@@ -1,0 +1,111 @@
+"""F14: whoever writes beside the gateway while a batch is deleted, each version is what was deleted, not a write less."""
+
+import asyncio
+import json
+from collections import Counter
+from random import Random
+
+import pytest
+from bson.raw_bson import DEFAULT_RAW_BSON_OPTIONS
+
+from tests.faults.processes import a_child
+from tests.faults.rows import SEED, a_record, add_rows, faults_of_ledger, raw_rows, records_of, rounds, settle, tell
+from tests.http.harness import a_config, a_world
+
+pytestmark = [pytest.mark.mongo, pytest.mark.faults]
+COUNT = 1000
+
+
+async def under_writers(mongo_uri, database, group, rate, seed, delete) -> tuple[object, dict]:
+    """What `delete` yields while a child process writes the rows, and what was acknowledged to the child."""
+    with a_child("writer", mongo_uri, database.name, group, COUNT, rate, seed) as child:
+        assert await asyncio.to_thread(child.stdout.readline) == "writing\n"
+        answer = await delete()
+        told, _ = await asyncio.to_thread(child.communicate, "stop\n")
+    return answer, json.loads(told)
+
+
+def faults_after(database, group: str, ids: list[str], told: dict[str, list[int]]) -> tuple[int, list[str]]:
+    """How many rows are gone, and every row whose state (kept, or living) is not the last acknowledged one."""
+    records = records_of(database, ids)
+    living = {row["_id"]: row for row in database["notes"].find({"title": group})}
+    faults: list[str] = []
+    for one in ids:
+        kept = records.get(one, [])
+        if len(kept) != (one not in living):
+            faults.append(f"{one}: {len(kept)} records, lives: {one in living}")
+            continue
+        state = living[one] if one in living else kept[0]["data"]
+        found, acknowledged = [state["counter"], state.get("last", 0)], told.get(one, [0, 0])
+        if found != acknowledged:
+            faults.append(f"{one}: {found}, acknowledged were {acknowledged}")
+        if kept and (kept[0]["version"], kept[0].get("gone")) != (state["_version"], True):
+            faults.append(f"{one}: kept as version {kept[0]['version']}")
+    return COUNT - len(living), faults
+
+
+@pytest.mark.parametrize("rate", [200, 2000])
+async def test_f14_no_update_of_a_writer_beside_is_lost(mongo_uri, tmp_path, database, rate):
+    """Every batch goes through; a row contended to the last is told as a conflict, and lives with all its updates."""
+    random, told, count = Random(SEED + rate), Counter(), rounds(2)
+    async with a_world(mongo_uri, a_config(tmp_path)) as world:
+        beside = database.client[world.database.name]
+        for n in range(count):
+            group = f"batch-{n}"
+            ids = list(add_rows(beside, random, group, COUNT))
+            body = {"filter": {"title": group}} if n % 2 else {"ids": ids}
+            answer, child = await under_writers(
+                mongo_uri,
+                beside,
+                group,
+                rate,
+                random.randrange(10**6),
+                lambda body=body: world.delete("/notes/batch", body),
+            )
+            found = answer.json()
+            conflicts = [one["id"] for one in found.get("failed", []) if one["error"]["code"] == "conflict"]
+            gone, faults = faults_after(beside, group, ids, child["told"])
+            records = [one for kept in records_of(beside, ids).values() for one in kept]
+            faults += faults_of_ledger(beside, records, gone)
+            where = f"FAULT_SEED={SEED}, rate {rate}, batch {n}"
+            assert faults == [], where
+            assert (answer.status_code, found["missing"]) == (207 if conflicts else 200, []), where
+            assert (found["deleted"], found["deleted"] + len(conflicts)) == (gone, COUNT), where
+            parts = (beside["_pm_batches"].find_one({"_id": found["batch"]}) or {})["parts"]
+            told.update(through=1, conflicts=len(conflicts), parts=len(parts), rate=int(child["rate"]))
+            told["acknowledged"] += sum(one for one, _ in child["told"].values())
+        assert settle(database.client) == 0
+    tell(
+        f"F14 at {rate}/s (reached {told['rate'] // count}/s): {told['through']} of {count} batches of {COUNT} through in "
+        f"{told['parts']} transactions, rows left as conflicts {told['conflicts']}, of {told['acknowledged']} "
+        f"acknowledged updates lost 0; FAULT_SEED={SEED}"
+    )
+
+
+async def test_f14_control_reading_before_the_delete_loses_updates(mongo_uri, tmp_path, database):
+    """The same look at the wrong order, under the same writers, sees what it loses."""
+    notes = database.get_collection("notes", codec_options=DEFAULT_RAW_BSON_OPTIONS)
+    random, lost, count = Random(SEED), 0, rounds(2)
+
+    def wrongly(group: str) -> None:
+        rows = notes.find({"title": group}).to_list()
+        notes.delete_many({"_id": {"$in": [row["_id"] for row in rows]}})
+        database["_pm_versions"].insert_many([a_record(row, group) for row in rows])
+
+    for n in range(count):
+        group = f"control-{n}"
+        ids = list(add_rows(database, random, group, COUNT))
+        _, child = await under_writers(
+            mongo_uri,
+            database,
+            group,
+            2000,
+            random.randrange(10**6),
+            lambda group=group: asyncio.to_thread(wrongly, group),
+        )
+        assert raw_rows(database, group) == {}
+        lost += len(faults_after(database, group, ids, child["told"])[1])
+    tell(
+        f"F14 control, read first and delete second: {lost} of {count * COUNT} documents kept without their last update"
+    )
+    assert lost > 0
