@@ -1,0 +1,118 @@
+"""Every route of the app stands in this table: a new one without an entry fails."""
+
+import time
+
+import pytest
+from starlette.routing import Route
+
+from permission_mongo.auth.development import make_token
+from tests.http.harness import SECRET, a_token
+
+pytestmark = pytest.mark.mongo
+BATCH = "0" * 32
+
+# route -> a request that is right but for who asks, the action it needs, and a role that has not got it
+GUARDED = {
+    ("POST", "/{collection}"): ("/notes", {"title": "n"}, "create", "viewer"),
+    ("POST", "/{collection}/batch"): ("/notes/batch", {"documents": [{"title": "n"}]}, "create", "viewer"),
+    ("GET", "/{collection}"): ("/notes", None, "read", "clerk"),
+    ("GET", "/{collection}/{id}"): ("/notes/a", None, "read", "clerk"),
+    ("GET", "/{collection}/{id}/versions"): ("/notes/a/versions", None, "read", "clerk"),
+    ("POST", "/{collection}/batch/get"): ("/notes/batch/get", {"ids": ["a"]}, "read", "clerk"),
+    ("DELETE", "/{collection}/batch"): ("/notes/batch", {"ids": ["a"]}, "delete", "viewer"),
+    ("POST", "/{collection}/batch/delete"): ("/notes/batch/delete", {"ids": ["a"]}, "delete", "viewer"),
+    ("POST", "/{collection}/batch/{batch}/undo"): (f"/notes/batch/{BATCH}/undo", {}, "restore", "viewer"),
+    ("GET", "/{collection}/deleted"): ("/notes/deleted", None, "restore", "viewer"),
+}
+OPEN = {("GET", "/health"): "/health", ("GET", "/ready"): "/ready", ("GET", "/metrics"): "/metrics"}
+CREDENTIALS = {
+    "none": {},
+    "empty": {"authorization": ""},
+    "another scheme": {"authorization": "Basic YWxpY2U6cHc="},
+    "no token": {"authorization": "Bearer "},
+    "no signature": {"authorization": "Bearer a.b.c"},
+    "expired": {
+        "authorization": f"Bearer {make_token(SECRET, 'HS256', 'alice', ['boss'], int(time.time()) - 3600, {'tenant_id': 'acme'})}"
+    },
+    "another secret": {
+        "authorization": f"Bearer {make_token('x' * 32, 'HS256', 'alice', ['boss'], int(time.time()) + 600, {'tenant_id': 'acme'})}"
+    },
+    "two": {"authorization": f"Bearer {a_token()}", "x-api-key": f"pmk_{'0' * 16}_{'a' * 43}"},
+    "unknown key": {"x-api-key": f"pmk_{'0' * 16}_{'a' * 43}"},
+    "no key": {"x-api-key": "secret"},
+}
+
+
+def routes_of(app):
+    return {(method, route.path_format) for route in app.routes if isinstance(route, Route) for method in route.methods}
+
+
+async def test_every_route_stands_in_the_table_and_none_besides(world):
+    assert all(isinstance(route, Route) for route in world.app.routes)
+    assert routes_of(world.app) == {*GUARDED, *OPEN}
+
+
+@pytest.mark.parametrize("route", GUARDED, ids=" ".join)
+async def test_a_caller_without_a_valid_credential_is_refused_before_anything_else(world, route):
+    method, (path, body, _, _) = route[0], GUARDED[route]
+    await world.add("a")
+    for name, headers in CREDENTIALS.items():
+        told = set()
+        for where in (
+            path,
+            path.replace("/notes", "/nothing"),
+            f"{path}?unknown=1",
+            f"{path}?access_token={a_token()}",
+        ):
+            answer = await world.client.request(method, where, headers=headers, json=body)
+            assert (answer.status_code, answer.json()["error"]["code"]) == (401, "unauthorized"), name
+            assert answer.headers["www-authenticate"] == "Bearer"
+            told.add(answer.text)
+        assert len(told) == 1
+    assert await world.database["notes"].count_documents({}) == 1
+
+
+@pytest.mark.parametrize("route", GUARDED, ids=" ".join)
+async def test_a_role_without_the_action_is_forbidden(world, route):
+    method, (path, body, action, role) = route[0], GUARDED[route]
+    for roles in ([role], [], ["nobody"]):
+        answer = await world.ask(method, path, body, token=a_token(roles=roles))
+        error = answer.json()["error"]
+        assert (answer.status_code, error["code"]) == (403, "forbidden")
+        assert error["details"]["collection"] == "notes"
+        assert error["details"]["action"] == action or not roles or roles == ["nobody"]
+
+
+@pytest.mark.parametrize("route", GUARDED, ids=" ".join)
+async def test_a_caller_with_the_action_is_not(world, route):
+    method, (path, body, _, _) = route[0], GUARDED[route]
+    answer = await world.ask(method, path, body, token=a_token(roles=["boss"]))
+    assert answer.status_code in (200, 201, 404)
+
+
+@pytest.mark.parametrize("route", GUARDED, ids=" ".join)
+async def test_t26_a_collection_that_is_not_declared_is_no_route(world, route):
+    method, (path, body, _, _) = route[0], GUARDED[route]
+    for name in (
+        "nothing",
+        "NOTES",
+        "system.js",
+        "_pm_versions",
+        "_pm_api_keys",
+        "$cmd",
+        "admin",
+        "local",
+        "notes%00",
+        "%2e%2e",
+        "notes.",
+        "n%CC%82otes",
+    ):
+        answer = await world.ask(
+            method, path.replace("/notes", f"/{name}", 1), body, token=a_token(roles=["boss", "root"])
+        )
+        assert (answer.status_code, answer.json()["error"]["code"]) == (404, "collection_not_found"), name
+
+
+@pytest.mark.parametrize("route", OPEN, ids=" ".join)
+async def test_a_service_route_asks_for_no_credential(world, route):
+    assert (await world.client.get(OPEN[route])).status_code == 200
