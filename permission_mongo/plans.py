@@ -144,7 +144,7 @@ class UndoPlan:
 
 @dataclass(frozen=True, slots=True)
 class DeletedPlan:
-    """A page of deleted documents in id order: versions that a deletion ended, with content that matches."""
+    """A page of deleted documents in the order of deletion: versions a deletion ended, with content that matches."""
 
     collection: str
     match: Guarded

@@ -85,7 +85,7 @@ def read_get_many(body: bytes, collection: Collection, limits: Limits) -> GetMan
 def read_undo(body: bytes, batch: str, collection: Collection, fresh: Fresh) -> Undo:
     """`{}`, with the options of every batch."""
     found = read_body(body) if body.strip() else {}
-    require_known(found, ("atomic", "dry_run", "reason", "results"))
+    require_known(found, _OPTIONS)
     undone = read_batch_id(batch)
     if undone is None:
         raise BatchNotFound(f"no such batch in {collection.name}", collection=collection.name)

@@ -64,7 +64,10 @@ def plan_deleted(operation: ListDeleted, asking: Asking, callers: Callers, curso
     read = callers.access(asking, collection, "read")
     restore = callers.access(asking, collection, "restore")
     question = _question("deleted", collection, asking, {})
+    # The tenant leads the index here too; what is seen is decided by the content of each record.
     records: MongoFilter = {"collection": collection.name, "gone": True}
+    for _, tenant in _prefix(collection, asking, callers):
+        records["tenant_id"] = tenant
     return DeletedPlan(
         collection.name,
         narrow_content(records, read.reach, restore.reach),

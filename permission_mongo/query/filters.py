@@ -51,7 +51,7 @@ def read_equality(name: str, text: str, collection: Collection) -> Query:
     reader.path(name, name)
     try:
         kind = collection.kind_of(name)
-        value = read_text(kind, text) if kind else text
+        value = read_text(kind or "string", text)
     except ValueError as error:
         return Query({}, frozenset({name}), f"{name}: expected {error}", 1)
     return Query({name: {"$eq": value}}, frozenset({name}), clauses=1)

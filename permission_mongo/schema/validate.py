@@ -74,7 +74,10 @@ class _Reader:
         fit = True
         for key, inner in value.items():
             at = f"{place}.{key}" if place else key
-            if not key or key.startswith("$") or "." in key or "\x00" in key:
+            if not place and key.isdigit():
+                self.wrong(at, "name", "a field's name can't be a number: paths would take it for a position")
+                fit = False
+            elif not key or key.startswith("$") or "." in key or "\x00" in key:
                 self.wrong(at, "name", "a field's name can't be empty, begin with '$' or hold '.' or NUL")
                 fit = False
             else:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import pymongo
 from bson import decode
@@ -144,14 +144,17 @@ class _Deletion:
             after = chunk[-1]
 
     async def _next_ids(self, after: DocumentId | None) -> list[DocumentId]:
-        match = self._plan.match.filter if after is None else self._plan.match.also({"_id": {"$gt": after}})
-        limit = self._plan.target.chunk + 1
+        # An object can be an id to MongoDB, and no caller can name one: such a row stays.
+        match = self._plan.match.also({"_id": {"$not": {"$type": "object"}}})
+        limit = self._plan.target.chunk + 2
+        found = self._live().find(match, {"_id": 1}, sort=[("_id", 1)], limit=limit, batch_size=limit + 1)
+        if after is not None:
+            # A bound on the index goes on across types of ids, where `$gt` would stop at the end of one.
+            least: list[Any] = [("_id", after)]
+            found = found.hint([("_id", 1)]).min(least)
         with pymongo.timeout(self._rooms.timeout):
-            rows = (
-                await self._live()
-                .find(match, {"_id": 1}, sort=[("_id", 1)], limit=limit, batch_size=limit + 1)
-                .to_list()
-            )
+            rows = await found.to_list()
+        rows = [row for row in rows if row["_id"] != after]
         return [row["_id"] for row in rows]
 
     # -- transactions

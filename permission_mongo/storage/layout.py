@@ -84,7 +84,7 @@ def _of_versions() -> list[IndexModel]:
         IndexModel([("tenant_id", 1), ("collection", 1), ("doc_id", 1), ("version", 1)], unique=True, name="numbers"),
         IndexModel([("ended.batch", 1)], name="batches", partialFilterExpression={"ended.batch": {"$exists": True}}),
         IndexModel(
-            [("collection", 1), ("tenant_id", 1), ("doc_id", 1)], name="deleted", partialFilterExpression={"gone": True}
+            [("collection", 1), ("tenant_id", 1), ("_id", 1)], name="gone", partialFilterExpression={"gone": True}
         ),
     ]
 

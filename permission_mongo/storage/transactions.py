@@ -74,7 +74,7 @@ class Transactor:
             except (PyMongoError, Raced) as error:
                 if isinstance(error, PyMongoError) and not error.has_error_label("TransientTransactionError"):
                     raise
-                pause = random.random() * min(0.005 * 1.5**attempt, 0.5)  # noqa: S311  (jitter, no secret)
+                pause = random.random() * min(0.005 * 1.5 ** min(attempt, 12), 0.5)  # noqa: S311  (jitter, no secret)
                 # An attempt begun with no time left would tell of the deadline, and not of what stood in the way.
                 if attempt == attempts or monotonic() + pause + _SHORTEST > deadline:
                     if isinstance(error, ConnectionFailure):

@@ -33,6 +33,7 @@ async def undo(plan: UndoPlan, actor: Actor, rooms: Rooms) -> BatchOutcome:
     await undoing.look()
     if not undoing.sees_anything:
         raise BatchNotFound(f"no such batch in {plan.target.collection}", collection=plan.target.collection)
+    undoing.require_at_most(plan.batch.max_affected)
     if plan.batch.atomic and len(undoing.gone) + len(undoing.alive) > plan.target.chunk:
         raise InvalidRequest("'atomic' is for at most one chunk", max_batch_size=plan.target.chunk)
     if plan.batch.atomic and undoing.failed:
@@ -58,6 +59,11 @@ class _Undoing:
     @property
     def sees_anything(self) -> bool:
         return bool(self.gone or self.alive or self.failed)
+
+    def require_at_most(self, most: int | None) -> None:
+        found = len(self.gone) + len(self.alive)
+        if most is not None and found > most:
+            raise InvalidRequest(f"more than {most} documents would change; nothing did", matched_at_least=most + 1)
 
     # -- what there is to undo
 

@@ -1,6 +1,7 @@
 """`DELETE /{collection}/batch`: what is the caller's goes, with its versions; the rest stays and says nothing."""
 
 import pytest
+from bson import ObjectId
 
 from tests.http.harness import CONFIG, a_config, a_token, a_world
 
@@ -156,3 +157,14 @@ async def test_more_rows_than_one_chunk_are_worked_off_each_once(mongo_uri, tmp_
         undone = await world.post(f"/notes/batch/{answer.json()['batch']}/undo", {})
         assert undone.json()["restored"] == 35
         assert len(await world.stored(*ids)) == 35
+
+
+async def test_rows_with_ids_of_other_types_are_worked_off_too_and_one_no_caller_can_name_stays(mongo_uri, tmp_path):
+    """Another writer stored them; the pages of a chunked batch must not end where one type of id does."""
+    async with a_world(mongo_uri, a_config(tmp_path, CONFIG + "limits: {max_batch_size: 2}\n")) as world:
+        row = {"tenant_id": "acme", "owner_id": "alice", "title": "t", "status": "open"}
+        ids = [1, 2, 3, "a", "b", ObjectId(), {"a": 1}]
+        await world.database["notes"].insert_many([{**row, "_id": one} for one in ids])
+        answer = await world.delete("/notes/batch", {"filter": {"status": "open"}})
+        assert (answer.status_code, answer.json()["deleted"]) == (200, 6)
+        assert [one["_id"] async for one in world.database["notes"].find()] == [{"a": 1}]

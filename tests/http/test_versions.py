@@ -168,3 +168,24 @@ async def test_a_role_without_the_action_is_forbidden_whatever_is_there(world):
 async def test_a_collection_without_versions_says_so(world):
     answer = await world.get(f"/plain/{'5' * 24}/versions", token=BOSS)
     assert (answer.status_code, answer.json()["error"]["code"]) == (501, "versioning_not_enabled")
+
+
+async def test_t25_an_id_made_again_by_another_tenant_changes_nothing_in_ones_own_history(world):
+    other = a_token("eve", ["boss"], "evil")
+    await world.add("a")
+    await world.delete("/notes/batch", {"ids": ["a"]})
+    before = await world.get("/notes/a/versions")
+    await world.add("a", token=other)
+    after = await world.get("/notes/a/versions")
+    assert (after.status_code, after.text) == (before.status_code, before.text) == (200, before.text)
+    assert [one["version"] for one in (await world.get("/notes/a/versions", token=other)).json()] == [1]
+
+
+async def test_two_tenants_that_deleted_the_same_id_both_show_to_a_cross_tenant_reader(world):
+    other, root = a_token("eve", ["boss"], "evil"), a_token("root", ["root"], None)
+    for token in (None, other):
+        await world.add("a", token=token)
+        await world.delete("/notes/batch", {"ids": ["a"]}, token=token)
+    page = await world.get("/notes/deleted?_limit=1", token=root)
+    rest = await world.get(f"/notes/deleted?_limit=1&_cursor={page.json()['pagination']['cursor']}", token=root)
+    assert [one["tenant_id"] for one in page.json()["data"] + rest.json()["data"]] == ["acme", "evil"]

@@ -155,3 +155,9 @@ def test_any_json_is_read_or_told_and_never_breaks(value):
     document = {"a": value, "b": value}
     if not unfit_names(document, a_collection()):
         read_document(document, a_collection(a="any", b={"type": "object"}), FILL)
+
+
+def test_t24_a_name_that_paths_would_take_for_a_position_is_refused():
+    """`0` as a field would be judged by no rule: array positions are no part of a path."""
+    assert [one.code for one in unfit_names({"0": 1}, a_collection(keeps=True))] == ["name"]
+    assert unfit_names({"years": {"2026": 1}}, a_collection()) == []
