@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from uuid import uuid4
 
 from permission_mongo.auth.api_keys import KeyVerifier
 from permission_mongo.auth.authenticate import Authenticator
@@ -36,15 +35,16 @@ async def open_gateway(config: Config, uri: str) -> AsyncIterator[Gateway]:
         secret = config.server.secret.encode() if config.server.secret else await shared_secret(database)
         keys = KeyVerifier(MongoKeyStore(database)) if config.auth.api_keys else None
         store = Store(Rooms(client, config.mongodb.database, config.limits.query_timeout))
+        fresh = Fresh()
         callers = Callers(config, derived(secret, "masks"))
         try:
             yield Gateway(
                 config,
                 Authenticator(authenticator, keys),
-                Planner(callers, CursorKey(derived(secret, "cursors")), uuid4),
+                Planner(callers, CursorKey(derived(secret, "cursors")), fresh.uuid),
                 store,
                 Metrics(),
-                Fresh(),
+                fresh,
                 utc_now,
             )
         finally:

@@ -1,11 +1,24 @@
-"""Aligning what was asked with what happened. Pure."""
+"""How a batch is to go, and aligning what was asked with what happened. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 
 T = TypeVar("T", bound=Hashable)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What every batch may ask for. `id` is the one it will have if it writes."""
+
+    id: str
+    atomic: bool = False
+    dry_run: bool = False
+    max_affected: int | None = None
+    results: bool = False
+    reason: str | None = None
 
 
 def once(items: Iterable[T]) -> tuple[T, ...]:

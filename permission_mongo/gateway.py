@@ -22,7 +22,7 @@ from permission_mongo.storage.store import Store
 
 @dataclass(frozen=True, slots=True)
 class Gateway:
-    """One loaded configuration at work. A reload builds another and swaps one reference."""
+    """One loaded configuration at work."""
 
     config: Config
     authenticator: Authenticator

@@ -6,22 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from permission_mongo.batch import Batch
 from permission_mongo.errors import SchemaViolation
 from permission_mongo.query.filters import EVERYTHING, Query
 from permission_mongo.schema.model import Collection
 from permission_mongo.values import DocumentId
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What every batch may add. `batch` is the id it will have if it writes."""
-
-    batch: str
-    atomic: bool = False
-    dry_run: bool = False
-    max_affected: int | None = None
-    results: bool = False
-    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +49,7 @@ class CreateOne:
 class CreateMany:
     collection: Collection
     sent: tuple[Sent, ...]
-    options: Options
+    options: Batch
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +96,7 @@ class ListVersions:
 class DeleteMany:
     collection: Collection
     selection: ByIds | ByFilter
-    options: Options
+    options: Batch
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +105,7 @@ class Undo:
 
     collection: Collection
     undone: str
-    options: Options
+    options: Batch
 
 
 Operation = CreateOne | CreateMany | GetOne | GetMany | ListMany | ListDeleted | ListVersions | DeleteMany | Undo

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from permission_mongo.batch import Batch
 from permission_mongo.documents.paths import Path
 from permission_mongo.errors import Refusal
 from permission_mongo.policy.grants import Lens
@@ -38,18 +39,6 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
-    """How a batch is to go. A write that is no batch has none."""
-
-    id: str
-    atomic: bool = False
-    dry_run: bool = False
-    max_affected: int | None = None
-    results: bool = False
-    reason: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class ReadPlan:
     """The document that `match` finds, shown through `lens`."""
 
@@ -60,7 +49,7 @@ class ReadPlan:
 
 @dataclass(frozen=True, slots=True)
 class ListPlan:
-    """A page in `_id` order behind `after`; `index` is the one to page by and `prefix` its leading equal values.
+    """A page in `_id` order behind `after`; `prefix` are the equal values that lead the index it is read from.
 
     `question` binds the next cursor to this caller and this question.
     """

@@ -52,6 +52,11 @@ def utc_now() -> datetime:
     return milliseconds(datetime.now(UTC))
 
 
+def date_text(moment: datetime) -> str:
+    """The one spelling of a moment in a text field: RFC 3339 with milliseconds and Z."""
+    return moment.isoformat(timespec="milliseconds") + "Z"
+
+
 def read_date(text: str) -> datetime:
     """An RFC 3339 date or date-time; without an offset it is UTC. ValueError if it is neither."""
     if not _DATE.fullmatch(text):

@@ -1,6 +1,6 @@
 """The command line: one function a command, each returning its exit code.
 
-0 done; 1 the configuration has mistakes, or something was refused; 2 the command was not understood; 3 can't start.
+0 done; 1 the configuration has mistakes; 2 the command was not understood; 3 can't start.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from permission_mongo.cli.credentials import add_keys, add_token
 from permission_mongo.cli.options import Commands
 from permission_mongo.cli.serve import add_serve
 from permission_mongo.config.load import load_config
-from permission_mongo.errors import Finding, Misconfigured, StartupFailure
+from permission_mongo.errors import Finding, Misconfigured, Refusal, StartupFailure
 from permission_mongo.values import write_json
 
 
@@ -26,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Misconfigured as error:
         _print_findings(error.findings, as_json=False)
         return 1
-    except StartupFailure as error:
+    except (StartupFailure, Refusal) as error:
         print(f"permission-mongo: {error}", file=sys.stderr)
         return 3
 

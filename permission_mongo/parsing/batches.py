@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from permission_mongo.batch import Batch
 from permission_mongo.errors import BatchNotFound, InvalidRequest
 from permission_mongo.operations import (
     ByFilter,
@@ -12,7 +13,6 @@ from permission_mongo.operations import (
     CreateMany,
     DeleteMany,
     GetMany,
-    Options,
     Undo,
 )
 from permission_mongo.parsing.documents import read_sent
@@ -26,8 +26,8 @@ _OPTIONS: Final = ("atomic", "dry_run", "max_affected", "results", "reason")
 _MOST_AFFECTED: Final = 10**9
 
 
-def _options(found: Mapping[str, Any], fresh: Fresh) -> Options:
-    return Options(
+def _options(found: Mapping[str, Any], fresh: Fresh) -> Batch:
+    return Batch(
         fresh.batch_id(),
         boolean(found, "atomic"),
         boolean(found, "dry_run"),

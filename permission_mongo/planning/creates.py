@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -14,14 +15,14 @@ from permission_mongo.documents.paths import leaf_paths
 from permission_mongo.errors import Forbidden, PayloadTooLarge, Refusal, SchemaViolation
 from permission_mongo.operations import CreateMany, CreateOne, Sent
 from permission_mongo.planning.callers import Access, Asking, Callers, tenant_value
-from permission_mongo.planning.targets import batch_of, target_of
+from permission_mongo.planning.targets import target_of
 from permission_mongo.plans import CreatePlan, Draft
 from permission_mongo.policy.evaluate import holds
 from permission_mongo.policy.grants import Lens
 from permission_mongo.policy.nodes import conjunction, negation
 from permission_mongo.schema.model import Collection
 from permission_mongo.schema.validate import FieldError, Fill, read_document, unfit_names, unknown_paths
-from permission_mongo.values import CODEC, Document, read_scalar
+from permission_mongo.values import CODEC, Document, date_text, read_scalar
 from permission_mongo.versions import made
 
 
@@ -44,14 +45,14 @@ def plan_create_many(
     operation: CreateMany, asking: Asking, callers: Callers, new_uuid: Callable[[], UUID]
 ) -> CreatePlan:
     options = operation.options
-    creating = _Creating(operation.collection, asking, callers, new_uuid, options.reason, options.batch)
+    creating = _Creating(operation.collection, asking, callers, new_uuid, options.reason, options.id)
     return CreatePlan(
         target_of(operation.collection, callers.config),
         tuple(creating.draft(n, sent) for n, sent in enumerate(operation.sent)),
         None,
         any(sent.names_id for sent in operation.sent),
         options.reason,
-        batch_of(options),
+        options,
     )
 
 
@@ -145,7 +146,8 @@ class _Creating:
     def _typed(self, name: str, value: Any) -> Any:
         kind = self.collection.kind_of(name) or "any"
         try:
-            return read_scalar(kind, value.isoformat() if kind == "string" and hasattr(value, "isoformat") else value)
+            in_text = kind == "string" and isinstance(value, datetime)
+            return read_scalar(kind, date_text(value) if in_text else value)
         except ValueError as error:
             raise self._forbidden(f"'{name}' can't be stamped with your identity", [name]) from error
 

@@ -6,7 +6,7 @@ from permission_mongo.errors import Forbidden, InvalidRequest
 from permission_mongo.operations import ByFilter, ByIds, DeleteMany, Undo
 from permission_mongo.planning.callers import Asking, Callers
 from permission_mongo.planning.reads import asked_reach, require_versions
-from permission_mongo.planning.targets import batch_of, target_of
+from permission_mongo.planning.targets import target_of
 from permission_mongo.plans import DeletePlan, UndoPlan
 from permission_mongo.policy.grants import Reach
 from permission_mongo.policy.guard import narrow, narrow_content, narrow_whole
@@ -24,11 +24,11 @@ def plan_delete(operation: DeleteMany, asking: Asking, callers: Callers) -> Dele
         case ByIds(ids):
             if options.atomic and len(ids) > target.chunk:
                 raise InvalidRequest("'atomic' is for at most one chunk", max_batch_size=target.chunk)
-            return DeletePlan(target, narrow({}, reading.reach, deleting.reach), visible, ids, batch_of(options))
+            return DeletePlan(target, narrow({}, reading.reach, deleting.reach), visible, ids, options)
         case ByFilter(query):
             asked = asked_reach(reading, collection, query)
             match = narrow(query.match, asked, deleting.reach)
-            return DeletePlan(target, match, visible, None, batch_of(options))
+            return DeletePlan(target, match, visible, None, options)
 
 
 def plan_undo(operation: Undo, asking: Asking, callers: Callers) -> UndoPlan:
@@ -52,7 +52,7 @@ def plan_undo(operation: Undo, asking: Asking, callers: Callers) -> UndoPlan:
         narrow(made, reading, deleting or _nothing(reading)),
         narrow({}, reading),
         deleting is not None,
-        batch_of(operation.options),
+        operation.options,
     )
 
 

@@ -25,12 +25,11 @@ def plan_get(operation: GetOne, asking: Asking, callers: Callers) -> ReadPlan:
 def plan_get_many(operation: GetMany, asking: Asking, callers: Callers) -> GetManyPlan:
     collection = operation.collection
     access = callers.access(asking, collection, "read")
+    match = access.rows.further({"_id": {"$in": list(operation.ids)}})
     fields = None
-    reach = access.reach
     if operation.fields is not None:
-        paths = require_paths(access, collection, "read", Query(paths=frozenset(operation.fields)))
-        reach, fields = access.lending(paths), frozenset(paths)
-    match = access.matching({"_id": {"$in": list(operation.ids)}}, reach)
+        # Refused where no rule reads them; in each row the lens shows what that row's own rules show.
+        fields = frozenset(require_paths(access, collection, "read", Query(paths=frozenset(operation.fields))))
     return GetManyPlan(collection.name, operation.ids, match, access.lens, fields)
 
 

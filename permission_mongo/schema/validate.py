@@ -18,6 +18,7 @@ from permission_mongo.values import (
     MAX_DEPTH,
     SCALAR_TYPES,
     Document,
+    date_text,
     decimal_of,
     is_extended,
     read_date,
@@ -211,7 +212,7 @@ def read_document(document: Mapping[str, Any], collection: Collection, fill: Fil
 def _filled(one: Field, fill: Fill) -> Any:
     match one.default:
         case "now()":
-            return fill.now if one.type == "date" else fill.now.isoformat(timespec="milliseconds") + "Z"
+            return fill.now if one.type == "date" else date_text(fill.now)
         case "uuid()":
             return fill.new_uuid() if one.type == "uuid" else str(fill.new_uuid())
         case "user.id":

@@ -7,13 +7,15 @@ from typing import Any, Final
 import pymongo
 from bson.objectid import ObjectId
 from pymongo.asynchronous.client_session import AsyncClientSession
-from pymongo.errors import BulkWriteError
+from pymongo.errors import BulkWriteError, PyMongoError
 
 from permission_mongo.batch import quarters
 from permission_mongo.errors import Conflict, Refusal
 from permission_mongo.outcomes import BatchOutcome, Created, Failure, Item
 from permission_mongo.plans import Actor, CreatePlan, Draft
+from permission_mongo.storage.faults import told_or_raised
 from permission_mongo.storage.rooms import Ledger, Life, Rooms
+from permission_mongo.storage.transactions import Contended, Lost
 from permission_mongo.values import Document, DocumentId
 
 _TAKEN_OUT_ONE_BY_ONE: Final = 8
@@ -58,8 +60,7 @@ class _Creation:
         drafts = self._without_repeats([draft for draft in plan.drafts if draft.refusal is None])
         if batch.atomic and self._failed:
             raise self._first_refusal()
-        if drafts:
-            await self._all(drafts, _TAKEN_OUT_ONE_BY_ONE)
+        stopped = await self._store(drafts)
         if batch.dry_run:
             await self.ledger.note_rehearsal("create", [draft.id for draft in self._done])
         done = sorted(self._done, key=lambda draft: draft.index)
@@ -69,6 +70,7 @@ class _Creation:
             failed=tuple(Failure(refusal, index=index) for index, refusal in sorted(self._failed.items())),
             batch=batch.id if done and not batch.dry_run else None,
             dry_run=batch.dry_run,
+            stopped=stopped,
             results=self._results() if batch.results else None,
         )
 
@@ -78,6 +80,19 @@ class _Creation:
             return Item(draft.id, "created") if refusal is None else Item(None, refusal.code, refusal)
 
         return tuple(item(draft) for draft in self._plan.drafts)
+
+    async def _store(self, drafts: list[Draft]) -> Refusal | None:
+        """Why it ended before all was stored, if it did: what is stored by then stays, and is told."""
+        try:
+            if drafts:
+                await self._all(drafts, _TAKEN_OUT_ONE_BY_ONE)
+        except (PyMongoError, Contended, Lost) as error:
+            stopped = told_or_raised(error, after_some=bool(self._done))
+            stored = {draft.index for draft in self._done}
+            left = [draft.index for draft in drafts if draft.index not in stored and draft.index not in self._failed]
+            self._failed |= dict.fromkeys(left, stopped)
+            return stopped
+        return None
 
     def _without_repeats(self, drafts: list[Draft]) -> list[Draft]:
         seen: set[DocumentId] = set()

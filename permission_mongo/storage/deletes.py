@@ -22,7 +22,7 @@ from permission_mongo.batch import quarters, without
 from permission_mongo.errors import Conflict, DocumentNotFound, Forbidden, InvalidRequest, PayloadTooLarge, Refusal
 from permission_mongo.outcomes import BatchOutcome, Failure, Item
 from permission_mongo.plans import Actor, DeletePlan
-from permission_mongo.storage.faults import refusal_of
+from permission_mongo.storage.faults import told_or_raised
 from permission_mongo.storage.rooms import Ledger, Rooms
 from permission_mongo.storage.transactions import Contended, Lost, Raced
 from permission_mongo.values import CODEC, Document, DocumentId
@@ -78,7 +78,10 @@ class _Deletion:
             return
         if plan.expected is not None:
             await self._require_at_most(plan.match.among(plan.expected))
-            await self._parts(list(plan.expected))
+            for n in range(0, len(plan.expected), plan.target.chunk):
+                await self._parts(list(plan.expected[n : n + plan.target.chunk]))
+                if self._progress.stopped is not None:
+                    break
         else:
             await self._require_at_most(plan.match.filter)
             await self._chunks()
@@ -112,7 +115,8 @@ class _Deletion:
             refusal = refusals.get(one) or self._progress.stopped
             return Item(one, "not_found") if refusal is None else Item(one, refusal.code, refusal)
 
-        return tuple(item(one) for one in self._plan.expected or self._progress.done)
+        met = [*self._progress.done, *(one.id for one in failures if one.id is not None)]
+        return tuple(item(one) for one in self._plan.expected or met)
 
     async def _require_at_most(self, match: Document) -> None:
         most = self._plan.batch.max_affected
@@ -175,16 +179,9 @@ class _Deletion:
                     waiting = [*quarters(part), *waiting]
                 else:
                     self._progress.contended.append(Failure(_whole_refusal(error), id=part[0]))
-            except (PyMongoError, Lost) as error:
-                self._stop(error)
+            except (PyMongoError, Lost, InvalidRequest) as error:
+                self._progress.stopped = told_or_raised(error, after_some=bool(self._progress.done))
                 return
-
-    def _stop(self, error: Exception) -> None:
-        """What was done stays and is told; with nothing done the error is the whole answer."""
-        refusal = refusal_of(error)
-        if refusal is None or not self._progress.done:
-            raise error
-        self._progress.stopped = refusal
 
     async def _part(self, ids: Sequence[DocumentId], renumber: bool = False) -> None:
         batch = self._plan.batch
@@ -200,8 +197,10 @@ class _Deletion:
             )
         except BulkWriteError as error:
             # A number is taken, as after a writer beside the gateway: go on behind the highest kept.
-            if renumber or not _is_taken_number(error):
+            if not _is_taken_number(error):
                 raise
+            if renumber:
+                raise Contended from error
             return await self._part(ids, renumber=True)
         self._progress.done += removed
         self._progress.refused += refused
@@ -217,11 +216,18 @@ class _Deletion:
         if rest and plan.expected is not None and not plan.visible.is_empty:
             found = self._live().find(plan.visible.among(rest), {"_id": 1}, session=session)
             refused = [row["_id"] for row in await found.to_list()]
-        if rest and plan.batch.atomic:
+        self._require_few_enough(len(removed))
+        if rest and plan.batch.atomic and plan.expected is not None:
             raise _Incomplete(refused, list(without(rest, refused)))
         if removed:
             await self._ledger.note(session, part, "delete", removed)
         return removed, refused
+
+    def _require_few_enough(self, more: int) -> None:
+        """Counted again as it happens: rows that match may have come since the first look."""
+        most = self._plan.batch.max_affected
+        if most is not None and len(self._progress.done) + more > most:
+            raise InvalidRequest(f"more than {most} documents match", matched_at_least=most + 1)
 
     async def _remove(self, session: AsyncClientSession, ids: Sequence[DocumentId], renumber: bool) -> list[DocumentId]:
         if self._plan.match.is_empty:

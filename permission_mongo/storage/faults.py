@@ -36,6 +36,14 @@ def refusing() -> Iterator[None]:
         raise refusal from error
 
 
+def told_or_raised(error: Exception, *, after_some: bool) -> Refusal:
+    """Of a batch that can't go on: what was done stays and is told with this; with nothing done the error is all."""
+    refusal = error if isinstance(error, Refusal) else refusal_of(error)
+    if refusal is None or not after_some:
+        raise error
+    return refusal
+
+
 def refusal_of(error: Exception) -> Refusal | None:
     """The refusal for a driver's error; None where it is a defect of ours."""
     match error:

@@ -22,7 +22,7 @@ _CONFLICTS: Final = frozenset({85, 86})  # IndexOptionsConflict, IndexKeySpecsCo
 
 async def prepare(database: AsyncDatabase[Document], config: Config) -> None:
     """Make what is missing. Nothing is dropped; StartupFailure where something stands in the way."""
-    await _require_transactions(database, config)
+    await _require_transactions(database)
     existing = {one["name"]: one async for one in await database.list_collections()}
     for collection in config.collections.values():
         _require_plain(existing.get(collection.name))
@@ -37,13 +37,12 @@ async def prepare(database: AsyncDatabase[Document], config: Config) -> None:
     await _make_indexes(database, AUDIT, _of_audit(config.audit.ttl))
 
 
-async def _require_transactions(database: AsyncDatabase[Document], config: Config) -> None:
+async def _require_transactions(database: AsyncDatabase[Document]) -> None:
     hello = await database.client.admin.command("hello")
-    needs = config.audit.enabled or any(collection.versioned for collection in config.collections.values())
-    if needs and "setName" not in hello and hello.get("msg") != "isdbgrid":
+    if "setName" not in hello and hello.get("msg") != "isdbgrid":
         raise StartupFailure(
-            "this MongoDB is a plain standalone server, and versions need transactions. Start it as a replica set of "
-            'one: mongod --replSet rs0 ..., then once: mongosh --eval "rs.initiate()"'
+            "this MongoDB is a plain standalone server, and batches and versions need transactions. Start it as a "
+            'replica set of one: mongod --replSet rs0 ..., then once: mongosh --eval "rs.initiate()"'
         )
 
 

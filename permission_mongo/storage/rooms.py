@@ -15,7 +15,8 @@ from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.collection import AsyncCollection
 
 from permission_mongo.audit import entry
-from permission_mongo.plans import Actor, Batch, Target
+from permission_mongo.batch import Batch
+from permission_mongo.plans import Actor, Target
 from permission_mongo.storage.layout import AUDIT, BATCHES, VERSIONS
 from permission_mongo.storage.transactions import Proof, Transactor
 from permission_mongo.values import CODEC, Document, DocumentId
@@ -57,12 +58,12 @@ class Rooms:
         self, session: AsyncClientSession, collection: str, lives: Iterable[Life]
     ) -> dict[Life, int]:
         """The next free number of those that lived before; their records are no longer marked as gone."""
-        wanted = set(lives)
-        earlier: Document = {
-            "collection": collection,
-            "tenant_id": {"$in": list({tenant for tenant, _ in wanted})},
-            "doc_id": {"$in": [one for _, one in wanted]},
-        }
+        ids_of: dict[Any, list[DocumentId]] = {}
+        for tenant, one in lives:
+            ids_of.setdefault(tenant, []).append(one)
+        # Each tenant with its own ids: those of one must not touch the records of another.
+        alike = [{"tenant_id": tenant, "doc_id": {"$in": ids}} for tenant, ids in ids_of.items()]
+        earlier: Document = {"collection": collection, "$or": alike}
         by_life = {"$group": {"_id": {"t": "$tenant_id", "d": "$doc_id"}, "number": {"$max": "$version"}}}
         found = await self.versions.aggregate([{"$match": earlier}, by_life], session=session)
         # The deletion took the number behind the last state's.

@@ -11,7 +11,7 @@ from typing import Any
 import pymongo
 from bson.objectid import ObjectId
 from pymongo.asynchronous.client_session import AsyncClientSession
-from pymongo.errors import BulkWriteError
+from pymongo.errors import BulkWriteError, PyMongoError
 
 from permission_mongo.batch import without
 from permission_mongo.errors import BatchNotFound, Conflict, Forbidden, InvalidRequest, Refusal
@@ -19,7 +19,9 @@ from permission_mongo.outcomes import BatchOutcome, Failure, Item
 from permission_mongo.plans import Actor, DeletePlan, UndoPlan
 from permission_mongo.storage.creates import duplicate_index
 from permission_mongo.storage.deletes import delete_many
+from permission_mongo.storage.faults import told_or_raised
 from permission_mongo.storage.rooms import Ledger, Rooms
+from permission_mongo.storage.transactions import Contended, Lost
 from permission_mongo.values import Document, DocumentId
 from permission_mongo.versions import TICK, made
 
@@ -55,6 +57,7 @@ class _Undoing:
     failed: dict[DocumentId, Refusal] = field(default_factory=dict)
     restored: list[DocumentId] = field(default_factory=list)
     removed: list[DocumentId] = field(default_factory=list)
+    stopped: Refusal | None = None
 
     @property
     def sees_anything(self) -> bool:
@@ -133,7 +136,13 @@ class _Undoing:
     async def restore(self) -> None:
         size = self.plan.target.chunk
         for n in range(0, len(self.gone), size):
-            await self._restore(self.gone[n : n + size])
+            try:
+                await self._restore(self.gone[n : n + size])
+            except (PyMongoError, Contended, Lost) as error:
+                self.stopped = told_or_raised(error, after_some=bool(self.restored))
+                left = without(self.gone, [*self.restored, *self.failed])
+                self.failed |= dict.fromkeys(left, self.stopped)
+                return
 
     async def _restore(self, ids: list[DocumentId]) -> None:
         """A duplicate key takes its document out and the rest runs again; atomic, it ends the whole."""
@@ -164,6 +173,8 @@ class _Undoing:
             # Asked again inside: what left the caller's reach since the look is not put back.
             match = self.plan.records.also({"doc_id": {"$in": ids}})
             records = await self.rooms.versions.find(match, session=session).to_list()
+            if batch.atomic and len(records) < len(ids):
+                raise Conflict(f"nothing was put back: {_CHANGED}")
             if not records:
                 return []
             await self._live().insert_many([self._again(one) for one in records], session=session)
@@ -188,7 +199,7 @@ class _Undoing:
     # -- made documents are removed
 
     async def remove(self) -> None:
-        if not self.alive:
+        if not self.alive or self.stopped is not None:
             return
         plan = self.plan
         deletion = DeletePlan(plan.target, plan.made, plan.visible_made, tuple(self.alive), plan.batch)
@@ -196,6 +207,10 @@ class _Undoing:
         self.removed = list(outcome.done)
         self.failed |= {failure.id: failure.refusal for failure in outcome.failed if failure.id is not None}
         self.failed |= dict.fromkeys(outcome.missing, Conflict(_CHANGED))
+        if outcome.stopped is not None:
+            self.stopped = outcome.stopped
+            left = without(self.alive, [*self.removed, *self.failed])
+            self.failed |= dict.fromkeys(left, outcome.stopped)
 
     async def outcome(self) -> BatchOutcome:
         batch = self.plan.batch
@@ -209,6 +224,7 @@ class _Undoing:
             failed=tuple(Failure(refusal, id=one) for one, refusal in self.failed.items()),
             batch=batch.id if done and not batch.dry_run else None,
             dry_run=batch.dry_run,
+            stopped=self.stopped,
             results=self._results() if batch.results else None,
         )
 

@@ -6,6 +6,7 @@ from uuid import UUID
 
 import pytest
 
+from permission_mongo.batch import Batch
 from permission_mongo.config.model import Config
 from permission_mongo.documents.paths import canonical
 from permission_mongo.errors import Forbidden, InvalidRequest, PayloadTooLarge, SchemaViolation, VersioningNotEnabled
@@ -18,7 +19,6 @@ from permission_mongo.operations import (
     GetOne,
     ListMany,
     ListVersions,
-    Options,
     Sent,
     Undo,
 )
@@ -43,7 +43,7 @@ FIELDS = {
     }.items()
 }
 NOTES = Collection("notes", FIELDS, "string", True, "tenant_id", "owner", timestamps=False, versioned=True)
-OPTIONS = Options("b" * 32)
+OPTIONS = Batch("b" * 32)
 
 
 def a_principal(subject="alice", tenant: str | None = "acme", roles=("user",), **claims) -> Principal:
