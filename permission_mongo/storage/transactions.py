@@ -17,7 +17,7 @@ from typing import Any, Final, TypeVar
 import pymongo
 from pymongo import AsyncMongoClient
 from pymongo.asynchronous.client_session import AsyncClientSession
-from pymongo.errors import ConnectionFailure, PyMongoError
+from pymongo.errors import ConnectionFailure, PyMongoError, ServerSelectionTimeoutError
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
@@ -74,6 +74,8 @@ class Transactor:
             except (PyMongoError, Raced) as error:
                 if isinstance(error, PyMongoError) and not error.has_error_label("TransientTransactionError"):
                     raise
+                if isinstance(error, ServerSelectionTimeoutError):
+                    raise  # the driver has waited long enough for a server already
                 pause = random.random() * min(0.005 * 1.5 ** min(attempt, 12), 0.5)  # noqa: S311  (jitter, no secret)
                 # An attempt begun with no time left would tell of the deadline, and not of what stood in the way.
                 if attempt == attempts or monotonic() + pause + _SHORTEST > deadline:
