@@ -18,6 +18,7 @@ MOST_REMEMBERED: Final = 10_000
 LONGEST_TOKEN: Final = 8192
 MOST_ROLES: Final = 256
 _IDENTITY: Final = 256
+_LATEST: Final = 2**40  # seconds
 
 
 class TokenVerifier:
@@ -81,6 +82,10 @@ class TokenVerifier:
         return ["exp", *(name for name, value in checked if value is not None)]
 
     def _principal(self, claims: Mapping[str, Any]) -> Principal:
+        expires = claims["exp"]
+        # RFC 7519, section 4.1.4: a NumericDate. PyJWT also takes a text that reads like one.
+        if isinstance(expires, bool) or not isinstance(expires, int | float) or not 0 < expires < _LATEST:
+            raise Unauthenticated("the token's 'exp' must be a number of seconds")
         subject = _at(claims, self._auth.user_claim)
         tenant = _at(claims, self._auth.tenant_claim)
         jti = claims.get("jti")
@@ -90,7 +95,7 @@ class TokenVerifier:
             roles=_roles(_at(claims, self._auth.roles_claim), self._auth.roles_claim),
             claims=claims,
             kind="token",
-            expires=float(claims["exp"]) + self._auth.leeway,
+            expires=float(expires) + self._auth.leeway,
             credential=jti[:_IDENTITY] if isinstance(jti, str) else None,
         )
 

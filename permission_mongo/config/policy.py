@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
@@ -29,6 +30,7 @@ from permission_mongo.policy.roles import inheritance_faults
 from permission_mongo.policy.rules import ACTIONS, EVERY_ACTION, Action, Place, Role, Rule
 from permission_mongo.schema.model import Collection
 
+_LOOKS_LIKE_PATH = re.compile(r"now$|[A-Za-z_]+\.[A-Za-z_$]")
 SYSTEM_RIGHTS = ("explain", "audit", "admin", "policy_write")
 
 
@@ -229,6 +231,8 @@ class _RuleReader:
         section = self._section.section("set")
         stamps: list[tuple[str, Path | Value]] = []
         for name in section.node.entries:
+            if "." in name:
+                section.wrong(name, f"'{name}': a stamp names a top-level field")
             value = self._stamp(section, name)
             if value is not None and self._known_path(name, section.node.keys[name]):
                 stamps.append((name, value))
@@ -239,11 +243,12 @@ class _RuleReader:
         if not isinstance(node, Scalar):
             section.wrong(name, "a stamp is a value, 'now' or a path such as user.id")
             return None
-        if not isinstance(node.value, str) or not node.value.startswith(("user.", "request.", "now")):
+        text = node.value.strip().removeprefix("$") if isinstance(node.value, str) else ""
+        if not _LOOKS_LIKE_PATH.match(text):
             return Value(node.value)
         try:
             # `x == value` is the smallest text in which a value stands.
-            expression = parse(f"doc.x == {node.value}")
+            expression = parse(f"doc.x == {node.value}")  # the text as written: ' $user.id' is refused
             return expression.right if isinstance(expression, Compare) and isinstance(expression.right, Path) else None
         except RuleError as error:
             section.wrong(name, str(error))

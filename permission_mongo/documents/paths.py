@@ -19,7 +19,24 @@ ALWAYS_SHOWN: frozenset[Path] = frozenset({ID, VERSION})
 @lru_cache(maxsize=16_384)
 def canonical(dotted: str) -> Path:
     """The path without array positions, numeric keys and positional operators."""
-    return tuple(part for part in dotted.split(".") if not part.isdigit() and not part.startswith("$"))
+    return tuple(part for part in dotted.split(".") if not is_position(part) and not part.startswith("$"))
+
+
+def is_position(part: str) -> bool:
+    """Whether a part of a path may mean a place in an array; in an object it is a name like any other."""
+    return part.isascii() and part.isdigit()
+
+
+def asked_path(dotted: str) -> Path:
+    """What a caller must be able to read to ask about the path: of one with positions, all that holds them.
+
+    `lines.0.sku` may mean an element of an array or a field called `0`, and no rule tells of that field.
+    """
+    parts = dotted.split(".")
+    position = next((n for n, part in enumerate(parts) if is_position(part)), len(parts))
+    if position == 0:
+        return ()  # a name at the top that no rule can tell of
+    return canonical(".".join(parts[:position])) if position < len(parts) else canonical(dotted)
 
 
 def is_prefix(shorter: Path, longer: Path) -> bool:
@@ -43,10 +60,16 @@ def touches(path: Path, others: Iterable[Path]) -> bool:
 
 
 def leaf_paths(value: object, prefix: Path = ()) -> Iterable[Path]:
-    """The canonical paths of a document's leaves; an empty object or array is a leaf."""
+    """The paths of a document's leaves; an empty object or array is a leaf.
+
+    Below a name that looks like a position there are two: as it is written, and as rules read it.
+    """
     if isinstance(value, dict) and value:
         for key, inner in value.items():
-            yield from leaf_paths(inner, (*prefix, *canonical(key)))
+            if not key.startswith("$"):
+                yield from leaf_paths(inner, (*prefix, key))
+            if canonical(key) != (key,):
+                yield from leaf_paths(inner, (*prefix, *canonical(key)))
     elif isinstance(value, list) and value:
         for inner in value:
             yield from leaf_paths(inner, prefix)

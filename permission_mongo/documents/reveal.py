@@ -6,22 +6,24 @@ A field is raw in a row if some grant that holds there gives it raw, else masked
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import Enum, auto
+from enum import IntEnum
 from typing import Any, Final
 
 from permission_mongo.documents.fields import FieldRules, MaskKind
 from permission_mongo.documents.masks import REDACTED, masked
-from permission_mongo.documents.paths import ALWAYS_SHOWN, MADE, Path, any_above, any_below, canonical
+from permission_mongo.documents.paths import ALWAYS_SHOWN, MADE, Path, any_above, any_below, is_position
 from permission_mongo.values import Document
 
 _MOST_REMEMBERED: Final = 1_000  # names below a path, and paths
 
 
-class _Show(Enum):
-    RAW = auto()
-    MASKED = auto()
-    INSIDE = auto()
-    HIDDEN = auto()
+class _Show(IntEnum):
+    """From most to least shown."""
+
+    RAW = 1
+    INSIDE = 2
+    MASKED = 3
+    HIDDEN = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +89,16 @@ class View:
         if len(names) >= _MOST_REMEMBERED:
             names.clear()
         # A stored name with dots is judged as the path it reads like.
-        path = (*prefix, *canonical(key))
-        names[key] = path, self._decided(path)
+        path = (*prefix, *key.split("."))
+        plain = tuple(part for part in path if not is_position(part))
+        # A name that looks like a position is no array's: it must be allowed as it is, and is denied as either.
+        names[key] = path, self._decided(path) if plain == path else self._stricter(path, plain)
         return names[key]
+
+    def _stricter(self, path: Path, plain: Path) -> _Decision:
+        one, other = self._decided(path), self._decided(plain)
+        leaf, container = max(one.leaf, other.leaf), max(one.container, other.container)
+        return _Decision(leaf, container, one.mask if one.leaf is _Show.MASKED else other.mask)
 
     def _decided(self, path: Path) -> _Decision:
         if path in ALWAYS_SHOWN:
@@ -116,4 +125,4 @@ _NOTHING: Final = object()
 
 
 def _most(shows: set[_Show]) -> _Show:
-    return next((show for show in (_Show.RAW, _Show.INSIDE, _Show.MASKED) if show in shows), _Show.HIDDEN)
+    return min(shows, default=_Show.HIDDEN)

@@ -51,7 +51,7 @@ def read_delete_many(body: bytes, collection: Collection, limits: Limits, fresh:
         ids = read_ids(items_of(found, "ids", limits.max_batch_size), collection, "ids")
         return DeleteMany(collection, ByIds(ids), options)
     query = read_filter(found["filter"], collection, limits)
-    if not query.match and not everything:
+    if not query.paths and not everything:
         raise InvalidRequest('filter: an empty filter matches everything; say so with "all": true')
     return DeleteMany(collection, ByFilter(query), options)
 

@@ -10,6 +10,7 @@ from permission_mongo.errors import InvalidRequest
 from permission_mongo.values import read_json
 
 LONGEST_REASON = 1000
+MOST_VALUES = 100_000
 
 
 def read_body(body: bytes) -> Mapping[str, Any]:
@@ -22,7 +23,20 @@ def read_body(body: bytes) -> Mapping[str, Any]:
         raise InvalidRequest(f"the body is not JSON: {error}") from error
     if not isinstance(found, dict):
         raise InvalidRequest("the body must be a JSON object")
+    if body.count(b",") >= MOST_VALUES and _values_in(found) > MOST_VALUES:
+        raise InvalidRequest(f"the body holds more than {MOST_VALUES} values")
     return found
+
+
+def _values_in(found: Any) -> int:
+    """How many values there are, counted no further than needed. Each costs time that other callers wait for."""
+    waiting, count = [found], 0
+    while waiting and count <= MOST_VALUES:
+        inner = waiting.pop()
+        values = inner.values() if isinstance(inner, dict) else inner
+        count += len(values)
+        waiting += [value for value in values if isinstance(value, dict | list)]
+    return count
 
 
 def require_known(found: Iterable[str], known: Iterable[str], what: str = "key") -> None:

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from permission_mongo.config.model import Config
 from permission_mongo.documents.paths import Path as FieldPath
-from permission_mongo.documents.paths import canonical
+from permission_mongo.documents.paths import asked_path
 from permission_mongo.errors import Forbidden
 from permission_mongo.plans import Actor
 from permission_mongo.policy.binding import Bindings, bind
@@ -124,7 +124,8 @@ class Callers:
         return _Standing(speaking, crosses, access=self._bound(speaking, bindings, collection, crosses))
 
     def _bound(self, speaking: Speaking, bindings: Bindings, collection: Collection, crosses: bool) -> Access:
-        reach = speaking.reach(bindings, ALWAYS if crosses else _within(collection, bindings))
+        crossing = self._policy.crossing(frozenset(bindings.roles)) if crosses else frozenset[str]()
+        reach = speaking.reach(bindings, _within(collection, bindings), crossing)
         lens = Lens(reach, self._mask_key, reach.uniform_view(self._mask_key))
         return Access(speaking, reach, lens, narrow({}, reach))
 
@@ -139,7 +140,7 @@ def _within(collection: Collection, bindings: Bindings) -> Expression:
 
 def require_paths(access: Access, collection: Collection, action: Action, query: Query) -> tuple[FieldPath, ...]:
     """The paths a request refers to. Forbidden, as sent, if one is hidden, masked or unknown: all told alike."""
-    named = {path: canonical(path) for path in query.paths}
+    named = {path: asked_path(path) for path in query.paths}
     wanted = tuple(path for path in named.values() if path)
     refused = sorted(
         path

@@ -64,6 +64,9 @@ def reading_lens(collection: Collection, asking: Asking, callers: Callers) -> Le
         return None
 
 
+MOST_TOLD = 100  # errors or fields of one document; the message counts all of them
+
+
 @dataclass(frozen=True, slots=True)
 class _Creating:
     """One caller creating in one collection."""
@@ -110,6 +113,8 @@ class _Creating:
         refused = [".".join(path) for path in unknown_paths(sent.document, self.collection)]
         stamped = self._stamped(access)
         refused += [name for name in sent.document if name in stamped]
+        if len(refused) > MOST_TOLD:
+            raise self._forbidden("unknown or not permitted field", sorted(refused))
         if sent.names_id and not self.collection.client_ids:
             refused.append("_id")
         paths = set(leaf_paths(sent.document))
@@ -173,10 +178,10 @@ class _Creating:
 
     def _forbidden(self, message: str, fields: list[str]) -> Forbidden:
         details: dict[str, Any] = {"action": "create", "collection": self.collection.name}
-        return Forbidden(message, **details, **({"fields": fields} if fields else {}))
+        return Forbidden(message, **details, **({"fields": fields[:MOST_TOLD]} if fields else {}))
 
 
 def _violation(errors: list[FieldError]) -> SchemaViolation:
     count = len(errors)
     message = f"the document breaks its schema in {count} place{'s' if count > 1 else ''}"
-    return SchemaViolation(message, errors=[error.as_entry() for error in errors])
+    return SchemaViolation(message, errors=[error.as_entry() for error in errors[:MOST_TOLD]])

@@ -152,18 +152,20 @@ class Speaking:
         stamps = [value for rule in rules for _, value in rule.stamps if isinstance(value, Path)]
         return any(path.root in ("request", "now") for path in (*read, *stamps))
 
-    def reach(self, bindings: Bindings, within: Expression) -> Reach:
+    def reach(self, bindings: Bindings, within: Expression, crossing: frozenset[str] = frozenset()) -> Reach:
+        """`within` bounds the rules of every role that is not among the `crossing` ones."""
+        crosses = any(rule.role in crossing for rule in self.allows)
         return Reach(
-            within,
-            tuple(_grant(rule, bindings) for rule in self.allows),
+            ALWAYS if crosses else within,
+            tuple(_grant(rule, bindings, ALWAYS if rule.role in crossing else within) for rule in self.allows),
             disjunction(tuple(bind(rule.when, bindings) for rule in self.denies)),
             tuple(Hiding(bind(rule.when, bindings), rule.hidden) for rule in self.hides),
         )
 
 
-def _grant(rule: Rule, bindings: Bindings) -> Grant:
-    rows = bind(rule.when, bindings)
-    check = rows if rule.check is None else bind(rule.check, bindings)
+def _grant(rule: Rule, bindings: Bindings, within: Expression) -> Grant:
+    rows = conjunction((within, bind(rule.when, bindings)))
+    check = rows if rule.check is None else conjunction((within, bind(rule.check, bindings)))
     stamps = tuple(
         (name, bindings.lookup(value) if isinstance(value, Path) else value.value) for name, value in rule.stamps
     )
@@ -178,7 +180,7 @@ class Policy:
         self.roles: dict[str, Role] = dict(roles)
         self.engine = RoleEngine(self.rules.values(), {role.name: role.inherits for role in roles.values()})
         self.speaking = lru_cache(maxsize=_MOST_PLANS)(self._speaking)
-        self.is_cross_tenant = lru_cache(maxsize=_MOST_PLANS)(self._is_cross_tenant)
+        self.crossing = lru_cache(maxsize=_MOST_PLANS)(self._crossing)
 
     def _speaking(self, roles: frozenset[str], collection: str, action: Action) -> Speaking:
         """Casbin's answer for the roles, remembered under the very tuple that was asked."""
@@ -189,6 +191,13 @@ class Policy:
             tuple(self.rules[rule_id] for rule_id in self.engine.hiding(roles, collection, action)),
         )
 
-    def _is_cross_tenant(self, roles: frozenset[str]) -> bool:
+    def _crossing(self, roles: frozenset[str]) -> frozenset[str]:
+        """The roles whose rules reach past the tenant: the caller's own cross-tenant ones and what those inherit.
+
+        The caller's other roles stay within: a right to cross belongs to its rules, as fields belong to theirs.
+        """
+        return self.engine.roles_of(role for role in roles if role in self.roles and self.roles[role].cross_tenant)
+
+    def is_cross_tenant(self, roles: frozenset[str]) -> bool:
         """Whether one of the caller's own roles, inherited ones not counted, reaches past its tenant."""
-        return any(role in self.roles and self.roles[role].cross_tenant for role in roles)
+        return bool(self.crossing(roles))

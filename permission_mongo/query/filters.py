@@ -11,10 +11,13 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from bson import encode
+from bson.errors import InvalidDocument
+
 from permission_mongo.errors import InvalidRequest
 from permission_mongo.query.limits import Limits
 from permission_mongo.schema.model import Collection
-from permission_mongo.values import MongoFilter, is_extended, read_scalar, read_text
+from permission_mongo.values import CODEC, MongoFilter, is_extended, read_scalar, read_text
 
 _COMPARISONS: Final = ("$eq", "$ne", "$gt", "$gte", "$lt", "$lte")
 _LISTS: Final = ("$in", "$nin", "$all")
@@ -22,6 +25,7 @@ _LOGIC: Final = ("$and", "$or", "$nor")
 OPERATORS: Final = frozenset({*_COMPARISONS, *_LISTS, *_LOGIC, "$not", "$exists", "$regex", "$elemMatch", "$size"})
 # Literal signs and escaped punctuation, anchored or not: nothing that can backtrack.
 _PLAIN_PATTERN: Final = re.compile(r"\^?(?:[^\\^$.|?*+()\[\]{}\x00]|\\[^A-Za-z0-9\x00])*\$?")
+MOST_BYTES: Final = 4 * 2**20
 _SEGMENT: Final = re.compile(r"[^$.\x00][^.\x00]*")
 
 
@@ -42,6 +46,12 @@ def read_filter(asked: Any, collection: Collection, limits: Limits) -> Query:
     """The query of a JSON filter. InvalidRequest names the operator or place that is not taken."""
     reader = _Reader(collection, limits)
     match = reader.filter(asked, "filter", 1)
+    try:
+        size = len(encode(match, codec_options=CODEC))
+    except (InvalidDocument, OverflowError) as error:
+        raise InvalidRequest("filter: holds a value that can't be stored") from error
+    if size > MOST_BYTES:
+        raise InvalidRequest(f"filter: {size} bytes; at most {MOST_BYTES}")
     return Query(match, frozenset(reader.paths), reader.fault, reader.clauses)
 
 

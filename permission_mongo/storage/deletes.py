@@ -158,7 +158,7 @@ class _Deletion:
             found = found.hint([("_id", 1)]).min(least)
         with pymongo.timeout(self._rooms.timeout):
             rows = await found.to_list()
-        rows = [row for row in rows if row["_id"] != after]
+        rows = [row for row in rows if row["_id"] != after or type(row["_id"]) is not type(after)]
         return [row["_id"] for row in rows]
 
     # -- transactions

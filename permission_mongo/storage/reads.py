@@ -125,4 +125,6 @@ def _entry(version: int, mark: Any, otherwise: str) -> Entry:
     """A state from before the gateway has no mark: then its maker is not known."""
     if not isinstance(mark, dict):
         return Entry(version, otherwise, None, None)
-    return Entry(version, mark["action"], mark["by"], mark["at"], mark.get("reason"), mark.get("batch"))
+    return Entry(
+        version, mark.get("action", otherwise), mark.get("by"), mark.get("at"), mark.get("reason"), mark.get("batch")
+    )

@@ -22,7 +22,8 @@ from permission_mongo.storage.transactions import Proof, Transactor
 from permission_mongo.values import CODEC, Document, DocumentId
 
 _SILENCE: Final = 0.25  # seconds that an answer may take on its way
-_RAW: CodecOptions[Any] = DEFAULT_RAW_BSON_OPTIONS
+# The bytes stay as stored; the representation is for the filters and ids that are sent.
+_RAW: CodecOptions[Any] = DEFAULT_RAW_BSON_OPTIONS.with_options(uuid_representation=CODEC.uuid_representation)
 Life = tuple[Any, DocumentId]  # a tenant and an id: made again by another tenant, an id has a history of its own
 
 

@@ -280,3 +280,17 @@ def test_check_prints_the_places_and_exits_with_1(tmp_path, capsys):
 def test_a_folder_that_is_not_there_is_said_so(tmp_path, capsys):
     assert main(["check", str(tmp_path / "nowhere")]) == 1
     assert "not found" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("stamp", "message"),
+    [
+        ("pay.month: 5", "names a top-level field"),
+        ("owner_id: usr.id", "did you mean 'user'"),
+        ("owner_id: $user.id", "unknown name '$user'"),
+        ("owner_id: user.$boss", "unknown relation"),
+    ],
+)
+def test_t24_a_stamp_that_would_not_say_what_it_reads_like_is_refused(tmp_path, stamp, message):
+    policy = POLICY + "    boss: {actions: [create], set: {" + stamp + "}}"
+    assert any(message in line for line in mistakes(tmp_path, policy=policy))
