@@ -30,6 +30,8 @@ from permission_mongo.versions import LARGEST, made, number_of, record
 
 # Only read beside the bytes that are kept: text that another driver stored badly must not stop a deletion.
 _LENIENT: Final = CODEC.with_options(unicode_decode_error_handler="replace")
+# The ids decide: no time is spent on trying other indexes.
+_BY_ID: Final = [("_id", 1)]
 _TRIES: Final = 2  # of a part, before it is split
 _TRIES_OF_ONE: Final = 12
 
@@ -235,11 +237,12 @@ class _Deletion:
         match = self._plan.match.among(ids)
         if not self._plan.target.versioned:
             return await self._remove_unversioned(session, match)
-        count = (await self._live().delete_many(match, session=session)).deleted_count
+        count = (await self._live().delete_many(match, hint=_BY_ID, session=session)).deleted_count
         if not count:
             return []
         # Outside the transaction, on the primary: what was committed last is what was removed.
-        rows = await self._rooms.raw(self._plan.target.collection).find(match, batch_size=len(ids) + 1).to_list()
+        kept = self._rooms.raw(self._plan.target.collection)
+        rows = await kept.find(match, hint=_BY_ID, batch_size=len(ids) + 1).to_list()
         if len(rows) != count:
             raise Raced
         self._require_room(rows)
