@@ -34,7 +34,9 @@ async def open_gateway(config: Config, uri: str) -> AsyncIterator[Gateway]:
         await prepare(database, config)
         secret = config.server.secret.encode() if config.server.secret else await shared_secret(database)
         keys = KeyVerifier(MongoKeyStore(database)) if config.auth.api_keys else None
-        store = Store(Rooms(client, config.mongodb.database, config.limits.query_timeout))
+        # Some connections are left to writes, so that reads alone never fill the pool.
+        slots = max(1, config.mongodb.max_pool_size - 4)
+        store = Store(Rooms(client, config.mongodb.database, config.limits.query_timeout, slots))
         fresh = Fresh()
         callers = Callers(config, derived(secret, "masks"))
         try:

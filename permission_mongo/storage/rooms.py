@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping
 from time import monotonic
+from types import TracebackType
 from typing import Any, Final, cast
 
 import pymongo
@@ -16,21 +17,52 @@ from pymongo.asynchronous.collection import AsyncCollection
 
 from permission_mongo.audit import entry
 from permission_mongo.batch import Batch
+from permission_mongo.errors import Unavailable
 from permission_mongo.plans import Actor, Target
 from permission_mongo.storage.layout import AUDIT, BATCHES, VERSIONS
 from permission_mongo.storage.transactions import Proof, Transactor
 from permission_mongo.values import CODEC, Document, DocumentId
 
+_TURN: Final = 1.0  # seconds that a read waits for its turn
 _SILENCE: Final = 0.25  # seconds that an answer may take on its way
 # The bytes stay as stored; the representation is for the filters and ids that are sent.
 _RAW: CodecOptions[Any] = DEFAULT_RAW_BSON_OPTIONS.with_options(uuid_representation=CODEC.uuid_representation)
 Life = tuple[Any, DocumentId]  # a tenant and an id: made again by another tenant, an id has a history of its own
 
 
-class Rooms:
-    """One database. `timeout` bounds each command and each transaction, in seconds."""
+class Bounded:
+    """A read's turn and its deadline. Unavailable after a second without a turn: others hold every connection.
 
-    def __init__(self, client: AsyncMongoClient[Document], database: str, timeout: float) -> None:
+    Waiting here costs a third of waiting in the driver's pool, where it takes a task of its own.
+    """
+
+    def __init__(self, slots: asyncio.Semaphore, seconds: float) -> None:
+        self._slots = slots
+        self._timeout = asyncio.timeout(seconds)
+
+    async def __aenter__(self) -> None:
+        if self._slots.locked():
+            try:
+                async with asyncio.timeout(_TURN):
+                    await self._slots.acquire()
+            except TimeoutError as error:
+                raise Unavailable("MongoDB is busy just now") from error
+        else:
+            await self._slots.acquire()
+        await self._timeout.__aenter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._slots.release()
+        await self._timeout.__aexit__(kind, error, trace)
+
+
+class Rooms:
+    """One database. `timeout` bounds each command and each transaction, in seconds; `slots` are the reads at once."""
+
+    def __init__(self, client: AsyncMongoClient[Document], database: str, timeout: float, slots: int) -> None:
+        self._slots = asyncio.Semaphore(slots)
         self._database = client.get_database(database, codec_options=CODEC)
         self._live: dict[str, AsyncCollection[Document]] = {}
         self._raw: dict[str, AsyncCollection[RawBSONDocument]] = {}
@@ -73,12 +105,12 @@ class Rooms:
             await self.versions.update_many({**earlier, "gone": True}, {"$unset": {"gone": ""}}, session=session)
         return numbers
 
-    def bounded(self) -> asyncio.Timeout:
+    def bounded(self) -> Bounded:
         """Bounds a read that also carries `max_time_ms`: that ends the work on the server, this a silent server.
 
         Cheaper than the driver's own deadline, which runs each write to the socket as a task.
         """
-        return asyncio.timeout(self.timeout + _SILENCE)
+        return Bounded(self._slots, self.timeout + _SILENCE)
 
     def deadline(self) -> float:
         return monotonic() + self.timeout
