@@ -7,6 +7,7 @@ from difflib import get_close_matches
 from typing import Final
 
 from bson import ObjectId
+from bson.errors import InvalidId
 
 from permission_mongo.policy.construction import (
     compare,
@@ -249,7 +250,7 @@ class _Parser:
         self._expect(")")
         try:
             return Value(read_date(text.text) if token.text == "date" else ObjectId(text.text))
-        except Exception as error:
+        except (ValueError, InvalidId) as error:
             expected = "a date such as 2026-01-31T12:00:00Z" if token.text == "date" else "24 hex digits"
             raise RuleError(f"{token.text}() expects {expected}", text.offset) from error
 

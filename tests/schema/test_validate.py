@@ -154,7 +154,9 @@ def test_unknown_paths_are_found_inside_objects_and_arrays():
 def test_any_json_is_read_or_told_and_never_breaks(value):
     document = {"a": value, "b": value}
     if not unfit_names(document, a_collection()):
-        read_document(document, a_collection(a="any", b={"type": "object"}), FILL)
+        found, wrong = read_document(document, a_collection(a="any", b={"type": "object"}), FILL)
+        assert set(found) == {"a", "b"}
+        assert all(one.field[0] in "ab" for one in wrong)
 
 
 def test_t24_a_name_that_paths_would_take_for_a_position_is_refused():
