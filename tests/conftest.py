@@ -32,7 +32,7 @@ def mongo_uri() -> Iterator[str]:
     folder = tempfile.mkdtemp(prefix="pm-test-")
     child = subprocess.Popen(
         f"{_mongod()} --dbpath {folder} --port {port} --bind_ip 127.0.0.1 --replSet test --quiet --nounixsocket"
-        " --wiredTigerCacheSizeGB 0.25 --oplogSize 64 --noscripting --setParameter enableTestCommands=1".split(),
+        " --wiredTigerCacheSizeGB 1 --oplogSize 64 --noscripting --setParameter enableTestCommands=1".split(),
         stdout=subprocess.DEVNULL,
     )
     uri = f"mongodb://127.0.0.1:{port}/?directConnection=true"
