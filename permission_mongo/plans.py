@@ -40,10 +40,11 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class ReadPlan:
-    """The document that `match` finds, shown through `lens`."""
+    """The document `id` among `rows`, shown through `lens`."""
 
     collection: str
-    match: Guarded
+    id: DocumentId
+    rows: Guarded
     lens: Lens
 
 

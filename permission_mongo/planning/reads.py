@@ -19,7 +19,7 @@ from permission_mongo.values import CODEC, MongoFilter
 
 def plan_get(operation: GetOne, asking: Asking, callers: Callers) -> ReadPlan:
     access = callers.access(asking, operation.collection, "read")
-    return ReadPlan(operation.collection.name, access.rows.further({"_id": {"$eq": operation.id}}), access.lens)
+    return ReadPlan(operation.collection.name, operation.id, access.rows, access.lens)
 
 
 def plan_get_many(operation: GetMany, asking: Asking, callers: Callers) -> GetManyPlan:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
+
+from bson import encode
+from bson.raw_bson import RawBSONDocument
 
 from permission_mongo.policy.grants import Reach
 from permission_mongo.policy.nodes import conjunction, within
 from permission_mongo.policy.to_mongo import MATCH_NONE, all_of, to_mongo
-from permission_mongo.values import DocumentId, MongoFilter
+from permission_mongo.values import CODEC, DocumentId, MongoFilter
 
 CONTENT = "data"  # where a record keeps its document
 
@@ -18,6 +22,7 @@ class Guarded:
     """A filter already narrowed to what the caller may touch."""
 
     filter: MongoFilter
+    _encoded: RawBSONDocument | None = field(default=None, compare=False, repr=False)
 
     @property
     def is_empty(self) -> bool:
@@ -32,8 +37,19 @@ class Guarded:
         """The filter narrowed further: joined by `$and`, so that no condition can widen it."""
         return all_of([self.filter, condition])
 
+    def one(self, id: DocumentId) -> MongoFilter:
+        """The filter at one id. Its rows are encoded once, for the same caller asks for many."""
+        return self._at(id)
+
     def among(self, ids: Iterable[DocumentId]) -> MongoFilter:
-        return self.also({"_id": {"$in": list(ids)}})
+        return self._at({"$in": list(ids)})
+
+    def _at(self, ids: Any) -> MongoFilter:
+        if not self.filter:
+            return {"_id": ids}
+        if self._encoded is None:
+            object.__setattr__(self, "_encoded", RawBSONDocument(encode(self.filter, codec_options=CODEC)))
+        return {"_id": ids, "$and": [self._encoded]}
 
 
 def narrow(asked: MongoFilter, *reaches: Reach) -> Guarded:

@@ -23,15 +23,13 @@ from permission_mongo.errors import Conflict, DocumentNotFound, Forbidden, Inval
 from permission_mongo.outcomes import BatchOutcome, Failure, Item
 from permission_mongo.plans import Actor, DeletePlan
 from permission_mongo.storage.faults import told_or_raised
-from permission_mongo.storage.rooms import Ledger, Rooms
+from permission_mongo.storage.rooms import BY_ID, Ledger, Rooms
 from permission_mongo.storage.transactions import Contended, Lost, Raced
 from permission_mongo.values import CODEC, Document, DocumentId
 from permission_mongo.versions import LARGEST, made, number_of, record
 
 # Only read beside the bytes that are kept: text that another driver stored badly must not stop a deletion.
 _LENIENT: Final = CODEC.with_options(unicode_decode_error_handler="replace")
-# The ids decide: no time is spent on trying other indexes.
-_BY_ID: Final = [("_id", 1)]
 _TRIES: Final = 2  # of a part, before it is split
 _TRIES_OF_ONE: Final = 12
 
@@ -237,12 +235,12 @@ class _Deletion:
         match = self._plan.match.among(ids)
         if not self._plan.target.versioned:
             return await self._remove_unversioned(session, match)
-        count = (await self._live().delete_many(match, hint=_BY_ID, session=session)).deleted_count
+        count = (await self._live().delete_many(match, hint=BY_ID, session=session)).deleted_count
         if not count:
             return []
         # Outside the transaction, on the primary: what was committed last is what was removed.
         kept = self._rooms.raw(self._plan.target.collection)
-        rows = await kept.find(match, hint=_BY_ID, batch_size=len(ids) + 1).to_list()
+        rows = await kept.find(match, hint=BY_ID, batch_size=len(ids) + 1).to_list()
         if len(rows) != count:
             raise Raced
         self._require_room(rows)

@@ -11,6 +11,7 @@ from permission_mongo.batch import without
 from permission_mongo.errors import DocumentNotFound
 from permission_mongo.outcomes import Entry, Found, Gathered, History, Page
 from permission_mongo.plans import DeletedPlan, GetManyPlan, ListPlan, ReadPlan, VersionsPlan
+from permission_mongo.storage.gathering import Gathering
 from permission_mongo.storage.rooms import Rooms
 from permission_mongo.values import Document
 from permission_mongo.versions import number_of
@@ -24,11 +25,8 @@ def not_found(collection: str) -> DocumentNotFound:
     return DocumentNotFound(f"no such document in {collection}", collection=collection)
 
 
-async def read_one(plan: ReadPlan, rooms: Rooms) -> Found:
-    found = None
-    if not plan.match.is_empty:
-        async with rooms.bounded():
-            found = await rooms.live(plan.collection).find_one(plan.match.filter, max_time_ms=rooms.max_time_ms)
+async def read_one(plan: ReadPlan, gathering: Gathering) -> Found:
+    found = await gathering.find(plan.collection, plan.rows, plan.id)
     if found is None:
         raise not_found(plan.collection)
     return Found(found)

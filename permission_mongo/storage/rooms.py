@@ -14,6 +14,7 @@ from bson.raw_bson import DEFAULT_RAW_BSON_OPTIONS, RawBSONDocument
 from pymongo import AsyncMongoClient
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.collection import AsyncCollection
+from pymongo.errors import AutoReconnect
 
 from permission_mongo.audit import entry
 from permission_mongo.batch import Batch
@@ -21,12 +22,14 @@ from permission_mongo.errors import Unavailable
 from permission_mongo.plans import Actor, Target
 from permission_mongo.storage.layout import AUDIT, BATCHES, VERSIONS
 from permission_mongo.storage.transactions import Proof, Transactor
-from permission_mongo.values import CODEC, Document, DocumentId
+from permission_mongo.values import CODEC, Document, DocumentId, MongoFilter
 
 _TURN: Final = 1.0  # seconds that a read waits for its turn
 _SILENCE: Final = 0.25  # seconds that an answer may take on its way
 # The bytes stay as stored; the representation is for the filters and ids that are sent.
 _RAW: CodecOptions[Any] = DEFAULT_RAW_BSON_OPTIONS.with_options(uuid_representation=CODEC.uuid_representation)
+# The ids decide: no time is spent on trying other indexes.
+BY_ID: Final = [("_id", 1)]
 Life = tuple[Any, DocumentId]  # a tenant and an id: made again by another tenant, an id has a history of its own
 
 
@@ -87,6 +90,24 @@ class Rooms:
             found = self._raw[name] = raw
         return found
 
+    async def first(self, name: str, match: MongoFilter) -> Document | None:
+        """The one document that matches. As a plain command: the driver's cursor costs a fifth of a read."""
+        command = {"find": name, "filter": match, "limit": 1, "singleBatch": True, "maxTimeMS": self.max_time_ms}
+        async with self.bounded():
+            try:
+                answer = await self._database.command(command, codec_options=cast("Any", CODEC))
+            except AutoReconnect:
+                # A new primary, or a connection that was closed: the driver repeats a find, and no command.
+                return await self.live(name).find_one(match, max_time_ms=self.max_time_ms)
+        found: list[Document] = answer["cursor"]["firstBatch"]
+        return found[0] if found else None
+
+    async def some(self, name: str, match: MongoFilter, most: int) -> dict[DocumentId, Document]:
+        """Those of at most `most` documents that match, by id."""
+        async with self.bounded():
+            asked = self.live(name).find(match, hint=BY_ID, batch_size=most + 1, max_time_ms=self.max_time_ms)
+            return {row["_id"]: row for row in await asked.to_list()}
+
     async def next_numbers(
         self, session: AsyncClientSession, collection: str, lives: Iterable[Life]
     ) -> dict[Life, int]:
@@ -105,12 +126,17 @@ class Rooms:
             await self.versions.update_many({**earlier, "gone": True}, {"$unset": {"gone": ""}}, session=session)
         return numbers
 
+    @property
+    def longest(self) -> float:
+        """Seconds after which a read is given up."""
+        return self.timeout + _SILENCE
+
     def bounded(self) -> Bounded:
         """Bounds a read that also carries `max_time_ms`: that ends the work on the server, this a silent server.
 
         Cheaper than the driver's own deadline, which runs each write to the socket as a task.
         """
-        return Bounded(self._slots, self.timeout + _SILENCE)
+        return Bounded(self._slots, self.longest)
 
     def deadline(self) -> float:
         return monotonic() + self.timeout

@@ -21,6 +21,7 @@ from permission_mongo.plans import (
 from permission_mongo.storage.creates import create_many, create_one
 from permission_mongo.storage.deletes import delete_many
 from permission_mongo.storage.faults import refusing
+from permission_mongo.storage.gathering import Gathering
 from permission_mongo.storage.reads import get_many, list_deleted, list_page, list_versions, read_one
 from permission_mongo.storage.rooms import Rooms
 from permission_mongo.storage.undo import undo
@@ -31,6 +32,7 @@ class Store:
 
     def __init__(self, rooms: Rooms) -> None:
         self._rooms = rooms
+        self._gathering = Gathering(rooms)
 
     async def execute(self, plan: Plan, actor: Actor) -> Outcome:
         """What happened; a Refusal where MongoDB, time or another writer stood in the way."""
@@ -40,7 +42,7 @@ class Store:
     async def _execute(self, plan: Plan, actor: Actor) -> Outcome:
         match plan:
             case ReadPlan():
-                return await read_one(plan, self._rooms)
+                return await read_one(plan, self._gathering)
             case ListPlan():
                 return await list_page(plan, self._rooms)
             case GetManyPlan():
