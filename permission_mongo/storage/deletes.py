@@ -7,7 +7,9 @@ what a writer changes in between.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -30,6 +32,7 @@ from permission_mongo.versions import LARGEST, made, number_of, record
 
 # Only read beside the bytes that are kept: text that another driver stored badly must not stop a deletion.
 _LENIENT: Final = CODEC.with_options(unicode_decode_error_handler="replace")
+_PIECE: Final = 250  # rows read ahead
 _TRIES: Final = 2  # of a part, before it is split
 _TRIES_OF_ONE: Final = 12
 
@@ -210,7 +213,7 @@ class _Deletion:
         self, session: AsyncClientSession, ids: Sequence[DocumentId], part: ObjectId, renumber: bool
     ) -> tuple[list[DocumentId], list[DocumentId]]:
         plan = self._plan
-        removed = await self._remove(session, ids, renumber)
+        removed, records = await self._remove(session, ids, renumber)
         refused: list[DocumentId] = []
         rest = without(ids, removed)
         if rest and plan.expected is not None and not plan.visible.is_empty:
@@ -220,7 +223,7 @@ class _Deletion:
         if rest and plan.batch.atomic and plan.expected is not None:
             raise _Incomplete(refused, list(without(rest, refused)))
         if removed:
-            await self._ledger.note(session, part, "delete", removed)
+            await self._ledger.note(session, part, "delete", removed, records=records)
         return removed, refused
 
     def _require_few_enough(self, more: int) -> None:
@@ -229,27 +232,55 @@ class _Deletion:
         if most is not None and len(self._progress.done) + more > most:
             raise InvalidRequest(f"more than {most} documents match", matched_at_least=most + 1)
 
-    async def _remove(self, session: AsyncClientSession, ids: Sequence[DocumentId], renumber: bool) -> list[DocumentId]:
+    async def _remove(
+        self, session: AsyncClientSession, ids: Sequence[DocumentId], renumber: bool
+    ) -> tuple[list[DocumentId], list[ObjectId]]:
+        """The ids of the rows removed, and of the versions that keep them."""
         if self._plan.match.is_empty:
-            return []
+            return [], []
         match = self._plan.match.among(ids)
         if not self._plan.target.versioned:
-            return await self._remove_unversioned(session, match)
+            return await self._remove_unversioned(session, match), []
         count = (await self._live().delete_many(match, hint=BY_ID, session=session)).deleted_count
         if not count:
-            return []
-        # Outside the transaction, on the primary: what was committed last is what was removed.
-        kept = self._rooms.raw(self._plan.target.collection)
-        rows = await kept.find(match, hint=BY_ID, batch_size=len(ids) + 1).to_list()
-        if len(rows) != count:
+            return [], []
+        removed: list[DocumentId] = []
+        kept: list[ObjectId] = []
+        size = 0
+        async with aclosing(self._rows_ahead(ids)) as pieces:
+            async for rows in pieces:
+                size = self._require_room(rows, size)
+                records = [self._record(row, decode(row.raw, _LENIENT)) for row in rows]
+                if renumber or any(one["version"] == 0 for one in records):
+                    await self._renumber(session, records)
+                if records:
+                    await self._rooms.versions.insert_many(records, session=session)
+                removed += [one["doc_id"] for one in records]
+                kept += [one["_id"] for one in records]
+        if len(removed) != count:
             raise Raced
-        self._require_room(rows)
-        decoded = [decode(row.raw, _LENIENT) for row in rows]
-        records = [self._record(row, one) for row, one in zip(rows, decoded, strict=True)]
-        if renumber or any(one["version"] == 0 for one in records):
-            await self._renumber(session, records)
-        await self._rooms.versions.insert_many(records, session=session)
-        return [one["_id"] for one in decoded]
+        return removed, kept
+
+    async def _rows_ahead(self, ids: Sequence[DocumentId]) -> AsyncGenerator[list[RawBSONDocument], None]:
+        """The rows just removed, in pieces: the next are read while the versions of these are written.
+
+        Outside the transaction, on the primary: what was committed last is what was removed.
+        """
+        stored = self._rooms.raw(self._plan.target.collection)
+
+        def read(n: int) -> asyncio.Task[list[RawBSONDocument]]:
+            found = stored.find(self._plan.match.among(ids[n : n + _PIECE]), hint=BY_ID, batch_size=_PIECE + 1)
+            return asyncio.create_task(found.to_list())
+
+        reading = read(0)
+        try:
+            for n in range(_PIECE, len(ids), _PIECE):
+                rows = await reading
+                reading = read(n)
+                yield rows
+            yield await reading
+        finally:
+            reading.cancel()
 
     async def _remove_unversioned(self, session: AsyncClientSession, match: Document) -> list[DocumentId]:
         rows = await self._live().find(match, {"_id": 1}, session=session).to_list()
@@ -258,10 +289,13 @@ class _Deletion:
             raise Raced
         return [row["_id"] for row in rows]
 
-    def _require_room(self, rows: list[RawBSONDocument]) -> None:
+    def _require_room(self, rows: list[RawBSONDocument], before: int) -> int:
+        """The bytes of one transaction so far."""
         sizes = [len(row.raw) for row in rows]
-        if (len(rows) > 1 and sum(sizes) > self._plan.target.max_bytes) or max(sizes) > LARGEST:
+        total = before + sum(sizes)
+        if (total > self._plan.target.max_bytes and (before or len(rows) > 1)) or max(sizes, default=0) > LARGEST:
             raise _TooMuch
+        return total
 
     def _record(self, raw: RawBSONDocument, row: Document) -> Document:
         target = self._plan.target

@@ -81,7 +81,6 @@ def _of_versions() -> list[IndexModel]:
     return [
         # Led by the tenant: an id made again by another tenant has a history of its own.
         IndexModel([("tenant_id", 1), ("collection", 1), ("doc_id", 1), ("version", 1)], unique=True, name="numbers"),
-        IndexModel([("ended.batch", 1)], name="batches", partialFilterExpression={"ended.batch": {"$exists": True}}),
         IndexModel(
             [("collection", 1), ("tenant_id", 1), ("_id", 1)], name="gone", partialFilterExpression={"gone": True}
         ),

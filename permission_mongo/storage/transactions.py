@@ -87,7 +87,7 @@ class Transactor:
 
     async def _attempt(self, body: Body[T], deadline: float, proof: Proof, commit: bool) -> T:
         session = self._client.start_session()
-        committed = left = False
+        committed = in_doubt = False
         try:
             await session.start_transaction(read_concern=SNAPSHOT, write_concern=MAJORITY)
             with pymongo.timeout(max(deadline - monotonic(), 0.001)):
@@ -97,11 +97,14 @@ class Transactor:
                 committed = True
             return result
         except asyncio.CancelledError:
-            left = True
+            in_doubt = True
+            raise
+        except PyMongoError as error:
+            in_doubt = error.timeout or isinstance(error, ConnectionFailure)
             raise
         finally:
             # A task of its own: a cancelled request or a passed deadline must not leave locks behind.
-            await asyncio.shield(self._keep(asyncio.create_task(self._end(session, committed, left))))
+            await asyncio.shield(self._keep(asyncio.create_task(self._end(session, committed, in_doubt))))
 
     async def _commit(self, session: AsyncClientSession, deadline: float, proof: Proof) -> None:
         while True:
@@ -130,18 +133,30 @@ class Transactor:
         except PyMongoError as error:
             raise Lost from error
 
-    async def _end(self, session: AsyncClientSession, committed: bool, left: bool) -> None:
+    async def _end(self, session: AsyncClientSession, committed: bool, in_doubt: bool) -> None:
         try:
-            with pymongo.timeout(_TO_END):
-                if not committed and session.in_transaction:
+            if not committed and session.in_transaction:
+                with pymongo.timeout(_TO_END):
                     await session.abort_transaction()
-                elif not committed and left:
-                    # Cancelled in its commit: PyMongo takes that for done, and the server may never have heard of it.
-                    await self._client.admin.command("killSessions", [session.session_id])
+            if not committed and in_doubt:
+                await self._kill(session)
         except PyMongoError as error:
             _LOG.warning("a transaction could not be aborted: %s", type(error).__name__)
         finally:
             await session.end_session()
+
+    async def _kill(self, session: AsyncClientSession) -> None:
+        """End what the server may still hold. PyMongo keeps the failure of an abort to itself, and takes a commit in
+        which it was cancelled for done: in doubt, the locks would stay for a minute.
+        """
+        for last in (False, True):
+            try:
+                with pymongo.timeout(_TO_END):
+                    await self._client.admin.command("killSessions", [session.session_id])
+                return
+            except PyMongoError:
+                if last:
+                    raise
 
     def _keep(self, task: asyncio.Task[None]) -> asyncio.Task[None]:
         self._ending.add(task)

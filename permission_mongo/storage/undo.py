@@ -20,9 +20,9 @@ from permission_mongo.plans import Actor, DeletePlan, UndoPlan
 from permission_mongo.storage.creates import duplicate_index
 from permission_mongo.storage.deletes import delete_many
 from permission_mongo.storage.faults import told_or_raised
-from permission_mongo.storage.rooms import Ledger, Rooms
+from permission_mongo.storage.rooms import BY_ID, Ledger, Rooms
 from permission_mongo.storage.transactions import Contended, Lost
-from permission_mongo.values import Document, DocumentId
+from permission_mongo.values import Document, DocumentId, MongoFilter
 from permission_mongo.versions import TICK, made
 
 _CHANGED = "somebody changed this document since; nothing was put back"
@@ -47,7 +47,10 @@ async def undo(plan: UndoPlan, actor: Actor, rooms: Rooms) -> BatchOutcome:
 
 @dataclass(slots=True)
 class _Undoing:
-    """One undo on its way. `gone` are records to restore, `alive` the ids of live documents to remove."""
+    """One undo on its way. `gone` are records to restore, `alive` the ids of live documents to remove.
+
+    `span` are the ids between which the batch's records lie.
+    """
 
     plan: UndoPlan
     actor: Actor
@@ -58,6 +61,7 @@ class _Undoing:
     restored: list[DocumentId] = field(default_factory=list)
     removed: list[DocumentId] = field(default_factory=list)
     stopped: Refusal | None = None
+    span: MongoFilter = field(default_factory=dict)
 
     @property
     def sees_anything(self) -> bool:
@@ -71,19 +75,25 @@ class _Undoing:
     # -- what there is to undo
 
     async def look(self) -> None:
+        wanted = {"made": 1, "first": 1, "last": 1}
         with pymongo.timeout(self.rooms.timeout):
-            await self._look_at_deleted()
-            await self._look_at_made()
+            about = {"_id": {"$eq": self.plan.undone}, "collection": self.plan.target.collection}
+            record = await self.rooms.batches.find_one(about, wanted)
+            if record is not None:
+                await self._look_at_deleted(record)
+                await self._look_at_made(record)
 
-    async def _look_at_deleted(self) -> None:
+    async def _look_at_deleted(self, record: Document) -> None:
         plan = self.plan
-        if plan.visible_records.is_empty:
+        if plan.visible_records.is_empty or "first" not in record:
             return
+        self.span = {"_id": {"$gte": record["first"], "$lte": record["last"]}}
         about = {"doc_id": 1, "gone": 1}
-        seen = await self.rooms.versions.find(plan.visible_records.filter, about, sort=[("doc_id", 1)]).to_list()
+        found = self.rooms.versions.find(plan.visible_records.also(self.span), about, sort=[("doc_id", 1)], hint=BY_ID)
+        seen = await found.to_list()
         may: set[DocumentId] = set()
         if not plan.records.is_empty:
-            allowed = self.rooms.versions.find(plan.records.filter, {"doc_id": 1})
+            allowed = self.rooms.versions.find(plan.records.also(self.span), {"doc_id": 1}, hint=BY_ID)
             may = {one["doc_id"] for one in await allowed.to_list()}
         self.gone = [one["doc_id"] for one in seen if one["doc_id"] in may and one.get("gone")]
         for one in seen:
@@ -93,11 +103,8 @@ class _Undoing:
         for visible in await self._visible_live(lives_again):
             self.failed[visible] = Conflict(_TAKEN)
 
-    async def _look_at_made(self) -> None:
+    async def _look_at_made(self, record: Document) -> None:
         """The batch's record names what it made; a document that another write changed since stays."""
-        record = await self.rooms.batches.find_one({"_id": {"$eq": self.plan.undone}}, {"made": 1, "collection": 1})
-        if record is None or record["collection"] != self.plan.target.collection:
-            return
         visible = await self._visible_live(record.get("made", []))
         if not visible:
             return
@@ -171,8 +178,8 @@ class _Undoing:
 
         async def body(session: AsyncClientSession) -> list[DocumentId]:
             # Asked again inside: what left the caller's reach since the look is not put back.
-            match = self.plan.records.also({"doc_id": {"$in": ids}})
-            records = await self.rooms.versions.find(match, session=session).to_list()
+            match = self.plan.records.also({"doc_id": {"$in": ids}, **self.span})
+            records = await self.rooms.versions.find(match, hint=BY_ID, session=session).to_list()
             if batch.atomic and len(records) < len(ids):
                 raise Conflict(f"nothing was put back: {_CHANGED}")
             if not records:

@@ -42,7 +42,7 @@ async def test_f11_a_cancelled_batch_is_whole_or_nothing_and_leaks_nothing(mongo
             asked.cancel()
             await asyncio.gather(asked, return_exceptions=True)
             where = f"FAULT_SEED={SEED}, round {n}, {moment / takes:.3f} of a delete"
-            assert await asyncio.to_thread(settle, database.client, 3.0) == 0, where
+            assert await asyncio.to_thread(settle, database.client, 6.0) == 0, where
             left = look(beside, f"left-{n}", before)
             assert (left.lost, left.wrong, left.gone in (0, 300)) == ([], [], True), where
             told["whole" if left.gone else "nothing"] += 1
