@@ -33,6 +33,14 @@ class _Decision:
     mask: MaskKind
 
 
+@dataclass(slots=True)
+class _Names:
+    """What was decided of the names below one path: those that are shown as they are, and the rest."""
+
+    plain: set[str] = field(default_factory=set)
+    judged: dict[str, tuple[Path, _Decision]] = field(default_factory=dict)
+
+
 @dataclass(frozen=True, slots=True)
 class View:
     """What the grants that hold on a row show of it together: their `rules`, without the `hidden` paths."""
@@ -40,22 +48,23 @@ class View:
     rules: tuple[FieldRules, ...]
     hidden: frozenset[Path] = frozenset()
     mask_key: bytes = b""
-    _remembered: dict[Path, dict[str, tuple[Path, _Decision]]] = field(default_factory=dict, compare=False, repr=False)
+    _remembered: dict[Path, _Names] = field(default_factory=dict, compare=False, repr=False)
 
     def reveal(self, stored: Document) -> Document:
         """A new document with what is shown; `_made` never is. The stored one stays as it was."""
         if not self.hidden and any(rules.shows_all for rules in self.rules):
             return {key: value for key, value in stored.items() if key != MADE}
-        return self._object({key: value for key, value in stored.items() if key != MADE}, ())
+        return self._object(stored, ())
 
     def _object(self, value: Document, prefix: Path) -> Document:
         shown: Document = {}
         names = self._names_below(prefix)
+        plain = names.plain
         for key, inner in value.items():
-            path, decision = names.get(key) or self._remember(names, prefix, key)
-            if decision.leaf is decision.container is _Show.RAW:
+            if key in plain:
                 shown[key] = inner
                 continue
+            path, decision = names.judged.get(key) or self._remember(names, prefix, key)
             seen = self._value(inner, path, decision)
             if seen is not _NOTHING:
                 shown[key] = seen
@@ -77,23 +86,28 @@ class View:
     def _elements(self, values: list[Any], path: Path, decision: _Decision) -> list[Any]:
         return [seen for value in values if (seen := self._value(value, path, decision)) is not _NOTHING]
 
-    def _names_below(self, prefix: Path) -> dict[str, tuple[Path, _Decision]]:
+    def _names_below(self, prefix: Path) -> _Names:
         names = self._remembered.get(prefix)
         if names is None:
             if len(self._remembered) >= _MOST_REMEMBERED:
                 self._remembered.clear()
-            names = self._remembered[prefix] = {}
+            names = self._remembered[prefix] = _Names()
         return names
 
-    def _remember(self, names: dict[str, tuple[Path, _Decision]], prefix: Path, key: str) -> tuple[Path, _Decision]:
-        if len(names) >= _MOST_REMEMBERED:
-            names.clear()
+    def _remember(self, names: _Names, prefix: Path, key: str) -> tuple[Path, _Decision]:
+        if len(names.plain) + len(names.judged) >= _MOST_REMEMBERED:
+            names.plain.clear()
+            names.judged.clear()
         # A stored name with dots is judged as the path it reads like.
         path = (*prefix, *key.split("."))
         plain = tuple(part for part in path if not is_position(part))
         # A name that looks like a position is no array's: it must be allowed as it is, and is denied as either.
-        names[key] = path, self._decided(path) if plain == path else self._stricter(path, plain)
-        return names[key]
+        decision = self._decided(path) if plain == path else self._stricter(path, plain)
+        if decision.leaf is decision.container is _Show.RAW:
+            names.plain.add(key)
+        else:
+            names.judged[key] = path, decision
+        return path, decision
 
     def _stricter(self, path: Path, plain: Path) -> _Decision:
         one, other = self._decided(path), self._decided(plain)
@@ -103,7 +117,7 @@ class View:
     def _decided(self, path: Path) -> _Decision:
         if path in ALWAYS_SHOWN:
             return _Decision(_Show.RAW, _Show.RAW, "redact")
-        if any_above(path, self.hidden):
+        if path[0] == MADE or any_above(path, self.hidden):
             return _Decision(_Show.HIDDEN, _Show.HIDDEN, "redact")
         leaves, containers, masks = set(), set(), []
         for rules in self.rules:
