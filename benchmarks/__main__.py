@@ -15,17 +15,18 @@ from uuid import uuid4
 
 import uvloop
 
-from benchmarks.lines import LINES, Extent, World, fill, new_bare_client
+from benchmarks.lines import LINES
 from benchmarks.processes import served
 from benchmarks.report import PAGE, RESULTS, keep, latest, report_of, update_page
 from benchmarks.rows import Row
 from benchmarks.samples import caller_token, write_config
 from benchmarks.table import markdown_table, text_table
+from benchmarks.world import Extent, World, fill, new_bare_client
 from permission_mongo.storage.embedded import start_embedded
 from permission_mongo.storage.mongod import find_mongod
 
-_FULL = Extent(rounds=7, seconds=2.0, requests=100_000)
-_QUICK = Extent(rounds=3, seconds=0.4, requests=2_000)
+_FULL = Extent(rounds=7, seconds=2.0, requests=100_000, documents=1_000_000)
+_QUICK = Extent(rounds=3, seconds=0.4, requests=2_000, documents=20_000)
 
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:
@@ -59,7 +60,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _extent(options: argparse.Namespace) -> Extent:
     chosen = _QUICK if options.quick else _FULL
-    return Extent(options.rounds or chosen.rounds, chosen.seconds, options.requests or chosen.requests)
+    return Extent(
+        options.rounds or chosen.rounds, chosen.seconds, options.requests or chosen.requests, chosen.documents
+    )
 
 
 def _keep(report: dict[str, object], options: argparse.Namespace) -> None:
@@ -91,8 +94,10 @@ def _world() -> Iterator[World]:
         config = write_config(folder / "config", name)
         serve = ["permission_mongo", "serve", "--config", str(config), "--port", "0"]
         gateway = stack.enter_context(served("gateway", serve, uri, folder))
+        silent = write_config(folder / "unaudited", name, audit=False)
+        unaudited = stack.enter_context(served("unaudited", [*serve[:3], str(silent), *serve[4:]], uri, folder))
         floor = stack.enter_context(served("floor", ["benchmarks.floor", name], uri, folder))
-        yield World(gateway, floor, database, caller_token(), fill(database))
+        yield World(gateway, unaudited, floor, database, caller_token(), fill(database))
 
 
 @contextmanager

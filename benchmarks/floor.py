@@ -9,12 +9,14 @@ import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import Any
 
 import orjson
 import uvicorn
 from bson.objectid import ObjectId
 from pymongo import AsyncMongoClient
+from pymongo.write_concern import WriteConcern
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
@@ -26,9 +28,9 @@ from permission_mongo.api.server import listen
 _DATES = orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z
 
 
-def _answer(found: Any) -> Response:
+def _answer(found: Any, status: int = 200) -> Response:
     body = orjson.dumps(found, default=str, option=_DATES)
-    return Response(body, 404 if found is None else 200, media_type="application/json")
+    return Response(body, 404 if found is None else status, media_type="application/json")
 
 
 def build_floor(uri: str, database: str) -> Starlette:
@@ -40,7 +42,8 @@ def build_floor(uri: str, database: str) -> Starlette:
             uri, maxPoolSize=MOST_POOLED, minPoolSize=LEAST_POOLED
         )
         async with client:
-            app.state.collections = {name: client[database][name] for name in ("notes", "orders")}
+            app.state.collections = {name: client[database][name] for name in ("notes", "orders", "drafts")}
+            app.state.client, app.state.audit = client, client[database]["bare_audit"]
             yield
 
     async def one(request: Request) -> Response:
@@ -53,7 +56,33 @@ def build_floor(uri: str, database: str) -> Starlette:
         rows = await collection.find({}, sort=[("_id", 1)], limit=limit, batch_size=limit).to_list()
         return _answer(rows)
 
-    return Starlette(routes=[Route("/{collection}/{id}", one), Route("/{collection}", page)], lifespan=lifespan)
+    async def add(request: Request) -> Response:
+        document = orjson.loads(await request.body())
+        await request.app.state.collections[request.path_params["collection"]].insert_one(document)
+        return _answer(document, 201)
+
+    async def add_audited(request: Request) -> Response:
+        """The same with a second insert, as small as an audit entry, in one transaction."""
+        state, document = request.app.state, orjson.loads(await request.body())
+        async with state.client.start_session() as session:
+            await session.start_transaction(write_concern=WriteConcern("majority"))
+            await state.collections[request.path_params["collection"]].insert_one(document, session=session)
+            await state.audit.insert_one(_entry(document["_id"]), session=session)
+            await session.commit_transaction()
+        return _answer(document, 201)
+
+    routes = [
+        Route("/{collection}/audited", add_audited, methods=["POST"]),
+        Route("/{collection}/{id}", one),
+        Route("/{collection}", page),
+        Route("/{collection}", add, methods=["POST"]),
+    ]
+    return Starlette(routes=routes, lifespan=lifespan)
+
+
+def _entry(one: ObjectId) -> dict[str, Any]:
+    who = {"tenant_id": "acme", "user_id": "alice", "credential": None, "roles": ["clerk"], "request_id": "0" * 20}
+    return {"at": datetime(2026, 1, 31), **who, "action": "create", "collection": "notes", "ids": [one], "count": 1}
 
 
 def serve_floor(uri: str, database: str) -> None:

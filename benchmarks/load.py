@@ -84,7 +84,7 @@ class Load:
         self._requests: Iterator[bytes] = cycle(requests)
 
     async def run(self, seconds: float, most: int) -> Round:
-        """A round of at most so many seconds and so many requests. Unexpected for any answer but 200."""
+        """A round of at most so many seconds and so many requests. Unexpected for any answer but 200 and 201."""
         started = perf_counter()
         ends, left, answers = started + seconds, most, 0
 
@@ -93,7 +93,7 @@ class Load:
             while left > 0 and perf_counter() < ends:
                 left -= 1
                 status, body = await connection.ask(next(self._requests))
-                if status != 200:
+                if status not in (200, 201):
                     raise Unexpected(f"{status}: {body[:200].decode(errors='replace')}")
                 answers += 1
 

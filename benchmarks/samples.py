@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from datetime import datetime
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,7 +17,10 @@ TENANT: Final = "acme"
 CALLER: Final = "alice"
 SMALL: Final = "notes"
 LARGE: Final = "orders"
+DRAFTS: Final = "drafts"  # like notes, without versions
+DEEP: Final = "entries"  # many, and small
 _SECRET: Final = "a-secret-of-the-benchmarks-of-32-bytes-and-more"
+_PART: Final = 10_000
 _MOMENT: Final = datetime(2026, 1, 31, 12, 30)
 
 # Audit is on by default, versions are on, and the pools are named so that the floor can have the same.
@@ -26,6 +29,7 @@ LEAST_POOLED: Final = 4
 _CONFIG: Final = """
 mongodb: {{database: {database}, max_pool_size: {most}, min_pool_size: {least}}}
 auth: {{secret: {secret}}}
+audit: {{enabled: {audit}}}
 """
 _SCHEMA: Final = """
 settings: {id_type: objectId, default_tenant_field: tenant_id, default_owner_field: owner_id}
@@ -41,6 +45,19 @@ collections:
       amount: {type: number}
       at: {type: date}
       tags: {type: array, items: {type: string}}
+  drafts:
+    fields:
+      tenant_id: {type: string}
+      owner_id: {type: string}
+      title: {type: string}
+      status: {type: string}
+      email: {type: string}
+      amount: {type: number}
+      at: {type: date}
+      tags: {type: array, items: {type: string}}
+  entries:
+    fields: {tenant_id: {type: string}, owner_id: {type: string}, at: {type: date}, number: {type: integer}}
+    indexes: [{fields: [tenant_id, at, _id]}]
   orders:
     versioning: {enabled: true}
     fields:
@@ -60,23 +77,30 @@ _POLICY: Final = """
 roles: {clerk: {}}
 policies:
   notes:
-    clerk: {actions: [read, delete], when: resource.owner_id == user.id, fields: {mask: {email: email}}}
+    clerk: {actions: [create, read, delete], when: resource.owner_id == user.id, fields: {mask: {email: email}}}
+  drafts:
+    clerk: {actions: [create, read], when: resource.owner_id == user.id, fields: {mask: {email: email}}}
+  entries:
+    clerk: {actions: [read], when: resource.owner_id == user.id}
   orders:
     clerk: {actions: [read, delete], when: resource.owner_id == user.id, fields: {mask: {email: email}}}
 """
 
 
-def write_config(folder: Path, database: str) -> Path:
+def write_config(folder: Path, database: str, *, audit: bool = True) -> Path:
     """The folder, with a configuration in it."""
     folder.mkdir()
-    config = _CONFIG.format(database=database, secret=_SECRET, most=MOST_POOLED, least=LEAST_POOLED)
+    named = {"database": database, "secret": _SECRET, "most": MOST_POOLED, "least": LEAST_POOLED}
+    config = _CONFIG.format(**named, audit=str(audit).lower())
     for name, text in (("config.yaml", config), ("schema.yml", _SCHEMA), ("policy.yml", _POLICY)):
         (folder / name).write_text(text)
     return folder
 
 
-def caller_token() -> str:
-    return make_token(_SECRET, "HS256", CALLER, ["clerk"], int(time.time()) + 24 * 3600, {"tenant_id": TENANT})
+def caller_token(seat: int = 0) -> str:
+    """The same person with the same rights; each seat is a credential of its own, and so a caller of its own."""
+    claims = {"tenant_id": TENANT, "seat": seat}
+    return make_token(_SECRET, "HS256", CALLER, ["clerk"], int(time.time()) + 24 * 3600, claims)
 
 
 def _marked(fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -89,6 +113,20 @@ def small_document(number: int) -> dict[str, Any]:
     """About 300 bytes as stored."""
     named = {"title": f"the note with number {number:06}", "status": "open", "email": "alice@example.org"}
     return _marked({**named, "amount": number * 1.5, "at": _MOMENT, "tags": ["first", "second", "third"]})
+
+
+def sent_document() -> dict[str, Any]:
+    """What a caller sends to create a small one."""
+    named = {"title": "the note with a number", "status": "open", "email": "alice@example.org"}
+    return {**named, "amount": 1.5, "at": "2026-01-31T12:30:00Z", "tags": ["first", "second", "third"]}
+
+
+def deep_documents(count: int) -> Iterator[list[dict[str, Any]]]:
+    """Small documents, in parts to insert."""
+    about = {"tenant_id": TENANT, "owner_id": CALLER}
+    for start in range(0, count, _PART):
+        numbers = range(start, min(start + _PART, count))
+        yield [{**about, "at": _MOMENT + timedelta(seconds=n), "number": n} for n in numbers]
 
 
 def large_document(number: int) -> dict[str, Any]:

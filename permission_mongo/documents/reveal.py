@@ -14,7 +14,8 @@ from permission_mongo.documents.masks import REDACTED, masked
 from permission_mongo.documents.paths import ALWAYS_SHOWN, MADE, Path, any_above, any_below, is_position
 from permission_mongo.values import Document
 
-_MOST_REMEMBERED: Final = 1_000  # names below a path, and paths
+_MOST_REMEMBERED: Final = 1_000  # shapes
+_LONGEST: Final = 10_000  # characters of a shape that is remembered
 
 
 class _Show(IntEnum):
@@ -26,6 +27,9 @@ class _Show(IntEnum):
     HIDDEN = 4
 
 
+_SETTLED: Final = ((_Show.RAW, _Show.RAW), (_Show.HIDDEN, _Show.HIDDEN))
+
+
 @dataclass(frozen=True, slots=True)
 class _Decision:
     leaf: _Show
@@ -33,41 +37,46 @@ class _Decision:
     mask: MaskKind
 
 
-@dataclass(slots=True)
-class _Names:
-    """What was decided of the names below one path: those that are shown as they are, and the rest."""
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """What to do with an object of these names, in this order: what goes, and what is looked at. The rest stays."""
 
-    plain: set[str] = field(default_factory=set)
-    judged: dict[str, tuple[Path, _Decision]] = field(default_factory=dict)
+    hidden: tuple[str, ...]
+    judged: tuple[tuple[str, Path, _Decision], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What the grants that hold on a row show of it together: their `rules`, without the `hidden` paths."""
+    """What the grants that hold on a row show of it together: their `rules`, without the `hidden` paths.
+
+    Documents of one collection have few shapes, so what was decided is remembered by shape.
+    """
 
     rules: tuple[FieldRules, ...]
     hidden: frozenset[Path] = frozenset()
     mask_key: bytes = b""
-    _remembered: dict[Path, _Names] = field(default_factory=dict, compare=False, repr=False)
+    _shapes: dict[tuple[Path, tuple[str, ...]], _Shape] = field(default_factory=dict, compare=False, repr=False)
 
     def reveal(self, stored: Document) -> Document:
         """A new document with what is shown; `_made` never is. The stored one stays as it was."""
         if not self.hidden and any(rules.shows_all for rules in self.rules):
-            return {key: value for key, value in stored.items() if key != MADE}
+            shown = stored.copy()
+            shown.pop(MADE, None)
+            return shown
         return self._object(stored, ())
 
     def _object(self, value: Document, prefix: Path) -> Document:
-        shown: Document = {}
-        names = self._names_below(prefix)
-        plain = names.plain
-        for key, inner in value.items():
-            if key in plain:
-                shown[key] = inner
-                continue
-            path, decision = names.judged.get(key) or self._remember(names, prefix, key)
-            seen = self._value(inner, path, decision)
-            if seen is not _NOTHING:
-                shown[key] = seen
+        names = tuple(value)
+        shape = self._shapes.get((prefix, names)) or self._learn(prefix, names)
+        shown = value.copy()
+        for name in shape.hidden:
+            del shown[name]
+        for name, path, decision in shape.judged:
+            seen = self._value(value[name], path, decision)
+            if seen is _NOTHING:
+                del shown[name]
+            else:
+                shown[name] = seen
         return shown
 
     def _value(self, value: Any, path: Path, decision: _Decision) -> Any:
@@ -86,28 +95,24 @@ class View:
     def _elements(self, values: list[Any], path: Path, decision: _Decision) -> list[Any]:
         return [seen for value in values if (seen := self._value(value, path, decision)) is not _NOTHING]
 
-    def _names_below(self, prefix: Path) -> _Names:
-        names = self._remembered.get(prefix)
-        if names is None:
-            if len(self._remembered) >= _MOST_REMEMBERED:
-                self._remembered.clear()
-            names = self._remembered[prefix] = _Names()
-        return names
+    def _learn(self, prefix: Path, names: tuple[str, ...]) -> _Shape:
+        decided = [(name, *self._of_name(prefix, name)) for name in names]
+        shape = _Shape(
+            tuple(name for name, _, one in decided if one.leaf is one.container is _Show.HIDDEN),
+            tuple(one for one in decided if (one[2].leaf, one[2].container) not in _SETTLED),
+        )
+        if sum(map(len, names)) <= _LONGEST:
+            if len(self._shapes) >= _MOST_REMEMBERED:
+                self._shapes.clear()
+            self._shapes[prefix, names] = shape
+        return shape
 
-    def _remember(self, names: _Names, prefix: Path, key: str) -> tuple[Path, _Decision]:
-        if len(names.plain) + len(names.judged) >= _MOST_REMEMBERED:
-            names.plain.clear()
-            names.judged.clear()
+    def _of_name(self, prefix: Path, name: str) -> tuple[Path, _Decision]:
         # A stored name with dots is judged as the path it reads like.
-        path = (*prefix, *key.split("."))
+        path = (*prefix, *name.split("."))
         plain = tuple(part for part in path if not is_position(part))
         # A name that looks like a position is no array's: it must be allowed as it is, and is denied as either.
-        decision = self._decided(path) if plain == path else self._stricter(path, plain)
-        if decision.leaf is decision.container is _Show.RAW:
-            names.plain.add(key)
-        else:
-            names.judged[key] = path, decision
-        return path, decision
+        return path, self._decided(path) if plain == path else self._stricter(path, plain)
 
     def _stricter(self, path: Path, plain: Path) -> _Decision:
         one, other = self._decided(path), self._decided(plain)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NewType
+from typing import Any, NewType, cast
 
 from permission_mongo.documents.fields import FieldRules
 from permission_mongo.documents.reveal import View
@@ -46,7 +46,7 @@ def show(plan: Plan, outcome: Outcome, cursors: CursorKey, posix: float) -> Show
         case CreatePlan(), Created(document):
             return ShownDocument(_echo(plan.lens, document), created=True)
         case ListPlan() | DeletedPlan(), Page(documents, last, has_more):
-            shown = tuple(_through(plan.lens, document) for document in documents)
+            shown = cast("tuple[Revealed, ...]", plan.lens.show_all(documents))
             return ShownPage(shown, None if last is None else cursors.seal(last, plan.question, posix), has_more)
         case GetManyPlan(), Gathered(documents, not_found):
             return ShownMany(tuple(_cut(_through(plan.lens, one), plan) for one in documents), not_found)

@@ -112,6 +112,10 @@ class Lens:
     def show(self, document: Document) -> Document:
         return (self.uniform or self._view(document)).reveal(document)
 
+    def show_all(self, documents: Iterable[Document]) -> tuple[Document, ...]:
+        reveal = self.show if self.uniform is None else self.uniform.reveal
+        return tuple([reveal(document) for document in documents])
+
     def _view(self, document: Document) -> View:
         """Rows on which the same rules speak share one view, and what it remembers."""
         speaking = self.reach.speaks_for(document)
