@@ -200,7 +200,9 @@ def _pay(rnd: Random, row: dict, hidden: frozenset[str], whole: bool) -> None:
     if "pay.month" in hidden or (not whole and "month" not in row.get("pay", {})):
         row.pop("pay", None)
         if rnd.random() < 0.7:
-            row["pay"] = rnd.choice(({"bonus": 3}, {}, {"bonus": [1]}, 5, "x", None))
+            row["pay"] = rnd.choice(
+                ({"bonus": 3}, {}, {"bonus": [1]}, 5, "x", None, [], [1, 2], [{"bonus": 3}], [{}, 5])
+            )
     elif "pay" in row:
         row["pay"].pop("bonus", None)
         if rnd.random() < 0.7:
@@ -251,7 +253,10 @@ def _record(row: dict, place: int, version: int, ended: dict) -> dict:
 def _deleted(gone: list[dict], rnd: Random, world: str, role: str) -> list[dict]:
     """Visible deletions in one order; invisible ones between them, as many as chance wants."""
     batches = (B_MINE, B_MINE, B_MIXED, None)
-    records = [_record(row, 16 * n, 1, _mark("delete", ME, batch)) for n, (row, batch) in enumerate(zip(gone, batches))]
+    records = [
+        _record(row, 16 * n, 1, _mark("delete", ME, batch))
+        for n, (row, batch) in enumerate(zip(gone, batches, strict=True))
+    ]
     for one in rnd.sample(DELETED_HIDDEN, rnd.randrange(len(DELETED_HIDDEN))):
         row = _invisible(rnd, world, role, "staff", one)
         place = 16 * int(one[1]) + 1 + int(one[-1])

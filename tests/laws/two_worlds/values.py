@@ -103,6 +103,8 @@ def a_value(rnd: Random, path: str) -> object:
             ("s00", "s01", "s00-h0", "t0", "t0-h1", "65f000000000000000000000", "65f000000000000000000001")
         )
     chance = rnd.random()
+    if chance < 0.1:
+        return None  # what is absent, emptied or of another shape is told apart by this
     if chance < 0.75:
         return rnd.choice(tuple(LIKELY.get(path, (*NUMBERS, *TEXTS))))
     return rnd.choice(ODD) if chance < 0.9 else rnd.choice((*NUMBERS, *TEXTS))
