@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
 from permission_mongo.api.app import ROUTES
-from tests.laws.two_worlds.requests import GENERATORS, Route
+from tests.laws.two_worlds.requests import GENERATORS, Generator, Route
 from tests.laws.two_worlds.values import Known
 from tests.laws.two_worlds.worlds import Asked, Pair, Told
 
@@ -47,7 +47,9 @@ def learn(known: Known, asked: Asked, told: tuple[Told, Told]) -> None:
         known.made[name] += [one for one in (*answer.get("created", []), answer.get("_id")) if isinstance(one, str)]
 
 
-def machine(pair: Pair, role: str, run: asyncio.Runner, seen: Seen) -> type[RuleBasedStateMachine]:
+def machine(
+    pair: Pair, role: str, run: asyncio.Runner, seen: Seen, generators: dict[Route, Generator], sent: list[Route]
+) -> type[RuleBasedStateMachine]:
     """The machine of one role: both worlds filled from a seed, then requests, then a look at what is hidden."""
 
     class Sequence(RuleBasedStateMachine):
@@ -56,9 +58,9 @@ def machine(pair: Pair, role: str, run: asyncio.Runner, seen: Seen) -> type[Rule
             run.run(pair.begin(role, seed))
             self.known = Known(role)
 
-        @rule(route=st.sampled_from(_SENT), choices=st.uuids())
+        @rule(route=st.sampled_from(sent), choices=st.uuids())
         def ask(self, route: Route, choices: UUID) -> None:
-            asked = GENERATORS[route](Random(f"{role}/{choices}"), self.known, route)
+            asked = generators[route](Random(f"{role}/{choices}"), self.known, route)
             told = run.run(pair.ask(asked))
             seen[route, told[0].status] += 1
             learn(self.known, asked, told)
@@ -71,12 +73,22 @@ def machine(pair: Pair, role: str, run: asyncio.Runner, seen: Seen) -> type[Rule
 
 
 def run_sequences(
-    pair: Pair, role: str, run: asyncio.Runner, seen: Seen, *, sequences: int, requests: int, shrink: bool = True
+    pair: Pair,
+    role: str,
+    run: asyncio.Runner,
+    seen: Seen,
+    *,
+    sequences: int,
+    requests: int,
+    only: dict[Route, Generator] | None = None,
 ) -> None:
-    """Leak, with the requests that show it, if there is a sequence that tells the worlds apart."""
-    phases = [Phase.generate, Phase.shrink] if shrink else [Phase.generate]
+    """Leak, with the requests that show it, if there is a sequence that tells the worlds apart.
+
+    With `only` these routes alone are asked, and nothing is made shorter: for plants, which are sure to fail.
+    """
+    phases = [Phase.generate, Phase.shrink] if only is None else [Phase.generate]
     run_state_machine_as_test(
-        machine(pair, role, run, seen),
+        machine(pair, role, run, seen, only or GENERATORS, list(only) if only else _SENT),
         settings=settings(
             max_examples=sequences,
             stateful_step_count=requests,
