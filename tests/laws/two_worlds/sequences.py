@@ -65,6 +65,10 @@ def machine(
             seen[route, told[0].status] += 1
             learn(self.known, asked, told)
 
+        @rule(choices=st.uuids())
+        def stir(self, choices: UUID) -> None:
+            run.run(pair.stir(Random(str(choices))))
+
         def teardown(self) -> None:
             if hasattr(self, "known"):
                 run.run(pair.require_untouched())
