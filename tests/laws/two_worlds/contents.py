@@ -36,6 +36,7 @@ VISIBLE_IDS = {
     "notes": tuple(ObjectId(f"65f00000000000000000{8 * n:04x}") for n in range(8)),
     "teams": tuple(f"t{n}" for n in range(6)),
 }
+MOVED_IDS = ("w0", "w1", "w2", "w3", "w4", "w5")  # seen once, and today hidden or gone with hidden content
 _SOME = 100  # tries until a row is as it should be
 
 
@@ -75,7 +76,13 @@ def _contents(role: str, world: str, seed: int, visible: tuple) -> Contents:
         live[name] += [_invisible(rnd, world, role, name, one) for one in ids]
         hidden[name] = set(ids)
         rnd.shuffle(live[name])
-    versions = [*_deleted(gone, rnd, world, role), *_histories(earlier, rnd, world, role)]
+    moved, records = _moved(rnd, world, role)
+    if rnd.random() < 0.5:
+        # Another tenant made an id again that a visible deleted document had.
+        moved.append(_invisible(rnd, world, role, "staff", "d3") | {"tenant_id": "evil"})
+    live["staff"] += moved
+    hidden["staff"] |= {row["_id"] for row in moved}
+    versions = [*_deleted(gone, rnd, world, role), *_histories(earlier, rnd, world, role), *records]
     return Contents(live, versions, _batches(rnd, hidden["staff"]), hidden)
 
 
@@ -268,12 +275,43 @@ def _histories(earlier: list[dict], rnd: Random, world: str, role: str) -> list[
     """Of documents of version 3: the second state was visible, the first may have been anything."""
     records = []
     for n, row in enumerate(earlier):
+        if rnd.random() < 0.5:
+            # In another tenant the id had a life of its own before.
+            other = _invisible(rnd, world, role, "staff", row["_id"]) | {"tenant_id": "evil"}
+            records.append(_record(other, 1002 + 16 * n, 2, _mark("delete", "eve", B_FOREIGN)))
         records.append(_record(row, 1000 + 16 * n, 2, _mark("update", ME)))
         if rnd.random() < 0.6:
             first = _invisible(rnd, world, role, "staff", row["_id"]) | {"tenant_id": TENANT}
             if not sees(role, "staff", first):
                 records.append(_record(first, 1001 + 16 * n, 1, _mark("update", rnd.choice(("bob", "eve")))))
     return records
+
+
+def _moved(rnd: Random, world: str, role: str) -> tuple[list[dict], list[dict]]:
+    """Documents that had a visible state and are out of sight now: the same as none at all."""
+    live: list[dict] = []
+    records: list[dict] = []
+    for n, one in enumerate(MOVED_IDS):
+        fate, place = rnd.choice(("none", "hidden now", "deleted when hidden", "made again")), 2000 + 16 * n
+        if fate == "none":
+            continue
+        seen = _visible(rnd, role, "staff", one) | {"badge": f"h-{world}-{one}-seen"}
+        last = _invisible(rnd, world, role, "staff", one) | {"_version": 2}
+        if sees(role, "staff", last | {"tenant_id": TENANT}):
+            continue
+        last["tenant_id"] = TENANT
+        if fate == "deleted when hidden":
+            records.append(_record(seen, place, 1, _mark("update", "bob")))
+            records.append(
+                _record(last, place + 1, 2, _mark("delete", "bob", rnd.choice((B_MINE, B_MIXED, B_FOREIGN))))
+            )
+            continue
+        ended = _mark("update", ME) if fate == "hidden now" else _mark("delete", ME, rnd.choice((B_MINE, B_FOREIGN)))
+        record = _record(seen, place, 1, ended)
+        record.pop("gone", None)
+        live.append(last)
+        records.append(record)
+    return live, records
 
 
 def _batches(rnd: Random, hidden: set) -> list[dict]:

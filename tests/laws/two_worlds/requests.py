@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from random import Random
 
+from tests.laws.two_worlds.contents import MOVED_IDS
 from tests.laws.two_worlds.values import (
     Known,
     a_batch,
@@ -61,13 +62,19 @@ def _versions(rnd: Random, known: Known, route: Route) -> Asked:
     params: list[tuple[str, object]] = []
     if rnd.random() < 0.4:
         params.append((rnd.choice(("_limit", "_before")), rnd.choice(("1", "2", "3", "0"))))
-    one = rnd.choice(("s00", "s01", "s02", "d0", "d2")) if rnd.random() < 0.4 else a_path_id(rnd, known, name)
+    one = (
+        rnd.choice(("s00", "s01", "s02", "d0", "d2", *MOVED_IDS)) if rnd.random() < 0.4 else a_path_id(rnd, known, name)
+    )
     return Asked(route, f"/{name}/{one}/versions", tuple(params))
 
 
 def _old(rnd: Random, known: Known, route: Route) -> Asked:
     """One old state, a difference, or a restore: by number."""
-    one = rnd.choice(("s00", "s01", "s02", "d0", "d2")) if rnd.random() < 0.6 else a_path_id(rnd, known, "staff")
+    one = (
+        rnd.choice(("s00", "s01", "s02", "d0", "d2", *MOVED_IDS))
+        if rnd.random() < 0.6
+        else a_path_id(rnd, known, "staff")
+    )
     path = route[1].replace("{collection}", "staff").replace("{id}", one)
     while "{" in path:
         start, end = path.index("{"), path.index("}")

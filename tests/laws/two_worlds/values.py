@@ -6,7 +6,7 @@ from random import Random
 
 from bson.objectid import ObjectId
 
-from tests.laws.two_worlds.contents import BATCHES, C_FOREIGN, C_MIXED, HIDDEN_IDS, VISIBLE_IDS
+from tests.laws.two_worlds.contents import BATCHES, C_FOREIGN, C_MIXED, HIDDEN_IDS, MOVED_IDS, VISIBLE_IDS
 from tests.laws.two_worlds.rules import ME, PLACES, WRITABLE
 
 FIELDS = {
@@ -71,7 +71,7 @@ def an_id(rnd: Random, known: Known, name: str) -> str:
     if kind < 0.8:
         return str(rnd.choice(HIDDEN_IDS[name]))
     if kind < 0.9 and name == "staff":
-        return rnd.choice(("d0", "d1", "d2", "d3", "d0-h1", "d2-h3"))
+        return rnd.choice(("d0", "d1", "d2", "d3", "d0-h1", "d2-h3", *MOVED_IDS))
     return str(ObjectId("6" * 24)) if name == "notes" else "absent"
 
 
