@@ -24,6 +24,8 @@ _WEIGHTS = {
 }
 _SENT = [one for one in GENERATORS if one in IN_THE_APP for _ in range(_WEIGHTS.get(one, 3))]
 _SENT += [one for one in GENERATORS if one not in IN_THE_APP or _WEIGHTS.get(one, 3) == 0]
+OTHERS: Route = ("", "others at work")
+_SENT += [OTHERS] * 3
 Seen = Counter[tuple[Route, int]]
 
 
@@ -60,14 +62,13 @@ def machine(
 
         @rule(route=st.sampled_from(sent), choices=st.uuids())
         def ask(self, route: Route, choices: UUID) -> None:
+            if route == OTHERS:
+                run.run(pair.stir(Random(str(choices))))
+                return
             asked = generators[route](Random(f"{role}/{choices}"), self.known, route)
             told = run.run(pair.ask(asked))
             seen[route, told[0].status] += 1
             learn(self.known, asked, told)
-
-        @rule(choices=st.uuids())
-        def stir(self, choices: UUID) -> None:
-            run.run(pair.stir(Random(str(choices))))
 
         def teardown(self) -> None:
             if hasattr(self, "known"):
