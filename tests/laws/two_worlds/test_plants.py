@@ -11,6 +11,7 @@ import pytest
 from pymongo.asynchronous.collection import AsyncCollection
 
 from permission_mongo.api import app
+from permission_mongo.api.render import refuse
 from permission_mongo.documents import reveal
 from permission_mongo.errors import Forbidden
 from permission_mongo.operations import ByFilter
@@ -74,14 +75,18 @@ async def counts_all_rows(plan, rooms, *more):
     return replace(page, has_more=stored > len(page.documents))
 
 
-async def tells_forbidden_from_absent(plan, rooms, *more):
-    asked = plan.match.filter.get("$and", [{}])[-1]
-    if plan.match.filter and await rooms.live(plan.collection).find_one(asked) is not None:
-        try:
-            return await HONEST_READ(plan, rooms, *more)
-        except Exception as error:
-            raise Forbidden("not yours") from error
-    return await HONEST_READ(plan, rooms, *more)
+async def tells_forbidden_from_absent(endpoint, call):
+    response = await HONEST_ANSWER(endpoint, call)
+    if response.status_code == 404 and await stored(call) is not None:
+        return refuse(Forbidden("not yours"))
+    return response
+
+
+async def stored(call) -> dict | None:
+    """The document of the path, whatever anybody may see."""
+    if set(call.request.path_params) != {"collection", "id"} or call.request.method != "GET":
+        return None
+    return await call.gateway.store._rooms.live(call.path("collection")).find_one({"_id": call.path("id")})
 
 
 async def tells_which_ids_exist(plan, rooms, *more):
@@ -114,13 +119,7 @@ async def counts_against_all(deletion, match):
 
 async def tags_what_is_stored(endpoint, call):
     response = await HONEST_ANSWER(endpoint, call)
-    if (
-        response.status_code == 200
-        and call.request.method == "GET"
-        and set(call.request.path_params) == {"collection", "id"}
-    ):
-        name = call.path("collection")
-        row = await call.gateway.store._rooms.live(name).find_one({"_id": call.path("id")})
+    if response.status_code == 200 and (row := await stored(call)) is not None:
         response.headers["etag"] = sha256(repr(row).encode()).hexdigest()
     return response
 
@@ -129,7 +128,7 @@ async def counts_the_whole_collection(collection, *arguments, **more):
     return await HONEST_COUNT(collection, {})
 
 
-HONEST_SPEAKING, HONEST_PAGE, HONEST_READ = Reach.speaks_for, store.list_page, store.read_one
+HONEST_SPEAKING, HONEST_PAGE = Reach.speaks_for, store.list_page
 HONEST_GATHERING, HONEST_DELETE, HONEST_ANSWER = store.get_many, make.plan_delete, app._answered
 HONEST_LIMIT, HONEST_COUNT = deletions._Deletion._require_at_most, AsyncCollection.count_documents
 
@@ -161,7 +160,7 @@ PLANTS = {
     "a conditional denial hides nothing": Plant(patched((Reach, "speaks_for", nothing_hides)), "user", (LIST,)),
     "masks show what they mask": Plant(patched((reveal, "masked", lambda value, kind, key: value)), "viewer", (LIST,)),
     "has_more counts hidden rows": Plant(patched((store, "list_page", counts_all_rows)), "viewer", (LIST,)),
-    "403 tells that a hidden document exists": Plant(patched((store, "read_one", tells_forbidden_from_absent)), "user", (GET,)),
+    "403 tells that a hidden document exists": Plant(patched((app, "_answered", tells_forbidden_from_absent)), "user", (GET,)),
     "batch get leaves out what exists": Plant(patched((store, "get_many", tells_which_ids_exist)), "manager", (GET_MANY,)),
     "undo works on what is hidden": Plant(
         patched((deletes, "narrow_content", unguarded), (deletes, "narrow", unguarded)), "user", (UNDO,)
