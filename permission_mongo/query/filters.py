@@ -26,6 +26,7 @@ OPERATORS: Final = frozenset({*_COMPARISONS, *_LISTS, *_LOGIC, "$not", "$exists"
 # Literal signs and escaped punctuation, anchored or not: nothing that can backtrack.
 _PLAIN_PATTERN: Final = re.compile(r"\^?(?:[^\\^$.|?*+()\[\]{}\x00]|\\[^A-Za-z0-9\x00])*\$?")
 MOST_BYTES: Final = 4 * 2**20
+_SOME_VALUE: Final[MongoFilter] = {"$exists": True, "$not": {"$type": "null"}}
 _SEGMENT: Final = re.compile(r"[^$.\x00][^.\x00]*")
 
 
@@ -121,13 +122,37 @@ class _Reader:
 
     def _field(self, value: Any, path: str, place: str, depth: int) -> dict[str, Any]:
         if not isinstance(value, dict) or is_extended(value):
-            return {"$eq": self._equal_to(value, path, place)}
+            return self._of_values({"$eq": self._equal_to(value, path, place)}, path, place)
         if not value:
             raise InvalidRequest(f'{place}: expected a value or operators such as {{"$gt": 18}}')
-        return {
+        read = {
             operator: self._operand(operator, operand, path, f"{place}.{operator}", depth)
             for operator, operand in value.items()
         }
+        return self._of_values(read, path, place)
+
+    def _of_values(self, operators: dict[str, Any], path: str, place: str) -> dict[str, Any]:
+        """Null below a container, asked of the values at the path alone.
+
+        MongoDB's own answer also tells of what holds the path: an element that has no such field, an array where an
+        object should be. Those may be hidden, though the path is not.
+        """
+        if "." not in path or not any(_is_of_null(*one) for one in operators.items()):
+            return operators
+        if len(operators) > 1:
+            self.fault = (
+                self.fault or f"{place}: below '{path}' a comparison with null stands alone; join others by $and"
+            )
+            return {}
+        operator, operand = next(iter(operators.items()))
+        others = [one for one in operand if one is not None] if isinstance(operand, list) else []
+        match operator:
+            case "$ne" | "$nin":
+                return {**_SOME_VALUE, **({"$nin": others} if others else {})}
+            case "$all":
+                return {"$not": _SOME_VALUE, **({"$all": others} if others else {})}
+            case _:
+                return {"$not": {**_SOME_VALUE, **({"$nin": others} if others else {})}}
 
     def _operand(self, operator: str, operand: Any, path: str, place: str, depth: int) -> Any:
         if operator not in OPERATORS or operator in _LOGIC:
@@ -209,3 +234,10 @@ class _Reader:
             self._count(place)
             return self._field(value, path, place, depth + 1)
         return self.filter(value, place, depth + 1, f"{path}.")
+
+
+def _is_of_null(operator: str, operand: Any) -> bool:
+    """Whether an absent field satisfies the condition, or breaks it, for being absent."""
+    if operator in ("$in", "$nin", "$all"):
+        return None in operand
+    return operator in ("$eq", "$ne", "$gte", "$lte") and operand is None

@@ -1,0 +1,103 @@
+"""The two-worlds law: a caller must not learn anything that it can't see.
+
+Two databases alike in all the caller may see and different elsewhere; random sequences of requests are answered with
+equal status, headers and bytes, and change nothing that the caller does not see.
+"""
+
+import os
+from collections import Counter
+
+import pytest
+
+from permission_mongo.api.app import ROUTES
+from tests.laws.two_worlds.contents import VISIBLE_IDS, two_contents
+from tests.laws.two_worlds.requests import GENERATORS
+from tests.laws.two_worlds.rules import COLLECTIONS, PLACES, ROLES, hidden_places, sees, shows_containers
+from tests.laws.two_worlds.sequences import IN_THE_APP, Seen, run_sequences
+from tests.laws.two_worlds.worlds import Asked
+
+pytestmark = pytest.mark.mongo
+EXAMPLES = int(os.environ.get("LAW_EXAMPLES", "2000"))
+SEQUENCES, REQUESTS = max(EXAMPLES // 200, 1), 40
+SEEN: Seen = Counter()
+
+
+def test_every_route_has_a_generator():
+    """METRICS is left out: it counts what all callers do, is for operators, and is public by configuration only."""
+    assert {(method, path) for method, path, _ in ROUTES} - set(GENERATORS) == set()
+
+
+def as_seen(role: str, collection: str, row: dict) -> dict:
+    """A visible row by the oracle: places with their values, masked ones left out."""
+    places = PLACES[collection] - hidden_places(role, collection, row) - {"ssn"}
+    whole = shows_containers(role, collection, row)
+    return {place: found for place in places if (found := _at(row, place, whole)) is not None}
+
+
+def _at(row: dict, place: str, whole: bool) -> object:
+    head, _, tail = place.partition(".")
+    held = row.get(head)
+    if not tail:
+        return None if held is None else repr(held)
+    if isinstance(held, list):
+        seen = [one.get(tail) for one in held if isinstance(one, dict) and (whole or tail in one)]
+        return repr(seen) if seen or whole else None
+    return repr(held.get(tail)) if isinstance(held, dict) and tail in held else None
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_the_worlds_are_alike_where_the_role_sees_and_differ_elsewhere(role):
+    """By the oracle alone, which knows nothing of the gateway."""
+    for seed in range(20):
+        for name in COLLECTIONS:
+            stored = [{row["_id"]: row for row in one.live[name]} for one in two_contents(role, seed)]
+            seen = [
+                {one: as_seen(role, name, row) for one, row in rows.items() if sees(role, name, row)} for rows in stored
+            ]
+            assert seen[0] == seen[1]
+            assert len(seen[0]) == len(VISIBLE_IDS[name])
+            assert repr(stored[0]) != repr(stored[1])
+            hidden = [{one for one in rows if one not in seen[0]} for rows in stored]
+            assert not (hidden[0] | hidden[1]) & set(VISIBLE_IDS[name])
+        assert two_contents(role, seed)[0].versions != two_contents(role, seed)[1].versions
+
+
+@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("name", COLLECTIONS)
+def test_the_gateway_shows_what_the_oracle_says(pair, run, role, name):
+    """No row less, and no place less: what is never shown can't be told apart either."""
+    run.run(pair.begin(role, 7))
+    told = run.run(pair.ask(Asked(("GET", "/{collection}"), f"/{name}", (("_limit", "50"),))))[0]
+    shown = {row["_id"]: row for row in told.json()["data"]}
+    assert set(shown) == {str(one) for one in VISIBLE_IDS[name]}
+    for row in pair.contents[0].live[name]:
+        if row["_id"] in VISIBLE_IDS[name]:
+            found = shown[str(row["_id"])]
+            places = PLACES[name] - hidden_places(role, name, row)
+            plain = {place for place in PLACES[name] if "." not in place}
+            assert set(found) & plain == places & plain & set(row)
+            for place in PLACES[name] - plain:
+                if place in places:
+                    assert _at(found, place, False) == _at(row, place, False)
+                else:
+                    assert _at(found, place, False) is None
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_two_worlds_alike_to_a_caller_answer_alike(pair, run, role):
+    run_sequences(pair, role, run, SEEN, sequences=SEQUENCES, requests=REQUESTS)
+
+
+def test_the_law_was_not_empty():
+    """Each route was answered with 2xx, and the routes of documents with 400, 403 and 404 too."""
+    if not SEEN:
+        pytest.skip("needs the sequences above")
+    told = {route: Counter({status: n for (one, status), n in SEEN.items() if one == route}) for route in GENERATORS}
+    for route, statuses in told.items():
+        print(f"{'' if route in IN_THE_APP else '(absent) '}{' '.join(route)}: {dict(sorted(statuses.items()))}")
+    print(f"{sum(SEEN.values())} requests to both worlds")
+    assert [route for route in IN_THE_APP if not any(200 <= status < 300 for status in told[route])] == []
+    assert sum(SEEN.values()) >= 500
+    assert {400, 403, 404} <= {status for _, status in SEEN}
+    documents = [route for route in IN_THE_APP if "{collection}" in route[1]]
+    assert [route for route in documents if not any(400 <= status < 500 for status in told[route])] == []
