@@ -1,6 +1,7 @@
 """A write with an `Idempotency-Key` takes effect once; what comes again is told the first answer, by today's rules."""
 
 import asyncio
+import json
 
 import pytest
 
@@ -49,6 +50,29 @@ async def test_of_twenty_at_the_same_moment_one_takes_effect(world):
     assert all(one.headers["retry-after"] == "1" for one in answers if one.status_code == 409)
     assert len({one.text for one in answers if one.status_code == 201}) == 1
     assert await world.database["_pm_idempotency"].count_documents({}) == 1
+
+
+async def all_at_once(world, method, path, body):
+    """Twenty equal requests: one that took effect, replays of it, and those to be asked again."""
+    answers = await asyncio.gather(*(world.ask(method, path, body, headers=KEY) for _ in range(20)))
+    assert {one.status_code for one in answers} <= {200, 409}, [one.text for one in answers]
+    assert sum(one.status_code == 200 and not replayed(one) for one in answers) == 1
+    assert len({one.text for one in answers if one.status_code == 200}) == 1
+    assert all(one.headers.get("retry-after") == "1" for one in answers if one.status_code == 409)
+    return next(one.json() for one in answers if one.status_code == 200)
+
+
+async def test_of_twenty_deletes_and_undos_at_the_same_moment_one_takes_effect(world):
+    """None is told that a document is missing, or a batch unknown, because its own twin took it."""
+    for n in range(3):
+        ids = [f"{n}-{m}" for m in range(40)]
+        await world.add(*ids)
+        told = await all_at_once(world, "DELETE", "/notes/batch", {"ids": ids})
+        assert (told["deleted"], told["missing"]) == (40, [])
+        await world.database["_pm_idempotency"].delete_many({})
+        told = await all_at_once(world, "POST", f"/notes/batch/{told['batch']}/undo", {})
+        assert (told["restored"], told["failed"]) == (40, [])
+        await world.database["_pm_idempotency"].delete_many({})
 
 
 @pytest.mark.parametrize("options", [{}, {"results": True}, {"atomic": True}])
@@ -204,6 +228,18 @@ async def test_t35_a_kept_state_is_shown_only_with_the_one_after_it(world):
     one = first.json()["_id"]
     await world.database["notes"].update_one({"_id": one}, {"$set": {"owner_id": "bob"}})
     assert (await world.delete("/notes/batch", {"ids": [one]}, token=a_token("bob"))).json()["deleted"] == 1
+    again = await world.post("/notes", A_NOTE, headers=KEY)
+    assert again.json() == {"_id": one}
+
+
+async def test_t35_a_kept_state_is_shown_only_with_the_present_one(world):
+    """The state that alice's write made is hers to see, but the document lives on as bob's."""
+    first = await world.post("/notes", A_NOTE, headers=KEY)
+    one = first.json()["_id"]
+    gone = await world.delete("/notes/batch", {"ids": [one]})
+    assert (await world.post(f"/notes/batch/{gone.json()['batch']}/undo", {})).json()["restored"] == 1
+    assert (await world.post("/notes", A_NOTE, headers=KEY)).json() == first.json()
+    await world.database["notes"].update_one({"_id": one}, {"$set": {"owner_id": "bob"}})
     again = await world.post("/notes", A_NOTE, headers=KEY)
     assert again.json() == {"_id": one}
 
@@ -364,3 +400,15 @@ async def test_keys_are_kept_for_a_day(world):
     indexes = {one["name"]: one async for one in await world.database["_pm_idempotency"].list_indexes()}
     assert indexes["keys"]["unique"]
     assert indexes["ttl"]["expireAfterSeconds"] == 24 * 3600
+
+
+async def test_no_odd_text_in_what_is_kept_is_our_failure(world):
+    """What is refused of an item is kept with it: names and values that BSON does not take must not get there."""
+    odd = ["\x00", "\ud800", "$a", "a.b", "x" * 5000, ""]
+    for n, name in enumerate(odd):
+        text = json.dumps({"documents": [{"title": "x", name: 1}, {"title": {name: 2**70}}], "results": True})
+        headers = {"idempotency-key": f"odd-{n}", "content-type": "application/json"}
+        answer = await world.ask("POST", "/notes/batch", content=text.encode(), headers=headers)
+        again = await world.ask("POST", "/notes/batch", content=text.encode(), headers=headers)
+        assert answer.status_code in (207, 400)
+        assert (again.status_code, again.text) == (answer.status_code, answer.text)
