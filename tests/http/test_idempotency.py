@@ -170,6 +170,41 @@ async def test_duplicates_taken_out_of_many_parts_are_told_again(world):
     assert second.json() == first.json()
 
 
+async def held_up(world, command, collection, request):
+    """The answers to a request that is held up at this command, and to the same one sent meanwhile."""
+    space = f"{world.database.name}.{collection}"
+    late = {"failCommands": [command], "namespace": space, "blockConnection": True, "blockTimeMS": 1000}
+    admin = world.database.client.admin
+    await admin.command("configureFailPoint", "failCommand", mode={"times": 1}, data=late)
+    try:
+        first = asyncio.create_task(world.ask(*request, headers=KEY))
+        await asyncio.sleep(0.3)
+        second = await world.ask(*request, headers=KEY)
+        assert not first.done()
+        return await first, second
+    finally:
+        await admin.command("configureFailPoint", "failCommand", mode="off")
+
+
+async def test_while_one_is_on_its_way_its_twin_touches_nothing_and_is_told_to_ask_again(world):
+    """The key is claimed before any document is written."""
+    first, second = await held_up(world, "insert", "notes", ("POST", "/notes", A_NOTE))
+    assert (first.status_code, replayed(first)) == (201, False)
+    assert (second.status_code, second.headers["retry-after"]) == (409, "1")
+
+
+@pytest.mark.parametrize("undone", ["create", "delete"])
+async def test_a_refusal_that_the_twin_caused_is_not_told(world, undone):
+    """One looks for what there is to undo, after its twin has undone it: the batch is not unknown, it is undone."""
+    made = await world.post("/notes/batch", {"documents": [{"_id": one, "title": "x"} for one in "ab"]})
+    batch = made.json()["batch"]
+    if undone == "delete":
+        batch = (await world.delete("/notes/batch", {"ids": ["a", "b"]})).json()["batch"]
+    first, second = await held_up(world, "find", "_pm_versions", ("POST", f"/notes/batch/{batch}/undo", {}))
+    assert (second.status_code, replayed(second), second.json()["restored"]) == (200, False, 2)
+    assert (first.status_code, replayed(first), first.json()) == (200, True, second.json())
+
+
 # -- what a replay shows
 
 
