@@ -8,6 +8,7 @@ Refusal
 ├── DocumentNotFound        document_not_found
 ├── BatchNotFound           batch_not_found
 ├── Conflict                conflict
+│   └── StillRunning        conflict, to be asked again in a second
 ├── PayloadTooLarge         payload_too_large
 ├── SchemaViolation         schema_validation
 ├── VersioningNotEnabled    versioning_not_enabled
@@ -69,6 +70,10 @@ class BatchNotFound(Refusal):
 
 class Conflict(Refusal):
     code = "conflict"
+
+
+class StillRunning(Conflict):
+    """The same write is on its way: asked again in a moment, it is answered."""
 
 
 class PayloadTooLarge(Refusal):

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from permission_mongo.auth.authenticate import Authenticator
 from permission_mongo.config.model import Config
-from permission_mongo.errors import Refusal
+from permission_mongo.errors import DocumentNotFound, Forbidden, Refusal
 from permission_mongo.metrics import Metrics
 from permission_mongo.observations import Observation, Refused, Wrote
-from permission_mongo.operations import Operation
-from permission_mongo.outcomes import BatchOutcome
+from permission_mongo.operations import Operation, ReadAgain
+from permission_mongo.outcomes import BatchOutcome, Kept, Replayed
 from permission_mongo.parsing.ids import Fresh
 from permission_mongo.planning.callers import Asking
 from permission_mongo.planning.make import Planner
-from permission_mongo.planning.showing import Shown, ShownDocument, show
+from permission_mongo.planning.showing import Shown, ShownAgain, ShownDocument, id_alone, show
 from permission_mongo.storage.store import Store
 
 
@@ -45,7 +45,21 @@ class Gateway:
     async def _answer(self, operation: Operation, asking: Asking) -> Shown:
         plan = self.planner.plan(operation, asking)  # refuses before any query runs
         outcome = await self.store.execute(plan, asking.actor())
+        if isinstance(outcome, Replayed):
+            return await self._again(outcome.kept, operation, replace(asking, once=None))
         return show(plan, outcome, self.planner.cursors, asking.posix())
+
+    async def _again(self, kept: Kept, operation: Operation, asking: Asking) -> ShownAgain:
+        """An earlier answer. No document is kept of it: what was written is read by the rules of today."""
+        if isinstance(kept, BatchOutcome):
+            return ShownAgain(kept)
+        try:
+            reading = ReadAgain(operation.collection, kept.id, kept.version, kept.created)
+            shown = await self._answer(reading, asking)
+        except (Forbidden, DocumentNotFound):
+            shown = id_alone(kept.id, created=kept.created)
+        assert isinstance(shown, ShownDocument)  # noqa: S101  (a ReadAgain leads to nothing else)
+        return ShownAgain(shown)
 
     def observe(self, observation: Observation) -> None:
         self.metrics.observe(observation)

@@ -108,4 +108,24 @@ class Undo:
     options: Batch
 
 
-Operation = CreateOne | CreateMany | GetOne | GetMany | ListMany | ListDeleted | ListVersions | DeleteMany | Undo
+@dataclass(frozen=True, slots=True)
+class ReadAgain:
+    """A document as an earlier write left it, for a replay of that write's answer."""
+
+    collection: Collection
+    id: DocumentId
+    version: int | None
+    created: bool
+
+
+Write = CreateOne | CreateMany | DeleteMany | Undo
+Operation = Write | GetOne | GetMany | ListMany | ListDeleted | ListVersions | ReadAgain
+
+
+def is_rehearsal(operation: Operation) -> bool:
+    """Whether it writes nothing, though it is a write: a dry run."""
+    match operation:
+        case CreateMany() | DeleteMany() | Undo():
+            return operation.options.dry_run
+        case _:
+            return False

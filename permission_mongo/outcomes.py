@@ -60,7 +60,8 @@ class BatchOutcome:
     """What a batch did.
 
     `results`, if asked for, has an item for each that was asked, in that order. `batch` is the id, if it wrote;
-    `stopped` is why it ended before all was done.
+    `stopped` is why it ended before all was done. `counted` stands for `done` where only the number was kept, and
+    `interrupted` says that the gateway ended in the middle, so that this is what is known of it.
     """
 
     verb: Literal["created", "deleted", "restored"]
@@ -71,6 +72,36 @@ class BatchOutcome:
     dry_run: bool = False
     stopped: Refusal | None = None
     results: tuple[Item, ...] | None = None
+    counted: int | None = None
+    interrupted: bool = False
+
+    @property
+    def count(self) -> int:
+        return len(self.done) if self.counted is None else self.counted
+
+    @property
+    def is_partial(self) -> bool:
+        return bool(self.failed) or self.stopped is not None or self.interrupted
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What is kept of the answer to a write of one document: its id and its number then (None: without versions)."""
+
+    id: DocumentId
+    version: int | None
+    created: bool
+
+
+# What a replay is told from. No document is in it.
+Kept = BatchOutcome | Written
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """The write took effect earlier, under the same key; nothing was done now."""
+
+    kept: Kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,4 +123,4 @@ class History:
     entries: tuple[Entry, ...] = field(default=())
 
 
-Outcome = Found | Page | Gathered | Created | BatchOutcome | History
+Outcome = Found | Page | Gathered | Created | BatchOutcome | History | Replayed

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
+
+from bson.objectid import ObjectId
 
 from permission_mongo.batch import Batch
 from permission_mongo.documents.paths import Path
@@ -15,8 +17,25 @@ from permission_mongo.values import Document, DocumentId
 
 
 @dataclass(frozen=True, slots=True)
+class Once:
+    """A write that may take effect once: the caller's key for it, and the mark of the request that came with it.
+
+    The key is the caller's own: another tenant's, subject's or kind of credential is another key. `fingerprint` tells
+    whether a later request under the key is the same. `run` is this attempt's own; a retry has another.
+    """
+
+    namespace: str
+    tenant: str | None
+    kind: str
+    subject: str
+    key: str
+    fingerprint: bytes = field(repr=False)
+    run: ObjectId
+
+
+@dataclass(frozen=True, slots=True)
 class Actor:
-    """Who does it and when, as history and audit keep it."""
+    """Who does it and when, as history and audit keep it; `once`, if the write may take effect only once."""
 
     subject: str
     tenant: str | None
@@ -24,6 +43,7 @@ class Actor:
     roles: tuple[str, ...]
     now: datetime
     request_id: str
+    once: Once | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,4 +176,16 @@ class VersionsPlan:
     before: int | None
 
 
-Plan = ReadPlan | ListPlan | GetManyPlan | CreatePlan | DeletePlan | UndoPlan | DeletedPlan | VersionsPlan
+@dataclass(frozen=True, slots=True)
+class AgainPlan:
+    """The state of `version` (None: any) of one document: `live` finds it if it lives, `records` what is kept of it."""
+
+    collection: str
+    version: int | None
+    live: Guarded
+    records: Guarded
+    lens: Lens
+    created: bool
+
+
+Plan = ReadPlan | ListPlan | GetManyPlan | CreatePlan | DeletePlan | UndoPlan | DeletedPlan | VersionsPlan | AgainPlan

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Final
 from uuid import uuid4
 
@@ -14,22 +14,28 @@ from starlette.requests import ClientDisconnect, Request
 from permission_mongo.api.errors import UnsupportedMediaType
 from permission_mongo.errors import CollectionNotFound, Forbidden, InvalidRequest, PayloadTooLarge, Unavailable
 from permission_mongo.gateway import Gateway
+from permission_mongo.operations import Operation, Write, is_rehearsal
 from permission_mongo.parsing.lists import Parameters
+from permission_mongo.parsing.once import HEADER, read_once
 from permission_mongo.planning.callers import Asking
 from permission_mongo.schema.model import Collection
 
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 # Headers that change what a write means, and are not in this version: refused, for ignoring one would break a promise.
-_UNAVAILABLE: Final = ("idempotency-key", "if-match")
+_UNAVAILABLE: Final = ("if-match",)
+# Headers that are part of what a write says: under one idempotency key they must not change.
+_OF_THE_WRITE: Final = (b"if-match", b"x-change-reason")
 
 
 @dataclass(slots=True)
 class Call:
-    """A request at a gateway."""
+    """A request at a gateway. `keys` are its idempotency keys and `received` its body, once they are read."""
 
     request: Request
     gateway: Gateway
     request_id: str
+    keys: list[bytes] = field(default_factory=list)
+    received: bytes = b""
 
     @property
     def collection(self) -> Collection:
@@ -61,6 +67,8 @@ class Call:
                 api_key.append(value.decode("latin-1"))
             elif name == b"x-namespace":
                 namespace = value
+            elif name == b"idempotency-key":
+                self.keys.append(value)
         principal = await self.gateway.authenticator.authenticate(authorization, api_key)
         if namespace != b"default":
             raise Forbidden("no such namespace, or not yours")
@@ -68,16 +76,31 @@ class Call:
         about = {"method": self.request.scope["method"], "ip": client[0] if client else None}
         return Asking(principal, self.gateway.clock(), about, self.request_id)
 
+    def keyed(self, asking: Asking, operation: Operation) -> Asking:
+        """With the caller's idempotency key. InvalidRequest where nothing is written; a dry run needs none."""
+        if not isinstance(operation, Write):
+            raise InvalidRequest(f"{HEADER}: this request writes nothing")
+        once = read_once(self.keys, asking.principal, self._as_asked(), self.gateway.fresh)
+        return asking if is_rehearsal(operation) else replace(asking, once=once)
+
+    def _as_asked(self) -> tuple[bytes, ...]:
+        """What makes a repeated request the same."""
+        scope = self.request.scope
+        said = b"\n".join(name + b":" + value for name, value in scope["headers"] if name in _OF_THE_WRITE)
+        path = scope["path"].encode("utf-8", "surrogatepass")
+        return (scope["method"].encode(), path, scope["query_string"], said, self.received)
+
     async def body(self) -> bytes:
         """The body, at most `limits.max_body_bytes`, within `server.body_timeout`."""
         self._require_plain_json()
         try:
             async with asyncio.timeout(self.gateway.config.server.body_timeout):
-                return await self._read()
+                self.received = await self._read()
         except TimeoutError as error:
             raise InvalidRequest("the body did not arrive in time") from error
         except ClientDisconnect as error:
             raise Unavailable("the caller left") from error
+        return self.received
 
     async def _read(self) -> bytes:
         most = self.gateway.config.limits.max_body_bytes

@@ -15,6 +15,8 @@ from permission_mongo.planning.callers import Asking
 
 
 async def _answer(call: Call, operation: Operation, asking: Asking) -> Response:
+    if call.keys:
+        asking = call.keyed(asking, operation)
     return render(await call.gateway.answer(operation, asking), operation.collection.name)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from permission_mongo.errors import Refusal
+from permission_mongo.errors import Refusal, StillRunning
 
 STATUS: Final[Mapping[str, int]] = {
     "bad_request": 400,
@@ -28,6 +28,11 @@ HEADERS: Final[Mapping[str, Mapping[str, str]]] = {
     "unauthorized": {"www-authenticate": "Bearer"},
     "unavailable": {"retry-after": "1"},
 }
+
+
+def headers_of(refusal: Refusal) -> Mapping[str, str]:
+    """What a refusal says in headers."""
+    return {"retry-after": "1"} if isinstance(refusal, StillRunning) else HEADERS.get(refusal.code, {})
 
 
 class UnsupportedMediaType(Refusal):

@@ -6,10 +6,10 @@ from typing import Any, assert_never
 
 from starlette.responses import Response
 
-from permission_mongo.api.errors import HEADERS, STATUS
+from permission_mongo.api.errors import STATUS, headers_of
 from permission_mongo.errors import Refusal
 from permission_mongo.outcomes import BatchOutcome, Entry, Failure, History, Item
-from permission_mongo.planning.showing import Shown, ShownDocument, ShownMany, ShownPage
+from permission_mongo.planning.showing import Shown, ShownAgain, ShownDocument, ShownMany, ShownPage
 from permission_mongo.values import write_json
 
 JSON = "application/json"
@@ -20,7 +20,7 @@ def respond(status: int, body: Any, headers: dict[str, str] | None = None) -> Re
 
 
 def refuse(refusal: Refusal) -> Response:
-    return respond(STATUS[refusal.code], {"error": refusal.as_entry()}, dict(HEADERS.get(refusal.code, {})))
+    return respond(STATUS[refusal.code], {"error": refusal.as_entry()}, dict(headers_of(refusal)))
 
 
 def render(shown: Shown, collection: str) -> Response:
@@ -36,6 +36,10 @@ def render(shown: Shown, collection: str) -> Response:
             return respond(200, [_entry(one) for one in entries])
         case BatchOutcome():
             return respond(_status(shown), _batch(shown))
+        case ShownAgain(earlier):
+            response = render(earlier, collection)
+            response.headers["idempotency-replayed"] = "true"
+            return response
         case _:
             assert_never(shown)
 
@@ -47,7 +51,7 @@ def _entry(one: Entry) -> dict[str, Any]:
 
 
 def _status(outcome: BatchOutcome) -> int:
-    if outcome.failed or outcome.stopped is not None:
+    if outcome.is_partial:
         return 207
     return 201 if outcome.verb == "created" and not outcome.dry_run else 200
 
@@ -56,7 +60,7 @@ def _batch(outcome: BatchOutcome) -> dict[str, Any]:
     body = _counts(outcome)
     if outcome.failed:
         body["failed"] = [_failure(one) for one in outcome.failed]
-    if outcome.failed or outcome.stopped is not None:
+    if outcome.is_partial:
         body["error"] = outcome.stopped.as_entry() if outcome.stopped else _partial(outcome)
     if outcome.results is not None:
         body["results"] = [_item(one) for one in outcome.results]
@@ -70,11 +74,11 @@ def _batch(outcome: BatchOutcome) -> dict[str, Any]:
 def _counts(outcome: BatchOutcome) -> dict[str, Any]:
     match outcome.verb:
         case "deleted":
-            return {"deleted": len(outcome.done), "missing": outcome.missing}
+            return {"deleted": outcome.count, "missing": outcome.missing}
         case "created":
             return {"created": outcome.done, "failed": []}
         case "restored":
-            return {"restored": len(outcome.done), "failed": []}
+            return {"restored": outcome.count, "failed": []}
 
 
 def _failure(one: Failure) -> dict[str, Any]:
@@ -88,6 +92,8 @@ def _item(one: Item) -> dict[str, Any]:
 
 
 def _partial(outcome: BatchOutcome) -> dict[str, Any]:
-    failed, done = len(outcome.failed), len(outcome.done)
-    details = {"failed": failed, outcome.verb: done}
-    return {"code": "partial", "message": f"{done} {outcome.verb}, {failed} could not be", "details": details}
+    failed, done = len(outcome.failed), outcome.count
+    told = f"{done} {outcome.verb}, {failed} could not be"
+    if outcome.interrupted:
+        told = f"the gateway ended before all was done; {told}, and the rest was not tried"
+    return {"code": "partial", "message": told, "details": {"failed": failed, outcome.verb: done}}

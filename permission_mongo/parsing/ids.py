@@ -35,6 +35,10 @@ class Fresh:
     def batch_id(self) -> str:
         return secrets.token_hex(16)
 
+    def run(self) -> ObjectId:
+        """The mark of one attempt at a write that may take effect once."""
+        return ObjectId()
+
     def uuid(self) -> UUID:
         return uuid4()
 

@@ -12,7 +12,7 @@ from permission_mongo.config.model import Config
 from permission_mongo.documents.paths import Path as FieldPath
 from permission_mongo.documents.paths import asked_path
 from permission_mongo.errors import Forbidden
-from permission_mongo.plans import Actor
+from permission_mongo.plans import Actor, Once
 from permission_mongo.policy.binding import Bindings, bind
 from permission_mongo.policy.grants import Lens, Reach, Speaking
 from permission_mongo.policy.guard import Guarded, narrow
@@ -29,17 +29,18 @@ _EPOCH: Final = datetime(1970, 1, 1)
 
 @dataclass(frozen=True, slots=True)
 class Asking:
-    """One request: who, when, and what rules may read of the request itself."""
+    """One request: who, when, and what rules may read of the request itself; `once` of a write with a key."""
 
     principal: Principal
     now: datetime
     request: Mapping[str, Any]
     request_id: str
+    once: Once | None = None
 
     def actor(self) -> Actor:
         who = self.principal
         roles = tuple(sorted(who.roles))
-        return Actor(who.subject, who.tenant, who.credential, roles, self.now, self.request_id)
+        return Actor(who.subject, who.tenant, who.credential, roles, self.now, self.request_id, self.once)
 
     def posix(self) -> float:
         """The moment in seconds since 1970."""

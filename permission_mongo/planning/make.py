@@ -17,12 +17,13 @@ from permission_mongo.operations import (
     ListMany,
     ListVersions,
     Operation,
+    ReadAgain,
     Undo,
 )
 from permission_mongo.planning.callers import Asking, Callers
 from permission_mongo.planning.creates import plan_create_many, plan_create_one
 from permission_mongo.planning.deletes import plan_delete, plan_undo
-from permission_mongo.planning.reads import plan_deleted, plan_get, plan_get_many, plan_list, plan_versions
+from permission_mongo.planning.reads import plan_again, plan_deleted, plan_get, plan_get_many, plan_list, plan_versions
 from permission_mongo.plans import Plan
 from permission_mongo.query.cursors import CursorKey
 
@@ -56,5 +57,7 @@ class Planner:
                 return plan_deleted(operation, asking, self.callers, self.cursors)
             case ListVersions():
                 return plan_versions(operation, asking, self.callers)
+            case ReadAgain():
+                return plan_again(operation, asking, self.callers)
             case _:
                 assert_never(operation)

@@ -6,9 +6,9 @@ from bson import encode
 from bson.errors import InvalidDocument
 
 from permission_mongo.errors import InvalidRequest, VersioningNotEnabled
-from permission_mongo.operations import GetMany, GetOne, ListDeleted, ListMany, ListVersions
+from permission_mongo.operations import GetMany, GetOne, ListDeleted, ListMany, ListVersions, ReadAgain
 from permission_mongo.planning.callers import Access, Asking, Callers, require_paths, tenant_value
-from permission_mongo.plans import DeletedPlan, GetManyPlan, ListPlan, ReadPlan, VersionsPlan
+from permission_mongo.plans import AgainPlan, DeletedPlan, GetManyPlan, ListPlan, ReadPlan, VersionsPlan
 from permission_mongo.policy.grants import Reach
 from permission_mongo.policy.guard import narrow_content
 from permission_mongo.query.cursors import CursorKey
@@ -89,6 +89,21 @@ def plan_versions(operation: ListVersions, asking: Asking, callers: Callers) -> 
         narrow_content(records, access.reach),
         operation.limit,
         operation.before,
+    )
+
+
+def plan_again(operation: ReadAgain, asking: Asking, callers: Callers) -> AgainPlan:
+    """By the rules of today, whatever the first answer showed."""
+    collection = operation.collection
+    access = callers.access(asking, collection, "read")
+    records: MongoFilter = {"collection": collection.name, "doc_id": operation.id}
+    return AgainPlan(
+        collection.name,
+        operation.version,
+        access.rows.further({"_id": {"$eq": operation.id}}),
+        narrow_content(records, access.reach),
+        access.lens,
+        operation.created,
     )
 
 

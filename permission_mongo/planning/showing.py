@@ -8,7 +8,7 @@ from typing import Any, NewType, cast
 from permission_mongo.documents.fields import FieldRules
 from permission_mongo.documents.reveal import View
 from permission_mongo.outcomes import BatchOutcome, Created, Found, Gathered, History, Outcome, Page
-from permission_mongo.plans import CreatePlan, DeletedPlan, GetManyPlan, ListPlan, Plan, ReadPlan
+from permission_mongo.plans import AgainPlan, CreatePlan, DeletedPlan, GetManyPlan, ListPlan, Plan, ReadPlan
 from permission_mongo.policy.grants import Lens
 from permission_mongo.query.cursors import CursorKey
 from permission_mongo.values import Document, DocumentId
@@ -35,7 +35,19 @@ class ShownMany:
     not_found: tuple[DocumentId, ...]
 
 
-Shown = ShownDocument | ShownPage | ShownMany | BatchOutcome | History
+@dataclass(frozen=True, slots=True)
+class ShownAgain:
+    """The answer of an earlier request with the same key, as it is shown today."""
+
+    shown: ShownDocument | BatchOutcome
+
+
+Shown = ShownDocument | ShownPage | ShownMany | BatchOutcome | History | ShownAgain
+
+
+def id_alone(id_: DocumentId, *, created: bool) -> ShownDocument:
+    """What a caller is shown of its write who may not read what it wrote."""
+    return ShownDocument(Revealed({"_id": id_}), created)
 
 
 def show(plan: Plan, outcome: Outcome, cursors: CursorKey, posix: float) -> Shown:
@@ -43,6 +55,8 @@ def show(plan: Plan, outcome: Outcome, cursors: CursorKey, posix: float) -> Show
     match plan, outcome:
         case ReadPlan(), Found(document):
             return ShownDocument(_through(plan.lens, document))
+        case AgainPlan(), Found(document):
+            return ShownDocument(_through(plan.lens, document), plan.created)
         case CreatePlan(), Created(document):
             return ShownDocument(_echo(plan.lens, document), created=True)
         case ListPlan() | DeletedPlan(), Page(documents, last, has_more):

@@ -15,7 +15,7 @@ from permission_mongo.outcomes import BatchOutcome, Created, Failure, Item
 from permission_mongo.plans import Actor, CreatePlan, Draft
 from permission_mongo.storage.faults import told_or_raised
 from permission_mongo.storage.rooms import Ledger, Life, Rooms
-from permission_mongo.storage.transactions import Contended, Lost
+from permission_mongo.storage.transactions import Body, Contended, Lost
 from permission_mongo.values import Document, DocumentId
 
 _TAKEN_OUT_ONE_BY_ONE: Final = 8
@@ -23,16 +23,16 @@ _DUPLICATE: Final = "a document with this key exists"
 
 
 async def create_one(plan: CreatePlan, actor: Actor, rooms: Rooms) -> Created:
-    """A write with nothing else to commit is one command; else a transaction."""
+    """A write with nothing else to commit is one command; else a transaction. A key is something to commit."""
     target, draft = plan.target, plan.drafts[0]
-    if not target.audited and not plan.continues:
+    if not target.audited and not plan.continues and actor.once is None:
         with pymongo.timeout(rooms.timeout):
             await rooms.live(target.collection).insert_one(draft.document)
         return Created(draft.document)
     creation = _Creation(plan, actor, rooms)
     part = ObjectId()
     stored = await rooms.transactor.run(
-        lambda session: creation.body(session, [draft], part),
+        creation.ledger.once(lambda session: creation.body(session, [draft], part), lambda made: Created(made[0])),
         deadline=rooms.deadline(),
         proof=creation.ledger.proof(part if target.audited else draft.id),
     )
@@ -63,7 +63,12 @@ class _Creation:
         stopped = await self._store(drafts)
         if batch.dry_run:
             await self.ledger.note_rehearsal("create", [draft.id for draft in self._done])
-        done = sorted(self._done, key=lambda draft: draft.index)
+        return self._outcome(self._done, stopped)
+
+    def _outcome(self, stored: list[Draft], stopped: Refusal | None = None) -> BatchOutcome:
+        batch = self._plan.batch
+        assert batch is not None  # noqa: S101  (create_many is planned with one)
+        done = sorted(stored, key=lambda draft: draft.index)
         return BatchOutcome(
             "created",
             tuple(draft.id for draft in done),
@@ -85,7 +90,7 @@ class _Creation:
         """Why it ended before all was stored, if it did: what is stored by then stays, and is told."""
         try:
             if drafts:
-                await self._all(drafts, _TAKEN_OUT_ONE_BY_ONE)
+                await self._all(drafts, _TAKEN_OUT_ONE_BY_ONE, final=True)
         except (PyMongoError, Contended, Lost) as error:
             stopped = told_or_raised(error, after_some=bool(self._done))
             stored = {draft.index for draft in self._done}
@@ -105,10 +110,13 @@ class _Creation:
             seen.add(draft.id)
         return kept
 
-    async def _all(self, drafts: list[Draft], takes: int) -> None:
-        """A duplicate key aborts the whole transaction and names one index: take it out, or halve, and run again."""
+    async def _all(self, drafts: list[Draft], takes: int, final: bool) -> None:
+        """A duplicate key aborts the whole transaction and names one index: take it out, or halve, and run again.
+
+        `final` says that nothing comes after these drafts.
+        """
         try:
-            await self._transaction(drafts)
+            await self._transaction(drafts, final)
         except BulkWriteError as error:
             index = duplicate_index(error)
             if index is None:
@@ -120,18 +128,20 @@ class _Creation:
                 self._failed[drafts[index].index] = Conflict(_DUPLICATE)
                 rest = [*drafts[:index], *drafts[index + 1 :]]
                 if rest:
-                    await self._all(rest, takes - 1)
+                    await self._all(rest, takes - 1, final)
             else:
-                for part in quarters(drafts):
-                    await self._all(list(part), _TAKEN_OUT_ONE_BY_ONE)
+                parts = quarters(drafts)
+                for n, part in enumerate(parts, 1):
+                    await self._all(list(part), _TAKEN_OUT_ONE_BY_ONE, final and n == len(parts))
         else:
             self._done += drafts
 
-    async def _transaction(self, drafts: list[Draft]) -> None:
+    async def _transaction(self, drafts: list[Draft], final: bool) -> None:
         part = ObjectId()
         batch = self._plan.batch
+        body: Body[list[Document]] = lambda session: self.body(session, drafts, part)  # noqa: E731
         await self._rooms.transactor.run(
-            lambda session: self.body(session, drafts, part),
+            self.ledger.once(body, lambda _: self._outcome([*self._done, *drafts]), final=final),
             deadline=self._rooms.deadline(),
             proof=self.ledger.proof(part),
             commit=batch is None or not batch.dry_run,

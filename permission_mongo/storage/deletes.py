@@ -8,9 +8,9 @@ what a writer changes in between.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import pymongo
@@ -26,12 +26,13 @@ from permission_mongo.outcomes import BatchOutcome, Failure, Item
 from permission_mongo.plans import Actor, DeletePlan
 from permission_mongo.storage.faults import told_or_raised
 from permission_mongo.storage.rooms import BY_ID, Ledger, Rooms
-from permission_mongo.storage.transactions import Contended, Lost, Raced
+from permission_mongo.storage.transactions import Body, Contended, Lost, Raced
 from permission_mongo.values import CODEC, Document, DocumentId
 from permission_mongo.versions import LARGEST, made, number_of, record
 
 # Only read beside the bytes that are kept: text that another driver stored badly must not stop a deletion.
 _LENIENT: Final = CODEC.with_options(unicode_decode_error_handler="replace")
+_Part = tuple[list[DocumentId], list[DocumentId]]  # removed, and visible but refused
 _PIECE: Final = 250  # rows read ahead
 _TRIES: Final = 2  # of a part, before it is split
 _TRIES_OF_ONE: Final = 12
@@ -58,9 +59,18 @@ class _Progress:
     stopped: Refusal | None = None
 
 
-async def delete_many(plan: DeletePlan, actor: Actor, rooms: Rooms) -> BatchOutcome:
-    """Remove the plan's rows, chunk by chunk; what one transaction did stays done if a later one fails."""
-    deletion = _Deletion(plan, actor, rooms)
+def _itself(outcome: BatchOutcome) -> BatchOutcome:
+    return outcome
+
+
+async def delete_many(
+    plan: DeletePlan, actor: Actor, rooms: Rooms, told: Callable[[BatchOutcome], BatchOutcome] = _itself
+) -> BatchOutcome:
+    """Remove the plan's rows, chunk by chunk; what one transaction did stays done if a later one fails.
+
+    `told` is what the caller is told of it, where the deletion is part of something else.
+    """
+    deletion = _Deletion(plan, actor, rooms, told)
     await deletion.run()
     return deletion.outcome()
 
@@ -68,8 +78,11 @@ async def delete_many(plan: DeletePlan, actor: Actor, rooms: Rooms) -> BatchOutc
 class _Deletion:
     """One batch on its way."""
 
-    def __init__(self, plan: DeletePlan, actor: Actor, rooms: Rooms) -> None:
+    def __init__(
+        self, plan: DeletePlan, actor: Actor, rooms: Rooms, told: Callable[[BatchOutcome], BatchOutcome]
+    ) -> None:
         self._plan = plan
+        self._told = told
         self._rooms = rooms
         self._ended = made("delete", actor.subject, actor.now, plan.batch.reason, plan.batch.id)
         self._ledger = Ledger(rooms, actor, plan.target, plan.batch)
@@ -82,7 +95,8 @@ class _Deletion:
         if plan.expected is not None:
             await self._require_at_most(plan.match.among(plan.expected))
             for n in range(0, len(plan.expected), plan.target.chunk):
-                await self._parts(list(plan.expected[n : n + plan.target.chunk]))
+                end = n + plan.target.chunk
+                await self._parts(list(plan.expected[n:end]), last=end >= len(plan.expected))
                 if self._progress.stopped is not None:
                     break
         else:
@@ -92,7 +106,17 @@ class _Deletion:
             await self._ledger.note_rehearsal("delete", self._progress.done)
 
     def outcome(self) -> BatchOutcome:
-        plan, progress = self._plan, self._progress
+        return self._outcome(self._progress)
+
+    def _outcome_with(self, part: _Part) -> BatchOutcome:
+        """What the caller is told if the work ends with this part."""
+        done = [*self._progress.done, *part[0]]
+        return self._told(
+            self._outcome(replace(self._progress, done=done, refused=[*self._progress.refused, *part[1]]))
+        )
+
+    def _outcome(self, progress: _Progress) -> BatchOutcome:
+        plan = self._plan
         failures = [Failure(_forbidden(plan), id=one) for one in progress.refused] + progress.contended
         settled = [*progress.done, *(one.id for one in failures if one.id is not None)]
         missing = () if plan.expected is None or progress.stopped else without(plan.expected, settled)
@@ -105,20 +129,20 @@ class _Deletion:
             batch=plan.batch.id if wrote else None,
             dry_run=plan.batch.dry_run,
             stopped=progress.stopped,
-            results=self._results(failures) if plan.batch.results else None,
+            results=self._results(progress, failures) if plan.batch.results else None,
         )
 
-    def _results(self, failures: list[Failure]) -> tuple[Item, ...]:
-        done = set(self._progress.done)
+    def _results(self, progress: _Progress, failures: list[Failure]) -> tuple[Item, ...]:
+        done = set(progress.done)
         refusals = {one.id: one.refusal for one in failures}
 
         def item(one: DocumentId) -> Item:
             if one in done:
                 return Item(one, "deleted")
-            refusal = refusals.get(one) or self._progress.stopped
+            refusal = refusals.get(one) or progress.stopped
             return Item(one, "not_found") if refusal is None else Item(one, refusal.code, refusal)
 
-        met = [*self._progress.done, *(one.id for one in failures if one.id is not None)]
+        met = [*progress.done, *(one.id for one in failures if one.id is not None)]
         return tuple(item(one) for one in self._plan.expected or met)
 
     async def _require_at_most(self, match: Document) -> None:
@@ -145,8 +169,9 @@ class _Deletion:
             if self._plan.batch.atomic and after is None and len(ids) > self._plan.target.chunk:
                 raise InvalidRequest("'atomic' is for at most one chunk", max_batch_size=self._plan.target.chunk)
             chunk = ids[: self._plan.target.chunk]
-            await self._parts(chunk)
-            if len(ids) <= self._plan.target.chunk:
+            last = len(ids) <= self._plan.target.chunk
+            await self._parts(chunk, last=last)
+            if last:
                 return
             after = chunk[-1]
 
@@ -166,13 +191,13 @@ class _Deletion:
 
     # -- transactions
 
-    async def _parts(self, ids: list[DocumentId]) -> None:
-        """One transaction, or, after a conflict or too many bytes, several smaller ones."""
+    async def _parts(self, ids: list[DocumentId], *, last: bool) -> None:
+        """One transaction, or, after a conflict or too many bytes, several smaller ones. `last`: no ids come after."""
         waiting: list[Sequence[DocumentId]] = [ids]
         while waiting:
             part = waiting.pop(0)
             try:
-                await self._part(part)
+                await self._part(part, final=last and not waiting)
             except _Incomplete as incomplete:
                 raise _first_refusal(self._plan, incomplete) from None
             except (Contended, _TooMuch) as error:
@@ -186,13 +211,14 @@ class _Deletion:
                 self._progress.stopped = told_or_raised(error, after_some=bool(self._progress.done))
                 return
 
-    async def _part(self, ids: Sequence[DocumentId], renumber: bool = False) -> None:
+    async def _part(self, ids: Sequence[DocumentId], *, final: bool, renumber: bool = False) -> None:
         batch = self._plan.batch
         part = ObjectId()
+        body: Body[_Part] = lambda session: self._body(session, ids, part, renumber)  # noqa: E731
         tries = 10_000 if batch.atomic else _TRIES if len(ids) > 1 else _TRIES_OF_ONE
         try:
             removed, refused = await self._rooms.transactor.run(
-                lambda session: self._body(session, ids, part, renumber),
+                self._ledger.once(body, self._outcome_with, final=final),
                 deadline=self._rooms.deadline(),
                 proof=self._ledger.proof(part),
                 attempts=tries,
@@ -204,14 +230,14 @@ class _Deletion:
                 raise
             if renumber:
                 raise Contended from error
-            return await self._part(ids, renumber=True)
+            return await self._part(ids, final=final, renumber=True)
         self._progress.done += removed
         self._progress.refused += refused
         return None
 
     async def _body(
         self, session: AsyncClientSession, ids: Sequence[DocumentId], part: ObjectId, renumber: bool
-    ) -> tuple[list[DocumentId], list[DocumentId]]:
+    ) -> _Part:
         plan = self._plan
         removed, records = await self._remove(session, ids, renumber)
         refused: list[DocumentId] = []

@@ -17,6 +17,8 @@ from permission_mongo.values import Document
 VERSIONS: Final = "_pm_versions"
 BATCHES: Final = "_pm_batches"
 AUDIT: Final = "_pm_audit"
+IDEMPOTENCY: Final = "_pm_idempotency"
+KEPT_FOR: Final = 24 * 3600  # seconds that an answer is kept under its idempotency key
 _CONFLICTS: Final = frozenset({85, 86})  # IndexOptionsConflict, IndexKeySpecsConflict
 
 
@@ -26,7 +28,7 @@ async def prepare(database: AsyncDatabase[Document], config: Config) -> None:
     existing = {one["name"]: one async for one in await database.list_collections()}
     for collection in config.collections.values():
         _require_plain(existing.get(collection.name))
-    for name in (*config.collections, VERSIONS, BATCHES, AUDIT):
+    for name in (*config.collections, VERSIONS, BATCHES, AUDIT, IDEMPOTENCY):
         if name not in existing:
             # In a transaction a collection made on the fly would conflict with its neighbours.
             await database.create_collection(name)
@@ -35,6 +37,7 @@ async def prepare(database: AsyncDatabase[Document], config: Config) -> None:
     await _make_indexes(database, VERSIONS, _of_versions())
     await _make_indexes(database, BATCHES, [IndexModel([("collection", 1), ("at", -1)], name="recent")])
     await _make_indexes(database, AUDIT, _of_audit(config.audit.ttl))
+    await _make_indexes(database, IDEMPOTENCY, _of_idempotency())
 
 
 async def _require_transactions(database: AsyncDatabase[Document]) -> None:
@@ -92,6 +95,15 @@ def _of_audit(ttl: float | None) -> list[IndexModel]:
     if ttl is not None:
         models.append(IndexModel([("at", 1)], name="ttl", expireAfterSeconds=int(ttl)))
     return models
+
+
+def _of_idempotency() -> list[IndexModel]:
+    key = ("namespace", "tenant_id", "kind", "subject", "key")
+    return [
+        # What makes a key one caller's own, and its write happen once.
+        IndexModel([(name, 1) for name in key], unique=True, name="keys"),
+        IndexModel([("at", 1)], name="ttl", expireAfterSeconds=KEPT_FOR),
+    ]
 
 
 async def _make_indexes(database: AsyncDatabase[Document], name: str, models: Iterable[IndexModel]) -> None:

@@ -10,7 +10,7 @@ from bson.max_key import MaxKey
 from permission_mongo.batch import without
 from permission_mongo.errors import DocumentNotFound
 from permission_mongo.outcomes import Entry, Found, Gathered, History, Page
-from permission_mongo.plans import DeletedPlan, GetManyPlan, ListPlan, ReadPlan, VersionsPlan
+from permission_mongo.plans import AgainPlan, DeletedPlan, GetManyPlan, ListPlan, ReadPlan, VersionsPlan
 from permission_mongo.storage.gathering import Gathering
 from permission_mongo.storage.rooms import Rooms
 from permission_mongo.values import Document
@@ -109,7 +109,7 @@ async def _records(plan: VersionsPlan, rooms: Rooms) -> list[Document]:
     return await rooms.versions.find(match, _ABOUT, sort=[("version", -1)], limit=plan.limit + 1).to_list()
 
 
-async def _was_deleted_visibly(plan: VersionsPlan, rooms: Rooms) -> bool:
+async def _was_deleted_visibly(plan: VersionsPlan | AgainPlan, rooms: Rooms) -> bool:
     """Whether the document is gone and its last content is the caller's to see.
 
     Told by its own record alone: another tenant that makes the same id again must change nothing here.
@@ -117,6 +117,19 @@ async def _was_deleted_visibly(plan: VersionsPlan, rooms: Rooms) -> bool:
     if plan.records.is_empty:
         return False
     return await rooms.versions.find_one(plan.records.also({"gone": True}), {"_id": 1}) is not None
+
+
+async def read_again(plan: AgainPlan, rooms: Rooms) -> Found:
+    """The state a write made, where the caller sees it and also the present one, or the last before the deletion."""
+    with pymongo.timeout(rooms.timeout):
+        live = None if plan.live.is_empty else await rooms.live(plan.collection).find_one(plan.live.filter)
+        if live is not None and plan.version in (None, number_of(live)):
+            return Found(live)
+        if plan.version is not None and (live is not None or await _was_deleted_visibly(plan, rooms)):
+            kept = await rooms.versions.find_one(plan.records.also({"version": plan.version}), {"data": 1})
+            if kept is not None:
+                return Found(kept["data"])
+    raise not_found(plan.collection)
 
 
 def _entry(version: int, mark: Any, otherwise: str) -> Entry:

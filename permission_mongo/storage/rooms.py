@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from time import monotonic
 from types import TracebackType
-from typing import Any, Final, cast
+from typing import Any, Final, TypeVar, cast
 
 import pymongo
 from bson.codec_options import CodecOptions
@@ -19,11 +19,15 @@ from pymongo.errors import AutoReconnect
 from permission_mongo.audit import entry
 from permission_mongo.batch import Batch
 from permission_mongo.errors import Unavailable
+from permission_mongo.outcomes import Outcome
 from permission_mongo.plans import Actor, Target
+from permission_mongo.replays import kept_of
+from permission_mongo.storage.idempotency import Answers
 from permission_mongo.storage.layout import AUDIT, BATCHES, VERSIONS
-from permission_mongo.storage.transactions import Proof, Transactor
+from permission_mongo.storage.transactions import Body, Proof, Transactor
 from permission_mongo.values import CODEC, Document, DocumentId, MongoFilter
 
+T = TypeVar("T")
 _TURN: Final = 1.0  # seconds that a read waits for its turn
 _SILENCE: Final = 0.25  # seconds that an answer may take on its way
 # The bytes stay as stored; the representation is for the filters and ids that are sent.
@@ -75,6 +79,7 @@ class Rooms:
         self.versions = self._database[VERSIONS]
         self.batches = self._database[BATCHES]
         self.audit = self._database[AUDIT]
+        self.answers = Answers(self._database, timeout)
 
     def live(self, name: str) -> AsyncCollection[Document]:
         found = self._live.get(name)
@@ -160,6 +165,25 @@ class Ledger:
         if self._batch is not None:
             return Proof(BATCHES, {"_id": self._batch.id, "parts": part})
         return Proof(AUDIT, {"_id": part}) if self._target.audited else Proof(self._target.collection, {"_id": part})
+
+    def once(self, body: Body[T], told: Callable[[T], Outcome], *, final: bool = True) -> Body[T]:
+        """`body`, taking effect once under the caller's idempotency key; as it is, if there is none.
+
+        `told` says what the caller is told so far if this transaction is the last one committed, from the body's
+        result: all of it where it is `final`. The key is claimed first, so that a second request under it touches
+        no document.
+        """
+        once, now, answers = self._actor.once, self._actor.now, self._rooms.answers
+        if once is None:
+            return body
+
+        async def claimed(session: AsyncClientSession) -> T:
+            await answers.claim(session, once, now)
+            result = await body(session)
+            await answers.keep(session, once, kept_of(told(result)), running=not final)
+            return result
+
+        return claimed
 
     async def note(
         self,

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from permission_mongo.errors import Refusal
-from permission_mongo.outcomes import Outcome
+from permission_mongo.errors import Refusal, Unavailable
+from permission_mongo.outcomes import BatchOutcome, Outcome, Replayed
 from permission_mongo.plans import (
     Actor,
+    AgainPlan,
     CreatePlan,
     DeletedPlan,
     DeletePlan,
     GetManyPlan,
     ListPlan,
+    Once,
     Plan,
     ReadPlan,
     UndoPlan,
@@ -22,7 +24,8 @@ from permission_mongo.storage.creates import create_many, create_one
 from permission_mongo.storage.deletes import delete_many
 from permission_mongo.storage.faults import refusing
 from permission_mongo.storage.gathering import Gathering
-from permission_mongo.storage.reads import get_many, list_deleted, list_page, list_versions, read_one
+from permission_mongo.storage.idempotency import Taken, still_running
+from permission_mongo.storage.reads import get_many, list_deleted, list_page, list_versions, read_again, read_one
 from permission_mongo.storage.rooms import Rooms
 from permission_mongo.storage.undo import undo
 
@@ -37,7 +40,34 @@ class Store:
     async def execute(self, plan: Plan, actor: Actor) -> Outcome:
         """What happened; a Refusal where MongoDB, time or another writer stood in the way."""
         with refusing():
+            if actor.once is not None:
+                return await self._once(plan, actor, actor.once)
             return await self._execute(plan, actor)
+
+    async def _once(self, plan: Plan, actor: Actor, once: Once) -> Outcome:
+        """What happened, now or when the same request came first."""
+        answers = self._rooms.answers
+        earlier = await answers.find(once)
+        if earlier is not None:
+            return Replayed(earlier)
+        try:
+            with refusing():
+                outcome = await self._execute(plan, actor)
+            if isinstance(outcome, BatchOutcome):
+                await answers.settle(once, outcome, actor.now)
+            return outcome
+        except Unavailable:
+            raise  # whether it took effect is not known
+        except (Refusal, Taken) as error:
+            return await self._earlier_or(error, once)
+
+    async def _earlier_or(self, error: Refusal | Taken, once: Once) -> Replayed:
+        """What stood in the way may be the same request's own effect: then its answer stands for both."""
+        await self._rooms.answers.forget(once)
+        earlier = await self._rooms.answers.find(once)
+        if earlier is not None:
+            return Replayed(earlier)
+        raise still_running() if isinstance(error, Taken) else error
 
     async def _execute(self, plan: Plan, actor: Actor) -> Outcome:
         match plan:
@@ -59,6 +89,8 @@ class Store:
                 return await list_deleted(plan, self._rooms)
             case VersionsPlan():
                 return await list_versions(plan, self._rooms)
+            case AgainPlan():
+                return await read_again(plan, self._rooms)
             case _:
                 assert_never(plan)
 

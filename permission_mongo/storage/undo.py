@@ -5,7 +5,7 @@ Undo is itself a batch: it takes version numbers, has an id, and can be undone.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pymongo
@@ -42,7 +42,8 @@ async def undo(plan: UndoPlan, actor: Actor, rooms: Rooms) -> BatchOutcome:
         raise undoing.first_refusal()
     await undoing.restore()
     await undoing.remove()
-    return await undoing.outcome()
+    await undoing.note_rehearsal()
+    return undoing.outcome()
 
 
 @dataclass(slots=True)
@@ -144,18 +145,19 @@ class _Undoing:
         size = self.plan.target.chunk
         for n in range(0, len(self.gone), size):
             try:
-                await self._restore(self.gone[n : n + size])
+                last = n + size >= len(self.gone) and not self.alive
+                await self._restore(self.gone[n : n + size], last=last)
             except (PyMongoError, Contended, Lost) as error:
                 self.stopped = told_or_raised(error, after_some=bool(self.restored))
                 left = without(self.gone, [*self.restored, *self.failed])
                 self.failed |= dict.fromkeys(left, self.stopped)
                 return
 
-    async def _restore(self, ids: list[DocumentId]) -> None:
+    async def _restore(self, ids: list[DocumentId], *, last: bool) -> None:
         """A duplicate key takes its document out and the rest runs again; atomic, it ends the whole."""
         while ids:
             try:
-                done = await self._transaction(ids)
+                done = await self._transaction(ids, last)
             except BulkWriteError as error:
                 taken = duplicate_index(error)
                 if taken is None:
@@ -166,12 +168,17 @@ class _Undoing:
                     raise self.first_refusal() from error
                 ids = list(without(ids, [inserted]))
             else:
-                self.restored += done
-                for one in without(ids, done):
-                    self.failed[one] = Conflict(_CHANGED)
+                self._add_restored(ids, done)
                 return
 
-    async def _transaction(self, ids: list[DocumentId]) -> list[DocumentId]:
+    def _add_restored(self, ids: list[DocumentId], done: list[DocumentId]) -> None:
+        self.restored += done
+        self.failed |= dict.fromkeys(without(ids, done), Conflict(_CHANGED))
+
+    def _copy(self) -> _Undoing:
+        return replace(self, failed=dict(self.failed), restored=list(self.restored))
+
+    async def _transaction(self, ids: list[DocumentId], final: bool) -> list[DocumentId]:
         part = ObjectId()
         batch = self.plan.batch
         ledger = Ledger(self.rooms, self.actor, self.plan.target, batch)
@@ -191,8 +198,16 @@ class _Undoing:
             await ledger.note(session, part, "restore", done, {"made": done})
             return done
 
+        def told(done: list[DocumentId]) -> BatchOutcome:
+            so_far = self._copy()
+            so_far._add_restored(ids, done)
+            return so_far.outcome()
+
         return await self.rooms.transactor.run(
-            body, deadline=self.rooms.deadline(), proof=ledger.proof(part), commit=not batch.dry_run
+            ledger.once(body, told, final=final),
+            deadline=self.rooms.deadline(),
+            proof=ledger.proof(part),
+            commit=not batch.dry_run,
         )
 
     def _again(self, record: Document) -> Document:
@@ -210,7 +225,14 @@ class _Undoing:
             return
         plan = self.plan
         deletion = DeletePlan(plan.target, plan.made, plan.visible_made, tuple(self.alive), plan.batch)
-        outcome = await delete_many(deletion, self.actor, self.rooms)
+        self._add_removed(await delete_many(deletion, self.actor, self.rooms, self._told_with))
+
+    def _told_with(self, outcome: BatchOutcome) -> BatchOutcome:
+        so_far = self._copy()
+        so_far._add_removed(outcome)
+        return so_far.outcome()
+
+    def _add_removed(self, outcome: BatchOutcome) -> None:
         self.removed = list(outcome.done)
         self.failed |= {failure.id: failure.refusal for failure in outcome.failed if failure.id is not None}
         self.failed |= dict.fromkeys(outcome.missing, Conflict(_CHANGED))
@@ -219,12 +241,14 @@ class _Undoing:
             left = without(self.alive, [*self.removed, *self.failed])
             self.failed |= dict.fromkeys(left, outcome.stopped)
 
-    async def outcome(self) -> BatchOutcome:
+    async def note_rehearsal(self) -> None:
+        if self.plan.batch.dry_run:
+            ledger = Ledger(self.rooms, self.actor, self.plan.target, self.plan.batch)
+            await ledger.note_rehearsal("undo", [*self.restored, *self.removed])
+
+    def outcome(self) -> BatchOutcome:
         batch = self.plan.batch
         done = (*self.restored, *self.removed)
-        if batch.dry_run:
-            ledger = Ledger(self.rooms, self.actor, self.plan.target, batch)
-            await ledger.note_rehearsal("undo", list(done))
         return BatchOutcome(
             "restored",
             done,

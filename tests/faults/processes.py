@@ -33,11 +33,13 @@ class GatewayProcess:
     child: subprocess.Popen
     port: int
 
-    def ask(self, method: str, path: str, body: dict | None = None) -> tuple[int, dict]:
+    def ask(
+        self, method: str, path: str, body: dict | None = None, headers: dict[str, str] | None = None
+    ) -> tuple[int, dict]:
         """Status and body. OSError or HTTPException if the gateway ends before it has answered."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
-            connection.request(method, path, self.text(body), self.headers())
+            connection.request(method, path, self.text(body), {**self.headers(), **(headers or {})})
             answer = connection.getresponse()
             return answer.status, json.loads(answer.read())
         finally:
@@ -69,14 +71,20 @@ class GatewayProcess:
 class Asked:
     """A request on its way in a thread; `answer` stays None if none comes."""
 
-    def __init__(self, gateway: GatewayProcess, body: dict) -> None:
+    def __init__(
+        self,
+        gateway: GatewayProcess,
+        body: dict,
+        route: tuple[str, str] = ("DELETE", "/notes/batch"),
+        headers: dict[str, str] | None = None,
+    ) -> None:
         self.answer: tuple[int, dict] | None = None
-        self._thread = threading.Thread(target=self._ask, args=(gateway, body))
+        self._thread = threading.Thread(target=self._ask, args=(gateway, body, route, headers))
         self._thread.start()
 
-    def _ask(self, gateway: GatewayProcess, body: dict) -> None:
+    def _ask(self, gateway: GatewayProcess, body: dict, route: tuple[str, str], headers: dict[str, str] | None) -> None:
         try:
-            self.answer = gateway.ask("DELETE", "/notes/batch", body)
+            self.answer = gateway.ask(*route, body, headers)
         except (OSError, http.client.HTTPException, ValueError):
             self.answer = None
 

@@ -1,0 +1,129 @@
+"""What is kept of a write's answer, for a request that comes again with the same key. Pure.
+
+Ids, numbers, counts and refusals, and never a document: that is read again, by the rules of the day.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any, Final, assert_never
+
+from bson import encode
+
+from permission_mongo.errors import Refusal
+from permission_mongo.outcomes import BatchOutcome, Created, Failure, Item, Kept, Outcome, Written
+from permission_mongo.values import CODEC, Document
+
+# Bytes; MongoDB takes no record above 16 MiB.
+LARGEST: Final = 8 * 2**20
+_MOST_FAILURES: Final = 10_000
+
+
+def kept_of(outcome: Outcome) -> Kept:
+    """What is kept of a write's outcome."""
+    match outcome:
+        case Created(document):
+            return Written(document["_id"], document.get("_version"), created=True)
+        case BatchOutcome():
+            return outcome
+        case _:
+            raise AssertionError(f"{type(outcome).__name__} is no outcome of a write")
+
+
+def interrupted(kept: Kept) -> Kept:
+    """What is known of a write that was begun and never ended. One document is written at once or not at all."""
+    if isinstance(kept, Written):
+        return kept
+    return replace(kept, missing=(), interrupted=True)
+
+
+def count_of(kept: Kept) -> int:
+    return kept.count if isinstance(kept, BatchOutcome) else 1
+
+
+def to_bson(kept: Kept) -> Document:
+    """A very long answer is kept without what is told of each item: first the details, then `results`."""
+    match kept:
+        case Written(id_, version, created):
+            return {"form": "written", "id": id_, "version": version, "created": created}
+        case BatchOutcome():
+            whole = _batch(kept, details=True)
+            if _fits(whole):
+                return whole
+            plain = _batch(kept, details=False)
+            return plain if _fits(plain) else _batch(_shortened(kept), details=False)
+        case _:
+            assert_never(kept)
+
+
+def from_bson(stored: Document) -> Kept:
+    if stored["form"] == "written":
+        return Written(stored["id"], stored["version"], stored["created"])
+    results = stored["results"]
+    return BatchOutcome(
+        stored["verb"],
+        tuple(stored["done"]),
+        tuple(stored["missing"]),
+        tuple(Failure(_refusal(one["error"]), one.get("id"), one.get("index")) for one in stored["failed"]),
+        stored["batch"],
+        stopped=None if stored["stopped"] is None else _refusal(stored["stopped"]),
+        results=None if results is None else tuple(_item(one) for one in results),
+        counted=stored["count"],
+    )
+
+
+def _fits(kept: Document) -> bool:
+    return len(encode(kept, codec_options=CODEC)) <= LARGEST
+
+
+def _shortened(outcome: BatchOutcome) -> BatchOutcome:
+    return replace(outcome, results=None, failed=outcome.failed[:_MOST_FAILURES])
+
+
+def _batch(outcome: BatchOutcome, *, details: bool) -> Document:
+    """Of what was removed or put back the answer has the number alone, and a filter can match any number."""
+    results = outcome.results
+    return {
+        "form": "batch",
+        "verb": outcome.verb,
+        "count": outcome.count,
+        "done": list(outcome.done) if outcome.verb == "created" else [],
+        "missing": list(outcome.missing),
+        "failed": [_entry({"id": one.id, "index": one.index}, one.refusal, details) for one in outcome.failed],
+        "batch": outcome.batch,
+        "stopped": None if outcome.stopped is None else _told(outcome.stopped, details=True),
+        "results": None if results is None else [_result(one, details) for one in results],
+    }
+
+
+def _entry(about: Document, refusal: Refusal | None, details: bool) -> Document:
+    told = {name: value for name, value in about.items() if value is not None}
+    return told if refusal is None else {**told, "error": _told(refusal, details=details)}
+
+
+def _result(item: Item, details: bool) -> Document:
+    return _entry({"id": item.id, "status": item.status}, item.refusal, details)
+
+
+def _item(stored: Document) -> Item:
+    error = stored.get("error")
+    return Item(stored.get("id"), stored["status"], None if error is None else _refusal(error))
+
+
+def _told(refusal: Refusal, *, details: bool) -> Document:
+    told: Document = {"code": refusal.code, "message": refusal.message}
+    if details and refusal.details:
+        told["details"] = dict(refusal.details)
+    return told
+
+
+def _refusal(stored: Document) -> Refusal:
+    """A refusal of the same code: the most general of that code."""
+    kind = next((one for one in _kinds(Refusal) if one.code == stored["code"]), Refusal)
+    details: dict[str, Any] = stored.get("details", {})
+    return kind(stored["message"], **details)
+
+
+def _kinds(root: type[Refusal]) -> Iterable[type[Refusal]]:
+    return root.__subclasses__()
