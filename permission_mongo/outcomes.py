@@ -33,6 +33,13 @@ class Gathered:
 
 
 @dataclass(frozen=True, slots=True)
+class Computed:
+    """What a pipeline made of rows and fields that the caller reads raw."""
+
+    rows: tuple[Document, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Created:
     document: Document
 
@@ -92,4 +99,4 @@ class History:
     entries: tuple[Entry, ...] = field(default=())
 
 
-Outcome = Found | Page | Gathered | Created | BatchOutcome | History
+Outcome = Found | Page | Gathered | Computed | Created | BatchOutcome | History
