@@ -2,6 +2,8 @@
 
 import pytest
 
+from permission_mongo.query.expressions import _DATE_PARTS, EXPRESSIONS
+from permission_mongo.query.pipeline import ACCUMULATORS
 from permission_mongo.storage import aggregates
 from tests.http.harness import CONFIG, a_config, a_token, a_world
 
@@ -476,3 +478,53 @@ async def test_every_code_of_the_server_becomes_a_refusal_of_ours():
     for code in (2, 9, 16554, 16608, 17124, 31034, None):
         refusal = aggregates._refusal_of(code)
         assert (refusal.code, str(refusal)) == ("bad_request", NOT_COMPUTED[2])
+
+
+# -- every operator that is taken is one that MongoDB knows
+
+SAMPLES = {
+    **{key: [7, 2] for key in ("$divide", "$log", "$mod", "$pow", "$subtract")},
+    **dict.fromkeys(("$toLower", "$toUpper", "$strLenCP"), "x"),
+    **{key: ["$age", 2] for key in ("$cmp", "$eq", "$gt", "$gte", "$lt", "$lte", "$ne", "$ifNull")},
+    **{key: ["a b", " "] for key in ("$strcasecmp", "$split", "$concat", "$indexOfCP")},
+    **{
+        key: ["$tags", ["x"]]
+        for key in ("$setDifference", "$setIsSubset", "$setEquals", "$setIntersection", "$setUnion")
+    },
+    **dict.fromkeys(("$size", "$first", "$last", "$reverseArray", "$anyElementTrue", "$allElementsTrue"), "$tags"),
+    **{key: {"input": " x ", "chars": " "} for key in ("$trim", "$ltrim", "$rtrim")},
+    **{
+        key: {"startDate": "$at", "unit": "day", "amount": 1, "timezone": "UTC"}
+        for key in ("$dateAdd", "$dateSubtract")
+    },
+    "$in": ["x", "$tags"],
+    "$indexOfArray": ["$tags", "x"],
+    "$arrayElemAt": ["$tags", 0],
+    "$slice": ["$tags", 1],
+    "$substrCP": ["text", 0, 1],
+    "$mergeObjects": ["$pay", {"x": 1}],
+    "$dateDiff": {"startDate": "$at", "endDate": "$$NOW", "unit": "week", "startOfWeek": "monday"},
+    "$dateToString": {"date": "$at", "format": "%Y", "timezone": "UTC", "onNull": "none"},
+    "$dateTrunc": {"date": "$at", "unit": "month", "binSize": 1, "timezone": "UTC"},
+    "$cond": [True, 1, 2],
+    "$switch": {"branches": [{"case": True, "then": 1}]},
+    "$let": {"vars": {"v": "$age"}, "in": "$$v"},
+    "$filter": {"input": "$tags", "as": "tag", "cond": {"$eq": ["$$tag", "x"]}},
+    "$map": {"input": "$lines", "as": "line", "in": "$$line.sku"},
+    "$convert": {"input": "$age", "to": "string"},
+    "$literal": {"x": ["$age"]},
+}
+
+
+async def test_mongodb_knows_every_expression_operator_that_is_taken(world):
+    for operator in sorted(EXPRESSIONS):
+        sample = SAMPLES.get(operator, "$at" if operator in _DATE_PARTS else 4)
+        answer = await ask(world, {"$match": {"_id": "a"}}, {"$project": {"x": {operator: sample}}}, token=BOSS)
+        assert (answer.status_code, "x" in answer.json().get("data", [{}])[0]) == (200, True), (operator, answer.text)
+
+
+async def test_mongodb_knows_every_accumulator_that_is_taken(world):
+    for operator in sorted(ACCUMULATORS):
+        accumulated = {operator: {} if operator == "$count" else "$age"}
+        shown = await rows(world, {"$group": {"_id": None, "x": accumulated}})
+        assert "x" in shown[0], operator
