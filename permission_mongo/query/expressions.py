@@ -183,14 +183,18 @@ class Expressions:
         name, dot, rest = sent[2:].partition(".")
         bound = here.variables.get(name)
         if bound is None or (dot and not is_field_path(rest)):
-            raise InvalidRequest(f"{here.place}: the variable '$${name[:100]}' is not bound here", operator=f"$${name}")
+            raise InvalidRequest(
+                f"{here.place}: the variable '$${name[:100]}' is not bound here", operator=f"$${name[:100]}"
+            )
         self.asked.weigh(here.place, bound.weight * (1 if bound.iterated else here.repeated))
         if dot and bound.path is not None:
             self.scope.note(f"{bound.path}.{rest}", self.asked)
 
     def _operator(self, operator: str, sent: Mapping[str, Any], here: Here) -> dict[str, Any]:
         if operator not in EXPRESSIONS:
-            raise InvalidRequest(f"{here.place}: the operator '{operator[:100]}' is not taken here", operator=operator)
+            raise InvalidRequest(
+                f"{here.place}: the operator '{operator[:100]}' is not taken here", operator=operator[:100]
+            )
         self.asked.clause(here.place)
         inner, operand = here.below(operator), sent[operator]
         match operator:

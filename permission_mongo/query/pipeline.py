@@ -130,6 +130,7 @@ class _Reader:
                 if name not in STAGES:
                     raise InvalidRequest(f"{place}[{n}]: the stage '{name[:100]}' is not taken here", stage=name[:100])
             name = only_key(stage, f"{place}[{n}]")
+            self.asked.weight = 0
             one, scope = self._stage(name, stage[name], scope, f"{place}[{n}].{name}")
             written.append(one)
         return written
@@ -190,7 +191,6 @@ class _Reader:
 
     def _without(self, names: Iterable[str], scope: Scope, place: str) -> tuple[Stage, Scope]:
         for name in names:
-            self.asked.clause(place)
             scope.note(name, self.asked)
         return {"$project": dict.fromkeys(names, 0)}, scope
 
@@ -214,7 +214,6 @@ class _Reader:
             at = f"{place}.{name}"
             if not numbers and isinstance(value, int | float):
                 raise InvalidRequest(f'{at}: expected 0, 1 or an expression; a number is written {{"$literal": 5}}')
-            self.asked.clause(at)
             written[name], weights[name] = reader.measured(value, Here(at))
         return written, weights
 
@@ -242,7 +241,7 @@ class _Reader:
 
     def _require_apart(self, names: Mapping[str, Any], place: str) -> None:
         """No path with another below it: MongoDB refuses such a projection."""
-        self.asked.items(place, len(names), 0)
+        self.asked.clause(place, len(names))
         paths = {tuple(name.split(".")): name for name in names}
         for path, name in paths.items():
             above = next((paths[path[:n]] for n in range(1, len(path)) if path[:n] in paths), None)
@@ -273,7 +272,8 @@ class _Reader:
                 raise InvalidRequest(f'{at}: expected an accumulator such as {{"$sum": "$price"}}')
             operator = only_key(sent, at)
             if operator not in ACCUMULATORS:
-                raise InvalidRequest(f"{at}: the accumulator '{operator[:100]}' is not taken here", operator=operator)
+                told = operator[:100]
+                raise InvalidRequest(f"{at}: the accumulator '{told}' is not taken here", operator=told)
             self.asked.clause(at)
             operand, weights[name] = self._operand(operator, sent[operator], scope, f"{at}.{operator}")
             written[name] = {operator: operand}

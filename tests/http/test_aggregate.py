@@ -249,6 +249,7 @@ USES = {
         {"$match": {"$or": [{"age": 5}, {"$nor": [{f: {"$not": {"$gt": 5}}}]}]}},
         {"$count": "n"},
     ],
+    "match a wrong value": lambda f: [{"$match": {f: {"$gt": "text"}, "age": "no number"}}, {"$count": "n"}],
     "project": lambda f: [{"$project": {f: 1}}],
     "project true": lambda f: [{"$project": {f: True}}],
     "project away": lambda f: [{"$project": {f: 0}}, {"$count": "n"}],

@@ -229,6 +229,8 @@ def test_t16_a_field_that_doubles_with_each_stage_is_refused():
 
 
 def test_t14_clauses_are_counted_over_all_stages():
+    with pytest.raises(InvalidRequest, match="more than 200 conditions"):
+        read({"$project": {f"a{n}": 1 for n in range(201)}})
     asked = [{"$match": {"a": 1, "b": 2}}, {"$sort": {"a": 1}}, {"$group": {"_id": "$a", "x": {"$sum": "$b"}}}]
     assert read(*asked, max_filter_clauses=7)
     with pytest.raises(InvalidRequest, match="more than 5 conditions"):
