@@ -9,6 +9,7 @@ from typing import Any
 from permission_mongo.batch import Batch
 from permission_mongo.errors import SchemaViolation
 from permission_mongo.query.filters import EVERYTHING, Query
+from permission_mongo.query.pipeline import Pipeline
 from permission_mongo.schema.model import Collection
 from permission_mongo.values import DocumentId
 
@@ -76,6 +77,12 @@ class ListMany:
 
 
 @dataclass(frozen=True, slots=True)
+class Aggregate:
+    collection: Collection
+    pipeline: Pipeline
+
+
+@dataclass(frozen=True, slots=True)
 class ListDeleted:
     collection: Collection
     limit: int
@@ -119,7 +126,7 @@ class ReadAgain:
 
 
 Write = CreateOne | CreateMany | DeleteMany | Undo
-Operation = Write | GetOne | GetMany | ListMany | ListDeleted | ListVersions | ReadAgain
+Operation = Write | GetOne | GetMany | ListMany | Aggregate | ListDeleted | ListVersions | ReadAgain
 
 
 def is_rehearsal(operation: Operation) -> bool:

@@ -33,6 +33,13 @@ class Gathered:
 
 
 @dataclass(frozen=True, slots=True)
+class Computed:
+    """What a pipeline made of rows and fields that the caller reads raw."""
+
+    rows: tuple[Document, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Created:
     document: Document
 
@@ -123,4 +130,4 @@ class History:
     entries: tuple[Entry, ...] = field(default=())
 
 
-Outcome = Found | Page | Gathered | Created | BatchOutcome | History | Replayed
+Outcome = Found | Page | Gathered | Computed | Created | BatchOutcome | History | Replayed

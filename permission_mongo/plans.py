@@ -188,4 +188,42 @@ class AgainPlan:
     created: bool
 
 
-Plan = ReadPlan | ListPlan | GetManyPlan | CreatePlan | DeletePlan | UndoPlan | DeletedPlan | VersionsPlan | AgainPlan
+@dataclass(frozen=True, slots=True)
+class JoinPlan:
+    """The rows of `match` whose `foreign` is one of a row's `local`, as the list `name`: `fields` and the id."""
+
+    collection: str
+    match: Guarded
+    local: str
+    foreign: str
+    name: str
+    fields: tuple[Path, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AggregatePlan:
+    """The caller's `stages` over the rows of `match`, of which they see `fields` and the id. No more than `most_rows`.
+
+    No field has another below it.
+    """
+
+    collection: str
+    match: Guarded
+    fields: tuple[Path, ...]
+    stages: tuple[dict[str, Any] | JoinPlan, ...]
+    most_rows: int
+    most_bytes: int
+
+
+Plan = (
+    ReadPlan
+    | AgainPlan
+    | ListPlan
+    | GetManyPlan
+    | AggregatePlan
+    | CreatePlan
+    | DeletePlan
+    | UndoPlan
+    | DeletedPlan
+    | VersionsPlan
+)

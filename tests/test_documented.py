@@ -17,7 +17,9 @@ from permission_mongo.config.load import load_config
 from permission_mongo.config.section import Section
 from permission_mongo.errors import Misconfigured, Refusal
 from permission_mongo.metrics import Metrics
+from permission_mongo.query.expressions import EXPRESSIONS
 from permission_mongo.query.filters import OPERATORS
+from permission_mongo.query.pipeline import ACCUMULATORS, STAGES
 
 ROOT = Path(__file__).parent.parent
 HTTP, CONFIGURATION, OPERATIONS = (
@@ -88,6 +90,15 @@ def test_every_filter_operator_and_batch_option_is_documented():
     )
     rows = re.findall(r"^\| `(\w+)` \|", page_part(HTTP, "Batches"), re.MULTILINE)
     assert sorted(options) == sorted(rows)
+
+
+def test_every_stage_accumulator_and_expression_operator_is_documented_and_no_other():
+    """A table: a row each for stages and accumulators, the rest operators of expressions."""
+    part = page_part(HTTP, "Aggregations")
+    found = re.findall(r"^\| ([\w ]+) \| `(\$[^`]+)` \|$", part, re.MULTILINE)
+    rows = {name: set(taken.split()) for name, taken in found}
+    assert (rows.pop("stages"), rows.pop("accumulators")) == (STAGES, ACCUMULATORS)
+    assert set().union(*rows.values()) == EXPRESSIONS
 
 
 # -- the configuration

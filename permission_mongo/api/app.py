@@ -50,6 +50,7 @@ ROUTES: Final[tuple[tuple[str, str, Endpoint], ...]] = (
     ("POST", "/{collection}/batch/get", endpoints.get_many),
     ("POST", "/{collection}/batch/delete", endpoints.delete_many),
     ("POST", "/{collection}/batch/{batch}/undo", endpoints.undo),
+    ("POST", "/{collection}/aggregate", endpoints.aggregate),
     ("GET", "/{collection}/deleted", endpoints.list_deleted),
     ("GET", "/{collection}/{id}/versions", endpoints.list_versions),
     ("GET", "/{collection}", endpoints.list_many),

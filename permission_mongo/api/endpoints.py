@@ -8,6 +8,7 @@ from permission_mongo import metrics
 from permission_mongo.api.calls import Call
 from permission_mongo.api.render import render, respond
 from permission_mongo.operations import Operation
+from permission_mongo.parsing.aggregates import read_aggregate
 from permission_mongo.parsing.batches import read_create_many, read_delete_many, read_get_many, read_undo
 from permission_mongo.parsing.documents import read_create_one, read_get_one, read_list_versions
 from permission_mongo.parsing.lists import read_list, read_list_deleted
@@ -28,6 +29,12 @@ async def get_one(call: Call) -> Response:
 async def list_many(call: Call) -> Response:
     asking = await call.asking()
     return await _answer(call, read_list(call.parameters, call.collection, call.gateway.config.limits), asking)
+
+
+async def aggregate(call: Call) -> Response:
+    asking, collection, config = await call.asking(), call.collection, call.gateway.config
+    call.parameters.require_known(())
+    return await _answer(call, read_aggregate(await call.body(), collection, config.collections, config.limits), asking)
 
 
 async def create_one(call: Call) -> Response:

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from permission_mongo.api.errors import STATUS, headers_of
 from permission_mongo.errors import Refusal
 from permission_mongo.outcomes import BatchOutcome, Entry, Failure, History, Item
-from permission_mongo.planning.showing import Shown, ShownAgain, ShownDocument, ShownMany, ShownPage
+from permission_mongo.planning.showing import Shown, ShownAgain, ShownDocument, ShownMany, ShownPage, ShownRows
 from permission_mongo.values import write_json
 
 JSON = "application/json"
@@ -32,6 +32,8 @@ def render(shown: Shown, collection: str) -> Response:
             return respond(200, {"data": documents, "pagination": {"cursor": cursor, "has_more": has_more}})
         case ShownMany(documents, not_found):
             return respond(200, {"documents": documents, "not_found": not_found})
+        case ShownRows(rows):
+            return respond(200, {"data": rows})
         case History(entries):
             return respond(200, [_entry(one) for one in entries])
         case BatchOutcome():

@@ -8,6 +8,7 @@ from typing import assert_never
 from uuid import UUID
 
 from permission_mongo.operations import (
+    Aggregate,
     CreateMany,
     CreateOne,
     DeleteMany,
@@ -20,6 +21,7 @@ from permission_mongo.operations import (
     ReadAgain,
     Undo,
 )
+from permission_mongo.planning.aggregates import plan_aggregate
 from permission_mongo.planning.callers import Asking, Callers
 from permission_mongo.planning.creates import plan_create_many, plan_create_one
 from permission_mongo.planning.deletes import plan_delete, plan_undo
@@ -43,6 +45,8 @@ class Planner:
                 return plan_get(operation, asking, self.callers)
             case ListMany():
                 return plan_list(operation, asking, self.callers, self.cursors)
+            case Aggregate():
+                return plan_aggregate(operation, asking, self.callers)
             case GetMany():
                 return plan_get_many(operation, asking, self.callers)
             case CreateOne():

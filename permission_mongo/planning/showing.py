@@ -7,8 +7,17 @@ from typing import Any, NewType, cast
 
 from permission_mongo.documents.fields import FieldRules
 from permission_mongo.documents.reveal import View
-from permission_mongo.outcomes import BatchOutcome, Created, Found, Gathered, History, Outcome, Page
-from permission_mongo.plans import AgainPlan, CreatePlan, DeletedPlan, GetManyPlan, ListPlan, Plan, ReadPlan
+from permission_mongo.outcomes import BatchOutcome, Computed, Created, Found, Gathered, History, Outcome, Page
+from permission_mongo.plans import (
+    AgainPlan,
+    AggregatePlan,
+    CreatePlan,
+    DeletedPlan,
+    GetManyPlan,
+    ListPlan,
+    Plan,
+    ReadPlan,
+)
 from permission_mongo.policy.grants import Lens
 from permission_mongo.query.cursors import CursorKey
 from permission_mongo.values import Document, DocumentId
@@ -36,13 +45,20 @@ class ShownMany:
 
 
 @dataclass(frozen=True, slots=True)
+class ShownRows:
+    """Made of fields that the plan let through, each readable raw."""
+
+    rows: tuple[Revealed, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ShownAgain:
     """The answer of an earlier request with the same key, as it is shown today."""
 
     shown: ShownDocument | BatchOutcome
 
 
-Shown = ShownDocument | ShownPage | ShownMany | BatchOutcome | History | ShownAgain
+Shown = ShownDocument | ShownPage | ShownMany | ShownRows | BatchOutcome | History | ShownAgain
 
 
 def id_alone(id_: DocumentId, *, created: bool) -> ShownDocument:
@@ -64,6 +80,8 @@ def show(plan: Plan, outcome: Outcome, cursors: CursorKey, posix: float) -> Show
             return ShownPage(shown, None if last is None else cursors.seal(last, plan.question, posix), has_more)
         case GetManyPlan(), Gathered(documents, not_found):
             return ShownMany(tuple(_cut(_through(plan.lens, one), plan) for one in documents), not_found)
+        case AggregatePlan(), Computed(rows):
+            return ShownRows(tuple(Revealed(_plainly_named(row)) for row in rows))
         case _, BatchOutcome() | History():
             return outcome
         case _:
@@ -85,3 +103,10 @@ def _cut(document: Revealed, plan: GetManyPlan) -> Revealed:
     if plan.fields is None:
         return document
     return Revealed(View((FieldRules(allow=plan.fields),)).reveal(document))
+
+
+def _plainly_named(value: Any) -> Any:
+    """Without stored names that hold a dot or begin with `$`: no rule can tell of them, and no path reaches them."""
+    if isinstance(value, dict):
+        return {name: _plainly_named(one) for name, one in value.items() if "." not in name and name[:1] != "$"}
+    return [_plainly_named(one) for one in value] if isinstance(value, list) else value

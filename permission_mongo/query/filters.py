@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from bson import encode
 from bson.errors import InvalidDocument
@@ -43,7 +43,18 @@ class Query:
 EVERYTHING: Final = Query()
 
 
-def read_filter(asked: Any, collection: Collection, limits: Limits) -> Query:
+class Kinds(Protocol):
+    """Knows the scalar type at a dotted path; None where it is open."""
+
+    def kind_of(self, dotted: str) -> str | None: ...
+
+
+def is_field_path(dotted: str) -> bool:
+    """Whether the text names a field like 'status' or 'address.city'."""
+    return len(dotted) <= 512 and all(_SEGMENT.fullmatch(part) for part in dotted.split("."))
+
+
+def read_filter(asked: Any, collection: Kinds, limits: Limits) -> Query:
     """The query of a JSON filter. InvalidRequest names the operator or place that is not taken."""
     reader = _Reader(collection, limits)
     match = reader.filter(asked, "filter", 1)
@@ -79,7 +90,7 @@ def joined(queries: list[Query]) -> Query:
 
 @dataclass(slots=True)
 class _Reader:
-    collection: Collection
+    collection: Kinds
     limits: Limits
     paths: set[str] = field(default_factory=set)
     fault: str | None = None
@@ -111,7 +122,7 @@ class _Reader:
         return [self.filter(one, f"{place}[{n}]", depth + 1, prefix) for n, one in enumerate(value)]
 
     def path(self, dotted: str, place: str) -> None:
-        if len(dotted) > 512 or not all(_SEGMENT.fullmatch(part) for part in dotted.split(".")):
+        if not is_field_path(dotted):
             raise InvalidRequest(f"{place}: a field is named like 'status' or 'address.city'")
         self.paths.add(dotted)
 

@@ -15,7 +15,7 @@ from typing import Final
 from pymongo.errors import ConnectionFailure
 
 from permission_mongo.errors import Refusal
-from permission_mongo.policy.guard import Guarded
+from permission_mongo.plans import ReadPlan
 from permission_mongo.storage.rooms import Rooms
 from permission_mongo.values import Document, DocumentId
 
@@ -26,9 +26,9 @@ _Asked = tuple[DocumentId, asyncio.Future[Document | None]]
 
 @dataclass(slots=True)
 class _Line:
-    """The reads of one caller in one collection. `rows` is held, so that its identity stays its own."""
+    """The reads of one caller in one collection. `first` is held, so that no other rows can get its identity."""
 
-    rows: Guarded
+    first: ReadPlan
     under_way: int = 0
     waiting: deque[_Asked] = field(default_factory=deque)
 
@@ -41,22 +41,22 @@ class Gathering:
         self._lines: dict[tuple[str, int], _Line] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def find(self, name: str, rows: Guarded, one: DocumentId) -> Document | None:
-        """The document among `rows`; None where there is none."""
-        if rows.is_empty:
+    async def find(self, plan: ReadPlan) -> Document | None:
+        """The document that is planned; None where there is none."""
+        if plan.rows.is_empty:
             return None
-        key = (name, id(rows))
+        key = (plan.collection, id(plan.rows))
         line = self._lines.get(key)
         if line is None:
-            line = self._lines[key] = _Line(rows)
+            line = self._lines[key] = _Line(plan)
         if line.under_way < _AT_ONCE:
             line.under_way += 1
             try:
-                return await self._rooms.first(name, rows.one(one))
+                return await self._rooms.first(plan.collection, plan.rows.one(plan.id))
             finally:
                 self._ended(key, line)
         answer: asyncio.Future[Document | None] = asyncio.get_running_loop().create_future()
-        line.waiting.append((one, answer))
+        line.waiting.append((plan.id, answer))
         async with asyncio.timeout(self._rooms.longest):
             return await answer
 
@@ -76,7 +76,7 @@ class Gathering:
 
     async def _together(self, key: tuple[str, int], line: _Line, group: list[_Asked]) -> None:
         try:
-            found = await self._rooms.some(key[0], line.rows.among(one for one, _ in group), len(group))
+            found = await self._rooms.some(key[0], line.first.rows.among(one for one, _ in group), len(group))
             for one, answer in group:
                 _tell(answer, found.get(one))
         except (Refusal, ConnectionFailure, TimeoutError) as error:
@@ -84,14 +84,14 @@ class Gathering:
                 _refuse(answer, error)
         except Exception:
             # One document that can't be read must not stand in the way of the others.
-            await self._each(key[0], line.rows, group)
+            await self._each(line.first, group)
         finally:
             self._ended(key, line)
 
-    async def _each(self, name: str, rows: Guarded, group: list[_Asked]) -> None:
+    async def _each(self, plan: ReadPlan, group: list[_Asked]) -> None:
         for one, answer in group:
             try:
-                _tell(answer, await self._rooms.first(name, rows.one(one)))
+                _tell(answer, await self._rooms.first(plan.collection, plan.rows.one(one)))
             except Exception as error:
                 _refuse(answer, error)
 

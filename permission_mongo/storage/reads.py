@@ -26,7 +26,7 @@ def not_found(collection: str) -> DocumentNotFound:
 
 
 async def read_one(plan: ReadPlan, gathering: Gathering) -> Found:
-    found = await gathering.find(plan.collection, plan.rows, plan.id)
+    found = await gathering.find(plan)
     if found is None:
         raise not_found(plan.collection)
     return Found(found)

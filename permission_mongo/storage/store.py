@@ -9,6 +9,7 @@ from permission_mongo.outcomes import BatchOutcome, Outcome, Replayed
 from permission_mongo.plans import (
     Actor,
     AgainPlan,
+    AggregatePlan,
     CreatePlan,
     DeletedPlan,
     DeletePlan,
@@ -20,6 +21,7 @@ from permission_mongo.plans import (
     UndoPlan,
     VersionsPlan,
 )
+from permission_mongo.storage.aggregates import aggregate
 from permission_mongo.storage.creates import create_many, create_one
 from permission_mongo.storage.deletes import delete_many
 from permission_mongo.storage.faults import refusing
@@ -77,6 +79,8 @@ class Store:
                 return await list_page(plan, self._rooms)
             case GetManyPlan():
                 return await get_many(plan, self._rooms)
+            case AggregatePlan():
+                return await aggregate(plan, self._rooms)
             case CreatePlan(batch=None):
                 return await create_one(plan, actor, self._rooms)
             case CreatePlan():

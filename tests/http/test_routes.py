@@ -22,6 +22,7 @@ GUARDED = {
     ("DELETE", "/{collection}/batch"): ("/notes/batch", {"ids": ["a"]}, "delete", "viewer"),
     ("POST", "/{collection}/batch/delete"): ("/notes/batch/delete", {"ids": ["a"]}, "delete", "viewer"),
     ("POST", "/{collection}/batch/{batch}/undo"): (f"/notes/batch/{BATCH}/undo", {}, "restore", "viewer"),
+    ("POST", "/{collection}/aggregate"): ("/notes/aggregate", {"pipeline": [{"$count": "n"}]}, "aggregate", "viewer"),
     ("GET", "/{collection}/deleted"): ("/notes/deleted", None, "restore", "viewer"),
 }
 OPEN = {("GET", "/health"): "/health", ("GET", "/ready"): "/ready", ("GET", "/metrics"): "/metrics"}

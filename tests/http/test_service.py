@@ -16,7 +16,14 @@ from tests.http.harness import CONFIG, World, a_config, a_token, a_world
 
 pytestmark = pytest.mark.mongo
 BOSS = a_token("boss", ["boss"])
-BODY_ROUTES = ("/notes", "/notes/batch", "/notes/batch/get", "/notes/batch/delete", f"/notes/batch/{'0' * 32}/undo")
+BODY_ROUTES = (
+    "/notes",
+    "/notes/aggregate",
+    "/notes/batch",
+    "/notes/batch/get",
+    "/notes/batch/delete",
+    f"/notes/batch/{'0' * 32}/undo",
+)
 
 
 @asynccontextmanager
@@ -222,7 +229,7 @@ async def test_a_body_that_is_no_json_object_is_told_so(world, path, content, me
     assert answer.json()["error"]["message"].startswith(message)
 
 
-@pytest.mark.parametrize("path", BODY_ROUTES[:4])
+@pytest.mark.parametrize("path", BODY_ROUTES[:5])
 async def test_an_empty_body_is_told_so(world, path):
     for content in (b"", b" \n"):
         answer = await world.ask("POST", path, content=content)

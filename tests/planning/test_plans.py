@@ -11,6 +11,7 @@ from permission_mongo.config.model import Config
 from permission_mongo.documents.paths import canonical
 from permission_mongo.errors import Forbidden, InvalidRequest, PayloadTooLarge, SchemaViolation, VersioningNotEnabled
 from permission_mongo.operations import (
+    Aggregate,
     ByFilter,
     ByIds,
     CreateOne,
@@ -29,6 +30,7 @@ from permission_mongo.principal import Principal
 from permission_mongo.query.cursors import CursorKey
 from permission_mongo.query.filters import read_filter
 from permission_mongo.query.limits import Limits
+from permission_mongo.query.pipeline import read_pipeline
 from permission_mongo.schema.model import Collection, Field
 from tests.builders import NOW, a_policy, a_rule, some_fields
 
@@ -67,7 +69,8 @@ def a_query(asked_filter) -> ByFilter:
     return ByFilter(read_filter(asked_filter, NOTES, Limits()))
 
 
-READS = [GetOne(NOTES, "x"), GetMany(NOTES, ("x", "y")), ListMany(NOTES, 20), ListVersions(NOTES, "x", 10)]
+COUNTED = Aggregate(NOTES, read_pipeline([{"$match": {"title": "t"}}, {"$count": "n"}], NOTES, {}, Limits()))
+READS = [COUNTED, GetOne(NOTES, "x"), GetMany(NOTES, ("x", "y")), ListMany(NOTES, 20), ListVersions(NOTES, "x", 10)]
 WRITES = [
     DeleteMany(NOTES, ByIds(("x",)), OPTIONS),
     DeleteMany(NOTES, a_query({"title": "t"}), OPTIONS),

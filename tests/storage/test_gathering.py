@@ -10,7 +10,8 @@ from pymongo import AsyncMongoClient
 
 from permission_mongo.documents.fields import EVERYTHING
 from permission_mongo.errors import Unavailable
-from permission_mongo.policy.grants import Grant, Reach
+from permission_mongo.plans import ReadPlan
+from permission_mongo.policy.grants import Grant, Lens, Reach
 from permission_mongo.policy.guard import narrow
 from permission_mongo.policy.nodes import ALWAYS, NEVER, Compare, Path, Value
 from permission_mongo.storage.gathering import Gathering
@@ -18,6 +19,7 @@ from permission_mongo.storage.rooms import Rooms
 
 pytestmark = pytest.mark.mongo
 MANY = 60
+EVERYBODY = Reach(ALWAYS, (), NEVER)
 
 
 def rows_of(owner: str):
@@ -28,6 +30,10 @@ def rows_of(owner: str):
             ALWAYS, (Grant("r", Compare("==", Path("resource", ("owner",)), Value(owner)), EVERYTHING, ALWAYS),), NEVER
         ),
     )
+
+
+def find(gathering, rows, one):
+    return gathering.find(ReadPlan("notes", one, rows, Lens(EVERYBODY, b"")))
 
 
 class Counting(pymongo.monitoring.CommandListener):
@@ -66,15 +72,15 @@ async def rooms(mongo_uri):
 async def test_each_is_told_what_it_would_be_told_alone(rooms):
     gathering, alice = Gathering(rooms), rows_of("alice")
     asked = [f"n{n}" for n in range(MANY)] + ["absent", "n1", "n1"]
-    found = await asyncio.gather(*(gathering.find("notes", alice, one) for one in asked))
-    alone = [await gathering.find("notes", alice, one) for one in asked]
+    found = await asyncio.gather(*(find(gathering, alice, one) for one in asked))
+    alone = [await find(gathering, alice, one) for one in asked]
     assert found == alone
     assert [one is None for one in found] == [n % 3 == 0 for n in range(MANY)] + [True, False, False]
 
 
 async def test_reads_of_one_moment_take_a_few_commands(rooms):
     gathering, alice = Gathering(rooms), rows_of("alice")
-    await asyncio.gather(*(gathering.find("notes", alice, f"n{n}") for n in range(MANY)))
+    await asyncio.gather(*(find(gathering, alice, f"n{n}") for n in range(MANY)))
     assert len(rooms.counting.finds) <= 6
     assert not gathering._lines
 
@@ -83,7 +89,7 @@ async def test_two_callers_never_share_a_command(rooms):
     """Asked for alternately; each command holds one caller's rule, and neither is given the other's rows."""
     gathering, alice, bob = Gathering(rooms), rows_of("alice"), rows_of("bob")
     asked = [(rows, f"n{n}") for n in range(MANY) for rows in (alice, bob)]
-    found = await asyncio.gather(*(gathering.find("notes", rows, one) for rows, one in asked))
+    found = await asyncio.gather(*(find(gathering, rows, one) for rows, one in asked))
     for (rows, _), document in zip(asked, found, strict=True):
         assert document is None or document["owner"] == ("alice" if rows is alice else "bob")
     assert all(("alice" in str(one)) != ("bob" in str(one)) for one in rooms.counting.finds)
@@ -94,31 +100,31 @@ async def test_a_document_that_cannot_be_read_fails_alone(rooms):
     await rooms.live("notes").insert_one({"_id": "broken", "owner": "alice", "is": Binary(b"short", 4)})
     gathering, alice = Gathering(rooms), rows_of("alice")
     asked = [*(f"n{n}" for n in range(20)), "broken", *(f"n{n}" for n in range(20, MANY))]
-    found = await asyncio.gather(*(gathering.find("notes", alice, one) for one in asked), return_exceptions=True)
+    found = await asyncio.gather(*(find(gathering, alice, one) for one in asked), return_exceptions=True)
     assert [one for one, answer in zip(asked, found, strict=True) if isinstance(answer, Exception)] == ["broken"]
     assert sum(isinstance(answer, dict) for answer in found) == 40
 
 
 async def test_who_leaves_takes_nobody_along(rooms):
     gathering, alice = Gathering(rooms), rows_of("alice")
-    tasks = [asyncio.create_task(gathering.find("notes", alice, f"n{n}")) for n in range(MANY)]
+    tasks = [asyncio.create_task(find(gathering, alice, f"n{n}")) for n in range(MANY)]
     await asyncio.sleep(0)
     for one in tasks[::2]:
         one.cancel()
     found = await asyncio.gather(*tasks, return_exceptions=True)
     assert [one is None for one in found[1::2]] == [n % 3 == 0 for n in range(1, MANY, 2)]
     assert not gathering._lines
-    assert (await gathering.find("notes", alice, "n1"))["_id"] == "n1"
+    assert (await find(gathering, alice, "n1"))["_id"] == "n1"
 
 
 async def test_all_are_told_when_no_turn_is_free(rooms):
     rooms._slots = asyncio.Semaphore(0)
     gathering, alice = Gathering(rooms), rows_of("alice")
-    found = await asyncio.gather(*(gathering.find("notes", alice, f"n{n}") for n in range(8)), return_exceptions=True)
+    found = await asyncio.gather(*(find(gathering, alice, f"n{n}") for n in range(8)), return_exceptions=True)
     assert all(isinstance(one, Unavailable) for one in found)
     assert not gathering._lines
 
 
 async def test_rows_that_can_never_be_are_not_asked_for(rooms):
-    assert await Gathering(rooms).find("notes", narrow({}, Reach(ALWAYS, (), NEVER)), "n1") is None
+    assert await find(Gathering(rooms), narrow({}, Reach(ALWAYS, (), NEVER)), "n1") is None
     assert rooms.counting.finds == []

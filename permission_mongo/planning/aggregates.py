@@ -1,0 +1,59 @@
+"""Plans of aggregations. A caller's stages get rows and fields that the caller reads raw, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+from permission_mongo.documents.paths import ID, Path, any_above
+from permission_mongo.errors import InvalidRequest
+from permission_mongo.operations import Aggregate
+from permission_mongo.planning.callers import Access, Asking, Callers, require_paths
+from permission_mongo.plans import AggregatePlan, JoinPlan
+from permission_mongo.policy.grants import Reach
+from permission_mongo.policy.guard import narrow
+from permission_mongo.policy.rules import Action
+from permission_mongo.query.filters import Query
+from permission_mongo.query.pipeline import Join
+from permission_mongo.schema.model import Collection
+
+MOST_BYTES: Final = 8 * 2**20  # of a result
+
+
+def plan_aggregate(operation: Aggregate, asking: Asking, callers: Callers) -> AggregatePlan:
+    """Rows of the `aggregate` rules AND visible rows: those in which every named field may be read and aggregated."""
+    collection, pipeline = operation.collection, operation.pipeline
+    aggregating = callers.access(asking, collection, "aggregate")
+    reading = callers.access(asking, collection, "read")
+    wanted, read = _lent(reading, collection, "aggregate", pipeline.paths)
+    _, aggregated = _lent(aggregating, collection, "aggregate", pipeline.paths)
+    stages = tuple(_stage(stage, asking, callers) for stage in pipeline.stages)
+    if pipeline.fault is not None:
+        raise InvalidRequest(pipeline.fault)
+    match = narrow({}, read, aggregated)
+    most = callers.config.limits.max_result_size
+    return AggregatePlan(collection.name, match, _topmost(wanted), stages, most, MOST_BYTES)
+
+
+def _lent(
+    access: Access, collection: Collection, action: Action, paths: Iterable[str]
+) -> tuple[tuple[Path, ...], Reach]:
+    """The paths as rules know them, and the rows that lend all of them. Forbidden if one is not the caller's."""
+    wanted = require_paths(access, collection, action, Query(paths=frozenset(paths)))
+    return wanted, access.lending(wanted)
+
+
+def _stage(stage: dict[str, Any] | Join, asking: Asking, callers: Callers) -> dict[str, Any] | JoinPlan:
+    if not isinstance(stage, Join):
+        return stage
+    collection = stage.collection
+    reading = callers.access(asking, collection, "read")
+    _, reach = _lent(reading, collection, "read", (stage.foreign, *stage.used))
+    shown, _ = _lent(reading, collection, "read", stage.used)
+    return JoinPlan(collection.name, narrow({}, reach), stage.local, stage.foreign, stage.name, _topmost(shown))
+
+
+def _topmost(paths: Iterable[Path]) -> tuple[Path, ...]:
+    """The id and these, none below another: MongoDB refuses a projection that names both."""
+    named = sorted({ID, *paths})
+    return tuple(path for path in named if not any_above(path, (other for other in named if other != path)))

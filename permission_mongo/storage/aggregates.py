@@ -1,0 +1,85 @@
+"""Aggregations: the guard first, then the fields, then the caller's stages."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from bson import decode
+from pymongo.errors import OperationFailure
+
+from permission_mongo.errors import DeadlineExceeded, InvalidRequest, PayloadTooLarge, Refusal
+from permission_mongo.outcomes import Computed
+from permission_mongo.plans import AggregatePlan, JoinPlan
+from permission_mongo.storage.rooms import Rooms
+from permission_mongo.values import CODEC, Document
+
+_LATE: Final = frozenset({50, 262})
+# Memory for sorting and grouping, and documents that grow above what BSON can hold.
+_TOO_MUCH: Final = frozenset({146, 292, 4568, 10334, 13548, 16819, 16820, 17280, 17419, 17420, 5643014, 4031700})
+# About this gateway and its server, and never about the pipeline.
+_NOT_THE_PIPELINE: Final = frozenset({6, 7, 13, 18, 43, 89, 91, 237, 9001, 11600, 11601, 11602})
+
+
+async def aggregate(plan: AggregatePlan, rooms: Rooms) -> Computed:
+    """The rows the stages make; read no further than the plan's rows and bytes."""
+    async with rooms.bounded():
+        try:
+            return await _computed(plan, rooms)
+        except OperationFailure as error:
+            refusal = _refusal_of(error.code)
+            if refusal is None:
+                raise
+            raise refusal from error
+
+
+async def _computed(plan: AggregatePlan, rooms: Rooms) -> Computed:
+    found: list[bytes] = []
+    size = 0
+    cursor = await rooms.raw(plan.collection).aggregate(
+        pipeline_of(plan), maxTimeMS=rooms.max_time_ms, allowDiskUse=False, batchSize=plan.most_rows + 1
+    )
+    async with cursor:
+        async for row in cursor:
+            found.append(bytes(row.raw))
+            size += len(row.raw)
+            if size > plan.most_bytes:
+                raise PayloadTooLarge(f"the result has more than {plan.most_bytes} bytes; group or limit further")
+    if len(found) > plan.most_rows:
+        raise PayloadTooLarge(
+            f"the result has more than {plan.most_rows} rows; group or limit further", max_result_size=plan.most_rows
+        )
+    return Computed(tuple(decode(raw, CODEC) for raw in found))
+
+
+def pipeline_of(plan: AggregatePlan) -> list[Document]:
+    """What is sent. The guard is a plain `$match`: an `$expr` could be evaluated on rows that the guard leaves out."""
+    stages = [_lookup(stage) if isinstance(stage, JoinPlan) else stage for stage in plan.stages]
+    return [*_guarded(plan), *stages, {"$limit": plan.most_rows + 1}]
+
+
+def _guarded(plan: AggregatePlan | JoinPlan) -> list[Document]:
+    return [{"$match": plan.match.filter}, {"$project": {".".join(path): 1 for path in plan.fields}}]
+
+
+def _lookup(join: JoinPlan) -> dict[str, Any]:
+    """MongoDB compares the two fields by itself, beside the guard and without `$expr`."""
+    return {
+        "$lookup": {
+            "from": join.collection,
+            "localField": join.local,
+            "foreignField": join.foreign,
+            "as": join.name,
+            "pipeline": _guarded(join),
+        }
+    }
+
+
+def _refusal_of(code: int | None) -> Refusal | None:
+    """One text for all that a pipeline can do wrong: the server's own holds values."""
+    if code in _LATE:
+        return DeadlineExceeded("the query took longer than limits.query_timeout")
+    if code in _TOO_MUCH:
+        return PayloadTooLarge("the pipeline needs more memory than one request may use; match or limit earlier")
+    if code in _NOT_THE_PIPELINE:
+        return None
+    return InvalidRequest("the pipeline can't be computed: an operator does not take the values it met")
