@@ -60,6 +60,8 @@ def two_contents(role: str, seed: int) -> tuple[Contents, Contents]:
         row["_version"] = 3
     for row in live["staff"][3:6]:
         row["_made"] = _mark("create", ME, C_MIXED)
+    for rows in live.values():
+        shared.shuffle(rows)
     return tuple(_contents(role, world, seed, (live, gone, earlier)) for world in "ab")  # type: ignore[return-value]
 
 
@@ -73,9 +75,10 @@ def _contents(role: str, world: str, seed: int, visible: tuple) -> Contents:
     for name in COLLECTIONS:
         most = len(HIDDEN_IDS[name])
         ids = rnd.sample(HIDDEN_IDS[name], rnd.choice((0, 1, most // 8, most // 2, most * 9 // 10)))
-        live[name] += [_invisible(rnd, world, role, name, one) for one in ids]
+        # Visible rows are stored in one order, which answers without an order show; hidden ones anywhere between them.
+        for one in ids:
+            live[name].insert(rnd.randrange(len(live[name]) + 1), _invisible(rnd, world, role, name, one))
         hidden[name] = set(ids)
-        rnd.shuffle(live[name])
     moved, records = _moved(rnd, world, role)
     if rnd.random() < 0.5:
         # Another tenant made an id again that a visible deleted document had.

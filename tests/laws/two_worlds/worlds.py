@@ -169,6 +169,8 @@ class Pair:
         number = next(self.numbers)
         self.asked.append(str(asked))
         first, second = [await self._told(n, asked, f"law-{number}") for n in (0, 1)]
+        if asked.path == "/ready":
+            return first, second  # pings within a second, which a busy machine may miss; it knows no caller
         if replace(first, own_cursor=None) != replace(second, own_cursor=None):
             raise Leak("\n".join([*self.asked[-12:], "was answered", str(first), "and", str(second)]))
         if first.status >= 500 and first.status not in (501,):
