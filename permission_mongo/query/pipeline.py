@@ -34,6 +34,8 @@ ACCUMULATORS: Final = frozenset(
         *("$stdDevPop", "$stdDevSamp"),
     }
 )
+# MongoDB hands groups out in an order that it draws anew each time.
+_ORDER: Final[Mapping[str, Stage]] = {"$group": {"_id": 1}, "$sortByCount": {"count": -1, "_id": 1}}
 _MAKES_ALL_ANEW: Final = frozenset({"$group", "$count", "$sortByCount", "$bucket"})
 _MOST_KEYS: Final = 32  # of a sort, as in MongoDB
 
@@ -122,7 +124,7 @@ class _Reader:
         if not isinstance(sent, list) or not sent:
             raise InvalidRequest(f'{place}: expected a list of at least one stage such as {{"$match": {{}}}}')
         self.asked.stage(len(sent))
-        written = []
+        written: list[Stage | Joining] = []
         for n, stage in enumerate(sent):
             if not isinstance(stage, dict) or not stage:
                 raise InvalidRequest(f'{place}[{n}]: expected a stage such as {{"$match": {{}}}}')
@@ -133,6 +135,8 @@ class _Reader:
             self.asked.weight = 0
             one, scope = self._stage(name, stage[name], scope, f"{place}[{n}].{name}")
             written.append(one)
+            if name in _ORDER:
+                written.append({"$sort": _ORDER[name]})
         return written
 
     def _stage(self, name: str, spec: Any, scope: Scope, place: str) -> tuple[Stage | Joining, Scope]:

@@ -46,7 +46,7 @@ def test_the_guard_and_the_fields_stand_before_the_first_stage_and_the_bound_beh
     assert all(text in str(guard) for text in ("acme", "alice"))
     assert "$expr" not in str(pipeline_of(made))
     assert fields == {"$project": {"_id": 1, "age": 1, "pay.a": 1}}
-    assert stages == [{"$match": {"pay.a": {"$eq": 1}}}, {"$group": {"_id": "$age"}}]
+    assert stages == [{"$match": {"pay.a": {"$eq": 1}}}, {"$group": {"_id": "$age"}}, {"$sort": {"_id": 1}}]
     assert bound == {"$limit": 10_001}
 
 
