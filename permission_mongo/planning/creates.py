@@ -20,8 +20,9 @@ from permission_mongo.plans import CreatePlan, Draft
 from permission_mongo.policy.evaluate import holds
 from permission_mongo.policy.grants import Lens
 from permission_mongo.policy.nodes import conjunction, negation
+from permission_mongo.schema.defaults import Fill
 from permission_mongo.schema.model import Collection
-from permission_mongo.schema.validate import FieldError, Fill, read_document, unfit_names, unknown_paths
+from permission_mongo.schema.validate import FieldError, read_document, unfit_names, unknown_paths
 from permission_mongo.values import CODEC, Document, date_text, read_scalar
 from permission_mongo.versions import made
 

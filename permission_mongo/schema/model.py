@@ -53,9 +53,12 @@ class Index:
     expire_after: int | None = None  # seconds
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Collection:
-    """A declared collection. With a `tenant_field` no request reaches past its caller's tenant."""
+    """A declared collection, equal to itself alone.
+
+    With a `tenant_field` no request reaches past its caller's tenant.
+    """
 
     name: str
     fields: Mapping[str, Field] = field(default_factory=lambda: _NOTHING)
