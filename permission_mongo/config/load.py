@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
 
+from permission_mongo.config.computed import shade_computed
 from permission_mongo.config.model import Config
 from permission_mongo.config.policy import read_policy
 from permission_mongo.config.schema import read_collections
@@ -44,7 +45,7 @@ def load_config(place: Path, environment: Mapping[str, str] | None = None) -> Co
         raise Misconfigured(sorted(set(findings), key=lambda one: (one.warning, one.file, one.line, one.column)))
     return Config(
         collections,
-        Policy(text.rules, text.roles),
+        Policy(shade_computed(text.rules, collections), text.roles),
         settings.server,
         settings.mongodb,
         settings.auth,

@@ -20,7 +20,7 @@ from permission_mongo.plans import CreatePlan, Draft
 from permission_mongo.policy.evaluate import holds
 from permission_mongo.policy.grants import Lens
 from permission_mongo.policy.nodes import conjunction, negation
-from permission_mongo.schema.defaults import Fill
+from permission_mongo.schema.defaults import Fill, made_by_gateway
 from permission_mongo.schema.model import Collection
 from permission_mongo.schema.validate import FieldError, read_document, unfit_names, unknown_paths
 from permission_mongo.values import CODEC, Document, date_text, read_scalar
@@ -94,14 +94,16 @@ class _Creating:
         if sent.fault is not None:
             raise sent.fault
         stamps = self._stamps(sent, access)
-        fill = Fill(self.asking.now, self.asking.principal.subject, self.new_uuid)
-        read, errors = read_document({**sent.document, **stamps}, self.collection, fill)
+        read, errors = read_document({**sent.document, **stamps}, self.collection, self._fill())
         if errors:
             raise _violation(errors)
         document: Document = {"_id": sent.id, **self._marks(), **read}
         self._require_size(document)
         self._require_grant(sent, access, document)
         return document
+
+    def _fill(self) -> Fill:
+        return Fill(self.asking.now, self.asking.principal.subject, self.new_uuid)
 
     def _marks(self) -> Document:
         if not self.collection.versioned:
@@ -133,7 +135,7 @@ class _Creating:
     def _stamps(self, sent: Sent, access: Access) -> Document:
         """What the gateway writes itself: tenant, owner, times, and what the rules set."""
         who, now, collection = self.asking.principal, self.asking.now, self.collection
-        stamps: dict[str, Any] = {}
+        stamps = made_by_gateway(collection.fields, self._fill(), created=True)
         if collection.timestamps:
             stamps |= {"created_at": now, "updated_at": now, "created_by": who.subject, "updated_by": who.subject}
         if collection.owner_field is not None:

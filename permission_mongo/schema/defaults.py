@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from permission_mongo.schema.model import Field
 from permission_mongo.values import date_text, read_scalar
+
+FUNCTIONS: Final = ("now()", "uuid()", "user.id")
+STAMPS: Final = {"created_at": "date", "updated_at": "date", "created_by": "string", "updated_by": "string"}
+AUTO_TYPES: Final = ("date", "uuid", "string")  # what `auto` makes without a default
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +23,24 @@ class Fill:
     now: datetime
     user_id: str
     new_uuid: Callable[[], UUID]
+
+
+def made_by_gateway(fields: Mapping[str, Field], fill: Fill, *, created: bool) -> dict[str, Any]:
+    """The values of `auto` fields, at a creation, and of `auto_update` fields, at every write.
+
+    A date is the moment, a uuid fresh, a string a fresh UUID's text, and what has a default is made from that.
+    ValueError where the caller's id can't be of a field's type.
+    """
+    made = ((one.name, one) for one in fields.values() if one.auto_update or (one.auto and created))
+    return {name: _made(one, fill) for name, one in made}
+
+
+def _made(one: Field, fill: Fill) -> Any:
+    if one.default is not None:
+        return default_of(one, fill)
+    if one.name in ("created_by", "updated_by"):
+        return fill.user_id
+    return fill.now if one.type == "date" else fill.new_uuid() if one.type == "uuid" else fill.new_uuid().hex
 
 
 def default_of(one: Field, fill: Fill) -> Any:
