@@ -121,7 +121,9 @@ def _check_auto(section: Section, field: Field, *, top: bool) -> None:
     for key, kinds in (("auto", AUTO_TYPES), ("auto_update", ("date",))):
         if not getattr(field, key) or (top and field.name in ("_id", *STAMPS)):
             continue
-        if not top:
+        if field.type not in SCALAR_TYPES:
+            section.wrong(key, f"'{key}' makes no {field.type}")
+        elif not top:
             section.wrong(key, f"'{key}' is for fields of the document itself, not for one inside another")
         elif field.type not in kinds and field.default is None:
             section.wrong(

@@ -15,8 +15,9 @@ from permission_mongo.documents.paths import leaf_paths
 from permission_mongo.errors import Forbidden, PayloadTooLarge, Refusal, SchemaViolation
 from permission_mongo.operations import CreateMany, CreateOne, Sent
 from permission_mongo.planning.callers import Access, Asking, Callers, tenant_value
+from permission_mongo.planning.references import references_of
 from permission_mongo.planning.targets import target_of
-from permission_mongo.plans import CreatePlan, Draft
+from permission_mongo.plans import CreatePlan, Draft, Reference
 from permission_mongo.policy.evaluate import holds
 from permission_mongo.policy.grants import Lens
 from permission_mongo.policy.nodes import conjunction, negation
@@ -39,6 +40,8 @@ def plan_create_one(operation: CreateOne, asking: Asking, callers: Callers, new_
         operation.sent.names_id,
         operation.reason,
         None,
+        creating.references((draft,)),
+        operation.collection.computed,
     )
 
 
@@ -47,13 +50,15 @@ def plan_create_many(
 ) -> CreatePlan:
     options = operation.options
     creating = _Creating(operation.collection, asking, callers, new_uuid, options.reason, options.id)
+    drafts = tuple(creating.draft(n, sent) for n, sent in enumerate(operation.sent))
     return CreatePlan(
         target_of(operation.collection, callers.config),
-        tuple(creating.draft(n, sent) for n, sent in enumerate(operation.sent)),
+        drafts,
         None,
         any(sent.names_id for sent in operation.sent),
         options.reason,
         options,
+        creating.references(drafts),
     )
 
 
@@ -85,6 +90,10 @@ class _Creating:
             return Draft(index, sent.id, self._document(sent, access))
         except Refusal as refusal:
             return Draft(index, sent.id, {}, refusal)
+
+    def references(self, drafts: tuple[Draft, ...]) -> tuple[Reference, ...]:
+        documents = ((draft.index, draft.document) for draft in drafts if draft.refusal is None)
+        return references_of(documents, self.collection, self.asking, self.callers)
 
     def _document(self, sent: Sent, access: Access) -> Document:
         wrong_names = unfit_names(sent.document, self.collection)

@@ -29,17 +29,17 @@ def made_by_gateway(fields: Mapping[str, Field], fill: Fill, *, created: bool) -
     """The values of `auto` fields, at a creation, and of `auto_update` fields, at every write.
 
     A date is the moment, a uuid fresh, a string a fresh UUID's text, and what has a default is made from that.
-    ValueError where the caller's id can't be of a field's type.
+    The caller's id is not typed yet.
     """
     made = ((one.name, one) for one in fields.values() if one.auto_update or (one.auto and created))
     return {name: _made(one, fill) for name, one in made}
 
 
 def _made(one: Field, fill: Fill) -> Any:
+    if one.default == "user.id" or (one.default is None and one.name in ("created_by", "updated_by")):
+        return fill.user_id
     if one.default is not None:
         return default_of(one, fill)
-    if one.name in ("created_by", "updated_by"):
-        return fill.user_id
     return fill.now if one.type == "date" else fill.new_uuid() if one.type == "uuid" else fill.new_uuid().hex
 
 

@@ -29,7 +29,7 @@ class Doubt(Exception):
 
 def names_are_surely_fit(value: Any, known: frozenset[str], depth: int = 0) -> bool:
     """Whether every name is one of the schema's own or plainly fit, at a depth that can be answered."""
-    if depth > MAX_DEPTH:
+    if depth >= MAX_DEPTH:  # what is inside would be a level deeper
         return False
     if type(value) is list:
         return all(type(one) in _PLAIN or names_are_surely_fit(one, known, depth + 1) for one in value)

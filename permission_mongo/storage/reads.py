@@ -11,6 +11,7 @@ from permission_mongo.batch import without
 from permission_mongo.errors import DocumentNotFound
 from permission_mongo.outcomes import Entry, Found, Gathered, History, Page
 from permission_mongo.plans import DeletedPlan, GetManyPlan, ListPlan, ReadPlan, VersionsPlan
+from permission_mongo.storage.computed import find_computed, list_computed, record_stages
 from permission_mongo.storage.rooms import Rooms
 from permission_mongo.values import Document
 from permission_mongo.versions import number_of
@@ -26,7 +27,10 @@ def not_found(collection: str) -> DocumentNotFound:
 
 async def read_one(plan: ReadPlan, rooms: Rooms) -> Found:
     found = None
-    if not plan.match.is_empty:
+    if plan.computed and not plan.match.is_empty:
+        rows = await find_computed(plan.collection, plan.match.filter, plan.computed, rooms)
+        found = rows[0] if rows else None
+    elif not plan.match.is_empty:
         async with rooms.bounded():
             found = await rooms.live(plan.collection).find_one(plan.match.filter, max_time_ms=rooms.max_time_ms)
     if found is None:
@@ -38,9 +42,12 @@ async def get_many(plan: GetManyPlan, rooms: Rooms) -> Gathered:
     """The documents in the order asked."""
     if plan.match.is_empty:
         return Gathered((), plan.ids)
-    asked = rooms.live(plan.collection).find(plan.match.filter, batch_size=len(plan.ids) + 1)
-    async with rooms.bounded():
-        rows = await asked.max_time_ms(rooms.max_time_ms).to_list()
+    if plan.computed:
+        rows = await find_computed(plan.collection, plan.match.filter, plan.computed, rooms)
+    else:
+        asked = rooms.live(plan.collection).find(plan.match.filter, batch_size=len(plan.ids) + 1)
+        async with rooms.bounded():
+            rows = await asked.max_time_ms(rooms.max_time_ms).to_list()
     by_id = {row["_id"]: row for row in rows}
     return Gathered(tuple(by_id[one] for one in plan.ids if one in by_id), without(plan.ids, by_id))
 
@@ -49,6 +56,8 @@ async def list_page(plan: ListPlan, rooms: Rooms) -> Page:
     """A page by key: bounds on the index instead of a skip, so that any depth costs the same."""
     if plan.match.is_empty:
         return Page((), None, False)
+    if plan.computed:
+        return _page(await list_computed(plan, rooms), plan.limit)
     asked = rooms.live(plan.collection).find(plan.match.filter, limit=plan.limit + 1, batch_size=plan.limit + 1)
     asked = asked.sort([("_id", 1)])
     if plan.after is not None:
@@ -81,7 +90,12 @@ async def list_deleted(plan: DeletedPlan, rooms: Rooms) -> Page:
         return Page((), None, False)
     match = plan.match.filter if plan.after is None else plan.match.also({"_id": {"$gt": plan.after}})
     with pymongo.timeout(rooms.timeout):
-        rows = await rooms.versions.find(match, {"data": 1}, limit=plan.limit + 1, sort=[("_id", 1)]).to_list()
+        if plan.computed:
+            stages = record_stages(match, plan.limit + 1, plan.computed)
+            contents = await (await rooms.versions.aggregate(stages)).to_list()
+            rows = [{"_id": one.pop("_made"), "data": one} for one in contents]
+        else:
+            rows = await rooms.versions.find(match, {"data": 1}, limit=plan.limit + 1, sort=[("_id", 1)]).to_list()
     page = _page(rows, plan.limit)
     return Page(tuple(row["data"] for row in page.documents), page.last, page.has_more)
 

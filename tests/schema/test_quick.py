@@ -72,6 +72,18 @@ def test_t21_no_name_is_surely_fit_that_the_careful_reading_refuses(document):
     assert unfit_names(document, collection) == careful.errors
 
 
+@pytest.mark.parametrize("levels", range(60, 70))
+@pytest.mark.parametrize("wrap", [lambda value: {"a": value}, lambda value: [value]], ids=["objects", "arrays"])
+def test_t19_both_readings_agree_on_depth(levels, wrap):
+    value: object = 1
+    for _ in range(levels):
+        value = wrap(value)
+    collection = Collection("c", keeps_additional=True)
+    careful = _Reader(collection)
+    careful.names_are_fit({"f": value})
+    assert unfit_names({"f": value}, collection) == careful.errors
+
+
 def test_what_a_default_fills_in_is_not_shared_between_documents():
     collection = Collection("c", {"f": Field("f", "array", default=[{"a": []}])})
     first, _ = read_document({}, collection, FILL)
