@@ -17,8 +17,9 @@ from permission_mongo.config.yaml import Map, Mark, read_yaml
 from permission_mongo.errors import Finding, Misconfigured
 from permission_mongo.policy.grants import Policy
 
+_GO_NAMES = ("server.yml", "server.yaml")
 _NAMES = {
-    "config": ("config.yaml", "config.yml"),
+    "config": ("config.yaml", "config.yml", *_GO_NAMES),
     "schema": ("schema.yml", "schema.yaml"),
     "policy": ("policy.yml", "policy.yaml"),
 }
@@ -68,6 +69,8 @@ def _root(kind: str, folder: Path, environment: Mapping[str, str], findings: lis
         return Section(empty, findings)
     if len(found) > 1:
         findings.append(Finding(found[1].name, 0, 0, f"stands beside {name}; keep one of them"))
+    if name in _GO_NAMES:
+        findings.append(Finding(name, 0, 0, "is read as config.yaml", warning=True))
     content = found[0].read_bytes()
     try:
         text = content.decode()

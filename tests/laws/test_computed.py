@@ -123,6 +123,7 @@ def test_every_operator_alone_meets_every_hostile_pair(hostile):
         ({"$concat": ["$s", " ", "$t"]}, {"s": "a", "t": "b"}, "a b"),
         ({"$concat": ["$s", " ", "$t"]}, {"s": "a", "t": 1}, None),
         ({"$concat": ["$s", "$s"]}, {"s": "x" * 9000}, None),
+        ({"$strLenCP": {"$concat": ["$s", "$s"]}}, {"s": "x" * 9000}, None),
         ({"$toUpper": {"$trim": {"input": "$s"}}}, {"s": " a "}, "A"),
         ({"$strLenCP": "$s"}, {"s": "é"}, 1),
         ({"$sum": "$lines.amount"}, {"lines": [{"amount": 2}, {"amount": "x"}, {}, {"amount": 3}]}, 5),
