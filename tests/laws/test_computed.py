@@ -4,7 +4,8 @@ import random
 from datetime import datetime
 
 import pytest
-from bson import DatetimeMS, Decimal128, Int64
+from bson import DatetimeMS, Decimal128, Int64, encode
+from bson.raw_bson import RawBSONDocument
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pymongo import MongoClient
@@ -20,8 +21,14 @@ EXTREMES = [
     Decimal128("-0"), Decimal128("sNaN"), Decimal128("9.999999999999999999999999999999999E6144"), Decimal128("1E-6176"), Decimal128("1E19"),
     DatetimeMS(2**63 - 1), DatetimeMS(-(2**63)), DatetimeMS(253402300800000), DatetimeMS(-62135596800001), "x" * 20_000, " é\u200b ", "ß" * 9000,
 ]  # fmt: skip
+NO_TEXTS = [b"ab\xff\xfeef", b"\xf0bcdef", b"abcde\xf0", b"\x80bcdef", b"abcd\xe2\x80", b" \x80\x80\x80\x80 "]
 FIELDS = ("a", "b", "a.b", "c.b.c", "_id")
 CONSTANTS = [None, True, 0, 1, -3, 2.5, "", "a", "%Y", datetime(2026, 1, 31)]
+
+
+def ill_formed(one: str, text: bytes) -> RawBSONDocument:
+    """A document whose text is no UTF-8, as other drivers can store it."""
+    return RawBSONDocument(encode({"_id": one, "a": "abcdef", "b": "abcdef"}).replace(b"abcdef", text))
 
 
 @pytest.fixture(scope="module")
@@ -32,9 +39,11 @@ def hostile(mongo_uri):
     rows = [{field: value} for field in ("a", "b", "c") for value in values]
     rows += [{field: seeded.choice(values) for field in ("a", "b", "c")} for _ in range(600)]
     with MongoClient(mongo_uri) as client:
-        collection = client["test_computed"].get_collection("rows", codec_options=CODEC)
+        lenient = CODEC.with_options(unicode_decode_error_handler="replace")
+        collection = client["test_computed"].get_collection("rows", codec_options=lenient)
         collection.drop()
         collection.insert_many([{"_id": n, **row} for n, row in enumerate(rows)])
+        collection.insert_many([ill_formed(f"t{n}", text) for n, text in enumerate(NO_TEXTS)])
         yield collection
         client.drop_database("test_computed")
 
