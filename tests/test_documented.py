@@ -36,6 +36,7 @@ collections:
     list: {default_limit: 5}
     indexes: [{fields: [my_title]}]
     fields:
+      _id: {type: objectId}
       my_tenant: {type: string}
       my_title: {type: string, format: email}
       my_tags: {type: array, items: {type: string}}

@@ -73,7 +73,7 @@ def _field(name: str, section: Section, *, top: bool = False) -> Field:
         section.optional_number("min"),
         section.optional_number("max"),
         _enum(section, kind),
-        None if items is None else _field(f"{name}[]", items),
+        None if items is None else _items(name, items),
         None if properties is None else read_fields(properties, top=False),
         _ref(section),
     )
@@ -81,6 +81,13 @@ def _field(name: str, section: Section, *, top: bool = False) -> Field:
     _check_fit(section, kind)
     _check_auto(section, field, top=top)
     return _with_default(section, field)
+
+
+def _items(name: str, section: Section) -> Field:
+    field = _field(f"{name}[]", section)
+    if field.default is not None:
+        section.wrong("default", "an item of an array is never absent, and so has no 'default'")
+    return field
 
 
 def _ref(section: Section) -> Ref | None:
@@ -117,6 +124,13 @@ def _check_function(section: Section, field: Field) -> None:
         section.wrong("default", f"'{field.default}' makes a value of type {' or '.join(kinds[field.default])}")
 
 
+def check_id(section: Section) -> None:
+    """What `fields._id` may say: its type, and what is true of every id."""
+    for key, mark in section.node.keys.items():
+        if key not in ("type", "auto", "required", "immutable"):
+            section.findings.append(mark.finding(f"'{key}' says nothing of an '_id'; ids are of a type alone"))
+
+
 def _check_auto(section: Section, field: Field, *, top: bool) -> None:
     for key, kinds in (("auto", AUTO_TYPES), ("auto_update", ("date",))):
         if not getattr(field, key) or (top and field.name in ("_id", *STAMPS)):
@@ -143,6 +157,7 @@ def _check_fit(section: Section, kind: str) -> None:
         "items": _ARRAYS,
         "properties": ("object",),
         "ref": ID_TYPES,
+        "enum": SCALAR_TYPES,
     }
     for key, kinds in fits.items():
         if section.has(key) and kind not in kinds:

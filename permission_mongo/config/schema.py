@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from permission_mongo.config.computed import with_computed
-from permission_mongo.config.fields import read_fields
+from permission_mongo.config.fields import check_id, read_fields
 from permission_mongo.config.indexes import read_index
 from permission_mongo.config.references import check_references
 from permission_mongo.config.section import Section, suggestion
@@ -77,6 +77,8 @@ def _collection(name: str, section: Section, defaults: Defaults) -> Collection:
             fields[stamp] = replace(fields.get(stamp) or Field(stamp, kind), auto=True)
     declared_id = fields.pop("_id", None)
     id_type = _id_type(section, defaults.id_type)
+    if declared_id is not None:
+        check_id(declared.section("_id"))
     if declared_id is not None and not section.has("id_type"):
         if declared_id.type not in ID_TYPES:
             section.section("fields").wrong("_id", f"an '_id' is of type {', '.join(ID_TYPES)}; not {declared_id.type}")

@@ -69,6 +69,8 @@ class _Compiler:
             return [self.value(one, (*place, n), depth + 1) for n, one in enumerate(source)]
         if isinstance(source, Mapping):
             return self._operator(source, place, depth)
+        if isinstance(source, int) and not -INT64_MAX - 1 <= source <= INT64_MAX:
+            raise ComputedError("an integer has at most 64 bits", place)
         return {"$literal": source}
 
     def _field(self, source: str, place: tuple[str | int, ...]) -> Expr:
@@ -275,7 +277,7 @@ def _date_text(compiler: _Compiler, name: str, source: Any, place: tuple[str | i
 def _literal(compiler: _Compiler, name: str, source: Any, place: tuple[str | int, ...], depth: int) -> Expr:
     if isinstance(source, Mapping | list):
         raise ComputedError("'$literal' takes a text, a number, true, false or null", place)
-    return {name: source}
+    return {name: source} if isinstance(source, str) else compiler.value(source, place, depth)
 
 
 OPERATORS: Final[Mapping[str, Rule]] = {

@@ -37,6 +37,9 @@ def policy(text: str, computed: str = "{$add: [$net, 1]}") -> dict[str, str]:
         (field("type: object, default: {$x: 1}"), "a field's name can't be empty"),
         (field("type: integer, default: now()"), "makes a value of type date or string"),
         (field("type: date, default: user.id"), "'user.id' makes a value of type string or objectId or uuid"),
+        (field("type: array, enum: [a]"), "'enum' is for string"),
+        (field("type: array, items: {type: string, default: a}"), "an item of an array is never absent"),
+        ({"schema": SCHEMA + "      _id: {type: string, pattern: '^a'}"}, "13:27: 'pattern' says nothing of an '_id'"),
         # auto
         (field("type: integer, auto: true"), "13:32: 'auto' makes values of type date, uuid, string"),
         (field("type: string, auto_update: true"), "'auto_update' makes values of type date"),
@@ -66,6 +69,8 @@ def policy(text: str, computed: str = "{$add: [$net, 1]}") -> dict[str, str]:
         (field("type: number, computed: {$add: [$x, 1]}"), "'x' is itself computed"),
         (field("type: number, computed: {$function: {}}"), "the operator '$function' is not taken here"),
         (field("type: number, computed: {$add: [{$rand: {}}]}"), "13:43: 'computed': the operator '$rand'"),
+        (field("type: number, computed: {$add: [$pay.month, 9223372036854775808]}"), "at most 64 bits"),
+        (field("type: number, computed: {$literal: 9223372036854775808}"), "at most 64 bits"),
         (field("type: number, computed: $$ROOT"), "'$$ROOT' is not taken here"),
         (field("type: number, computed: {$getField: title}"), "the operator '$getField' is not taken"),
         (field("type: number, computed: $lines.0.sku"), "no positions"),

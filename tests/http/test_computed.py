@@ -135,6 +135,13 @@ async def test_t11_deny_fields_for_all_hide_what_is_computed_of_them(mongo_uri, 
 
 
 @pytest.mark.parametrize("name", sorted(COMPUTED))
+async def test_fields_of_a_batch_get_name_computed_ones_like_any(world, name):
+    answer = await world.post("/orders/batch/get", {"ids": ["1"], "fields": [name]})
+    assert answer.json()["documents"][0].keys() - {"_version"} == {"_id", name}
+    assert (await world.post("/orders/batch/get", {"ids": ["1"], "fields": ["label"]}, token=CLERK)).status_code == 403
+
+
+@pytest.mark.parametrize("name", sorted(COMPUTED))
 async def test_t24_a_computed_field_can_not_be_written(world, name):
     one = await world.post("/orders", {"name": "x", name: 5})
     many = await world.post("/orders/batch", {"documents": [{"name": "x", name: {"add": 1}}]})
