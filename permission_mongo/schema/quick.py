@@ -16,7 +16,7 @@ from permission_mongo.documents.paths import is_position
 from permission_mongo.schema.defaults import Fill, default_of
 from permission_mongo.schema.formats import has_format
 from permission_mongo.schema.model import Field
-from permission_mongo.values import INT64_MAX, MAX_DEPTH, SCALAR_READERS, Document, decimal_of
+from permission_mongo.values import INT64_MAX, MAX_DEPTH, SCALAR_READERS, Document, decimal_of, exact_decimal
 
 Read = Callable[[Any, Fill], Any]
 Check = Callable[[Any], bool]
@@ -88,6 +88,8 @@ def _required(reader: Read) -> Read:
 
 def _scalar_reader(one: Field) -> Read:
     typed, checks = _TYPED.get(one.type) or SCALAR_READERS[one.type], tuple(_checks(one))
+    if one.type == "decimal":
+        typed = _decimal_reader(one)
 
     def read(value: Any, fill: Fill) -> Any:
         if value is None:
@@ -187,8 +189,6 @@ def _checks(one: Field) -> list[Check]:
         least, most = one.min, one.max
         # Integers and floats compare exactly with each other.
         checks.append(lambda value: (least is None or value >= least) and (most is None or value <= most))
-    elif one.min is not None or one.max is not None:
-        checks.append(_between(one))
     return checks
 
 
@@ -204,13 +204,14 @@ def _checks_of_text(one: Field) -> list[Check]:
     return checks
 
 
-def _between(one: Field) -> Check:
+def _decimal_reader(one: Field) -> Callable[[Any], Decimal128]:
+    """Compared before it is made: a Decimal128 takes as long to look into as to make."""
     least, most = (None if bound is None else decimal_of(bound) for bound in (one.min, one.max))
 
-    def check(value: Any) -> bool:
-        number = decimal_of(value) if isinstance(value, Decimal128) else None
-        if number is None:
-            return False
-        return (least is None or number >= least) and (most is None or number <= most)
+    def read(value: Any) -> Decimal128:
+        number = exact_decimal(value)
+        if (least is not None and number < least) or (most is not None and number > most):
+            raise Doubt
+        return Decimal128(number)
 
-    return check
+    return read

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 
 from pymongo.asynchronous.client_session import AsyncClientSession
 
 from permission_mongo.errors import SchemaViolation
 from permission_mongo.plans import Reference, Wanted
 from permission_mongo.storage.rooms import Rooms
+from permission_mongo.values import DocumentId
+
+_LONGEST_ID: Final = 1024
+_AT_ONCE: Final = 1000
 
 
 class Dangling(Exception):
@@ -29,13 +34,20 @@ async def require_targets(session: AsyncClientSession, references: Iterable[Refe
 async def dangling(session: AsyncClientSession, references: Iterable[Reference], rooms: Rooms) -> tuple[Wanted, ...]:
     missing: list[Wanted] = []
     for reference in references:
-        ids = {one.id for one in reference.wanted}
-        found = set()
-        if ids and not reference.match.is_empty:
-            rows = rooms.live(reference.collection).find(reference.match.among(ids), {"_id": 1}, session=session)
-            found = {row["_id"] for row in await rows.to_list()}
+        found = set() if reference.match.is_empty else await _found(session, reference, rooms)
         missing += [one for one in reference.wanted if one.id not in found]
     return tuple(missing)
+
+
+async def _found(session: AsyncClientSession, reference: Reference, rooms: Rooms) -> set[DocumentId]:
+    # A text longer than any id is looked for nowhere: many of them would be more than one query can hold.
+    ids = list({one.id for one in reference.wanted if not isinstance(one.id, str) or len(one.id) <= _LONGEST_ID})
+    found: set[DocumentId] = set()
+    for n in range(0, len(ids), _AT_ONCE):
+        match = reference.match.among(ids[n : n + _AT_ONCE])
+        rows = rooms.live(reference.collection).find(match, {"_id": 1}, session=session, batch_size=_AT_ONCE + 1)
+        found |= {row["_id"] for row in await rows.to_list()}
+    return found
 
 
 def violation(missing: Iterable[Wanted]) -> SchemaViolation:

@@ -99,6 +99,23 @@ async def test_t25_a_cross_tenant_caller_points_only_within_the_documents_own_te
         assert (await world.post("/tasks", {"tenant_id": "evil", **body}, token=ROOT)).status_code == 422
 
 
+@pytest.mark.parametrize(
+    "value", [{"$ne": None}, {"$gt": ""}, ["ann"], {"$oid": "5" * 24}, 5, True, {"ann": 1}], ids=str
+)
+async def test_t22_an_operator_or_another_type_is_no_reference(world, value):
+    for body in ({"owner": value}, {"helpers": [value]}, {"lines": [{"by": value}]}):
+        assert (await world.post("/tasks", body)).status_code == 422
+    assert await count(world) == 0
+
+
+async def test_t14_many_and_long_references_are_answered(world):
+    many = await world.post("/tasks", {"helpers": [f"u{n}" for n in range(2500)]})
+    assert (many.status_code, len(many.json()["error"]["details"]["errors"])) == (422, 100)
+    assert "2500 places" in many.json()["error"]["message"]
+    long = await world.post("/tasks", {"helpers": ["x" * 2_000_000 + str(n) for n in range(7)]})
+    assert long.status_code == 422
+
+
 async def test_a_batch_tells_the_failing_items_by_index_and_stores_the_rest(world):
     documents = [{"owner": "ann"}, {"owner": "shy"}, {"title": "x"}, {"owner": "nobody"}, {"owner": "ben"}]
     answer = await world.post("/tasks/batch", {"documents": documents})
