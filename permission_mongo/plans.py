@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -13,7 +14,7 @@ from permission_mongo.documents.paths import Path
 from permission_mongo.errors import Refusal
 from permission_mongo.policy.grants import Lens
 from permission_mongo.policy.guard import Guarded
-from permission_mongo.values import Document, DocumentId
+from permission_mongo.values import Document, DocumentId, MongoFilter
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,9 @@ class Target:
     max_bytes: int
 
 
+Computing = tuple[tuple[str, Any], ...]  # computed fields: names and expressions, as MongoDB is asked
+
+
 @dataclass(frozen=True, slots=True)
 class ReadPlan:
     """The document `id` among `rows`, shown through `lens`."""
@@ -66,13 +70,15 @@ class ReadPlan:
     id: DocumentId
     rows: Guarded
     lens: Lens
+    computed: Computing = ()
 
 
 @dataclass(frozen=True, slots=True)
 class ListPlan:
     """A page in `_id` order behind `after`; `prefix` are the equal values that lead the index it is read from.
 
-    `question` binds the next cursor to this caller and this question.
+    `question` binds the next cursor to this caller and this question. `asked` is what was asked of computed fields: it
+    stands behind their computation, and the guard before it.
     """
 
     collection: str
@@ -82,6 +88,8 @@ class ListPlan:
     prefix: tuple[tuple[str, Any], ...]
     lens: Lens
     question: tuple[Any, ...]
+    computed: Computing = ()
+    asked: MongoFilter = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +101,7 @@ class GetManyPlan:
     match: Guarded
     lens: Lens
     fields: frozenset[Path] | None
+    computed: Computing = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +115,33 @@ class Draft:
 
 
 @dataclass(frozen=True, slots=True)
+class Wanted:
+    """A reference of the document `index`, at the dotted path `field`, to the document `id` of `collection`."""
+
+    index: int
+    field: str
+    collection: str
+    id: DocumentId
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """What is referred to in one collection; `match` are the rows that the writer may point at."""
+
+    collection: str
+    match: Guarded
+    wanted: tuple[Wanted, ...]
+
+    def of(self, indices: Collection[int]) -> Reference:
+        """Of these documents alone."""
+        return replace(self, wanted=tuple(one for one in self.wanted if one.index in indices))
+
+
+@dataclass(frozen=True, slots=True)
 class CreatePlan:
     """Store the drafts. `continues` says that an id may have lived before, so that its numbers go on.
+
+    Every one of `references` must find its document in the same transaction.
 
     `lens` shows the created document to a caller who may read here; None to one who may not.
     """
@@ -118,6 +152,8 @@ class CreatePlan:
     continues: bool
     reason: str | None
     batch: Batch | None
+    references: tuple[Reference, ...] = ()
+    computed: Computing = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +198,7 @@ class DeletedPlan:
     after: Any | None
     lens: Lens
     question: tuple[Any, ...]
+    computed: Computing = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,7 @@ INT64_MAX: Final = 2**63 - 1
 _OBJECT_ID = re.compile(r"[0-9a-fA-F]{24}")
 _DATE = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d([.,]\d+)?)?(Z|[+-]\d\d:?\d\d)?)?")
 _EPOCH = datetime(1970, 1, 1)
+_DECIMALS: Final = create_decimal128_context()  # costs as much to make as a number to read
 _ANSWER: Final = orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z | orjson.OPT_NON_STR_KEYS
 
 
@@ -62,7 +63,8 @@ def read_date(text: str) -> datetime:
     if not _DATE.fullmatch(text):
         raise ValueError("a date such as 2026-01-31 or 2026-01-31T12:00:00Z")
     try:
-        return milliseconds(datetime.fromisoformat(text.replace(",", ".")))
+        # Naive is UTC: without its Z a text is read in half the time.
+        return milliseconds(datetime.fromisoformat(text.replace(",", ".").removesuffix("Z")))
     except (ValueError, OverflowError) as error:
         raise ValueError("a date that exists, such as 2026-01-31T12:00:00Z") from error
 
@@ -127,18 +129,24 @@ def _uuid(value: Any) -> UUID:
         raise ValueError("a UUID such as 123e4567-e89b-12d3-a456-426614174000") from error
 
 
+def exact_decimal(value: Any) -> Decimal:
+    """A finite number of at most 34 digits. ValueError says what was expected."""
+    try:
+        if isinstance(value, bool) or not isinstance(value, str | int | float):
+            raise ValueError
+        number = _DECIMALS.create_decimal(str(value))
+    except (ValueError, InvalidOperation, ArithmeticError) as error:
+        raise ValueError('a decimal such as "12.50"') from error
+    if not number.is_finite():
+        raise ValueError("a finite number")
+    return number
+
+
 def _decimal(value: Any) -> Decimal128:
     if isinstance(value, Decimal128):
         _number(value)
         return value
-    try:
-        if isinstance(value, bool) or not isinstance(value, str | int | float):
-            raise ValueError
-        number = Decimal128(create_decimal128_context().create_decimal(str(value)))
-    except (ValueError, InvalidOperation, ArithmeticError) as error:
-        raise ValueError('a decimal such as "12.50"') from error
-    _number(number)
-    return number
+    return Decimal128(exact_decimal(value))
 
 
 def _any_scalar(value: Any) -> Any:
@@ -149,7 +157,8 @@ def _any_scalar(value: Any) -> Any:
     return _number(value)
 
 
-_READERS: Final[Mapping[str, Callable[[Any], Any]]] = {
+# Of plain values: `read_scalar` looks for Extended JSON first.
+SCALAR_READERS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "string": _string,
     "number": _number,
     "integer": _integer,
@@ -164,21 +173,21 @@ _READERS: Final[Mapping[str, Callable[[Any], Any]]] = {
 
 def read_scalar(kind: str, value: Any) -> Any:
     """`value` as the declared scalar type `kind`, Extended JSON accepted. ValueError says what was expected."""
-    return _READERS[kind](read_extended(value))
+    return SCALAR_READERS[kind](read_extended(value))
 
 
 def read_text(kind: str, text: str) -> Any:
     """A scalar as it stands in a URL. ValueError says what was expected."""
     if kind in ("number", "integer"):
         try:
-            return _READERS[kind](jiter.from_json(text.encode(), allow_inf_nan=False))
+            return SCALAR_READERS[kind](jiter.from_json(text.encode(), allow_inf_nan=False))
         except ValueError as error:
             raise ValueError("a number" if kind == "number" else "an integer") from error
     if kind == "boolean":
         if text not in ("true", "false"):
             raise ValueError("true or false")
         return text == "true"
-    return _READERS[kind](text)
+    return SCALAR_READERS[kind](text)
 
 
 _EXTENDED: Final[Mapping[str, Callable[[Any], Any]]] = {
@@ -239,7 +248,7 @@ def decimal_of(value: int | float | Decimal128) -> Decimal | None:
     if isinstance(value, Decimal128):
         number = value.to_decimal()
     elif isinstance(value, float):
-        number = create_decimal128_context().create_decimal_from_float(value)
+        number = _DECIMALS.create_decimal_from_float(value)
     else:
         number = Decimal(value)
     return None if number.is_nan() else number

@@ -20,6 +20,7 @@ from permission_mongo.metrics import Metrics
 from permission_mongo.query.expressions import EXPRESSIONS
 from permission_mongo.query.filters import OPERATORS
 from permission_mongo.query.pipeline import ACCUMULATORS, STAGES
+from permission_mongo.schema.computed import OPERATORS as COMPUTED_OPERATORS
 
 ROOT = Path(__file__).parent.parent
 HTTP, CONFIGURATION, OPERATIONS = (
@@ -37,10 +38,13 @@ collections:
     list: {default_limit: 5}
     indexes: [{fields: [my_title]}]
     fields:
+      _id: {type: objectId}
       my_tenant: {type: string}
       my_title: {type: string, format: email}
       my_tags: {type: array, items: {type: string}}
       my_pay: {type: object, properties: {my_month: {type: number}}}
+      my_parent: {type: objectId, ref: {collection: my_notes}}
+      my_length: {type: integer, computed: {$strLenCP: $my_title}}
 """
 POLICY = """
 roles: {my_user: {}}
@@ -146,13 +150,17 @@ def literal_keys(name: str) -> set[str]:
     return found
 
 
-FILES = {"config.yaml": "server.py", "schema.yml": "schema.py", "policy.yml": "policy.py"}
+FILES = {
+    "config.yaml": ("server.py",),
+    "schema.yml": ("schema.py", "fields.py", "indexes.py", "computed.py"),
+    "policy.yml": ("policy.py",),
+}
 
 
 @pytest.mark.parametrize("file", FILES)
 def test_the_sample_makes_the_readers_ask_for_every_key_they_know(keys_read, file):
     last = {path.split(".")[-1] for path in keys_read[file]}
-    asked_for = literal_keys(FILES[file])
+    asked_for = set().union(*map(literal_keys, FILES[file]))
     assert len(asked_for) > 10
     assert asked_for - last == set()
 
@@ -172,6 +180,11 @@ def test_every_key_is_documented_in_the_part_of_its_file(keys_read, file):
         wanted = {key for key in wanted if not key.startswith("my_")}
         assert len(wanted) > 20
     assert {key for key in wanted if key not in quoted} == set()
+
+
+def test_every_operator_of_a_computed_field_is_documented():
+    part = page_part(CONFIGURATION, "schema.yml")
+    assert [one for one in COMPUTED_OPERATORS if not re.search(rf"[ `]{re.escape(one)}[ `]", part)] == []
 
 
 def test_no_key_is_documented_that_the_reader_of_config_yaml_does_not_know(keys_read):

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
 
+from permission_mongo.config.computed import shade_computed
 from permission_mongo.config.model import Config
 from permission_mongo.config.policy import read_policy
 from permission_mongo.config.schema import read_collections
@@ -16,8 +17,9 @@ from permission_mongo.config.yaml import Map, Mark, read_yaml
 from permission_mongo.errors import Finding, Misconfigured
 from permission_mongo.policy.grants import Policy
 
+_GO_NAMES = ("server.yml", "server.yaml")
 _NAMES = {
-    "config": ("config.yaml", "config.yml"),
+    "config": ("config.yaml", "config.yml", *_GO_NAMES),
     "schema": ("schema.yml", "schema.yaml"),
     "policy": ("policy.yml", "policy.yaml"),
 }
@@ -44,7 +46,7 @@ def load_config(place: Path, environment: Mapping[str, str] | None = None) -> Co
         raise Misconfigured(sorted(set(findings), key=lambda one: (one.warning, one.file, one.line, one.column)))
     return Config(
         collections,
-        Policy(text.rules, text.roles),
+        Policy(shade_computed(text.rules, collections), text.roles),
         settings.server,
         settings.mongodb,
         settings.auth,
@@ -67,6 +69,8 @@ def _root(kind: str, folder: Path, environment: Mapping[str, str], findings: lis
         return Section(empty, findings)
     if len(found) > 1:
         findings.append(Finding(found[1].name, 0, 0, f"stands beside {name}; keep one of them"))
+    if name in _GO_NAMES:
+        findings.append(Finding(name, 0, 0, "is read as config.yaml", warning=True))
     content = found[0].read_bytes()
     try:
         text = content.decode()

@@ -170,6 +170,8 @@ class _RuleReader:
         if path.root == "resource" and not self._collection.knows(path.dotted):
             near = suggestion(path.segments[0], [*self._collection.fields, "_id"])
             raise RuleError(f"'{self._collection.name}' has no field '{path.dotted}'{near}", path.offset)
+        if path.root == "resource" and self._collection.is_computed(path.dotted):
+            raise RuleError(f"'{path.dotted}' is computed; a condition names the fields it is made of", path.offset)
         if path.root == "user" and path.segments[0] in RELATIONS:
             raise RuleError(
                 f"'user.{path.segments[0]}' needs a hierarchy, which this version does not have", path.offset
@@ -233,6 +235,8 @@ class _RuleReader:
         for name in section.node.entries:
             if "." in name:
                 section.wrong(name, f"'{name}': a stamp names a top-level field")
+            if self._collection.is_computed(name):
+                section.wrong(name, f"'{name}' is computed, and so can't be set")
             value = self._stamp(section, name)
             if value is not None and self._known_path(name, section.node.keys[name]):
                 stamps.append((name, value))

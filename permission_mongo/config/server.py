@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from permission_mongo.config.go_names import check_go_audit, go_secret, ignore_go_keys, with_go_limits
 from permission_mongo.config.model import FAMILIES, Audit, Auth, Logging, Metrics, MongoDB, Server
 from permission_mongo.config.section import Section, suggestion
 from permission_mongo.query.limits import Limits
@@ -28,12 +29,13 @@ class Settings:
 
 def read_settings(root: Section, folder: Path, environment: Mapping[str, str]) -> Settings:
     root.text("version")
+    ignore_go_keys(root, "")
     root.unavailable("namespaces", "doors", "console", "blobs", "tracing", "openapi")
     settings = Settings(
         _server(root.section("server"), environment),
         _mongodb(root.section("mongodb"), environment),
         _auth(root.section("auth"), folder),
-        _limits(root.section("limits")),
+        _limits(with_go_limits(root)),
         _audit(root.section("audit")),
         _metrics(root.section("metrics")),
         _logging(root.section("logging")),
@@ -43,7 +45,8 @@ def read_settings(root: Section, folder: Path, environment: Mapping[str, str]) -
 
 
 def _server(section: Section, environment: Mapping[str, str]) -> Server:
-    section.unavailable("header_timeout", "write_timeout", "previous_secrets")
+    section.unavailable("header_timeout", "previous_secrets")
+    ignore_go_keys(section, "server")
     secret = section.optional_text("secret")
     if secret is not None and len(secret.encode()) < SHORTEST_SECRET:
         section.wrong("secret", f"'server.secret' needs at least {SHORTEST_SECRET} bytes")
@@ -75,7 +78,7 @@ def _mongodb(section: Section, environment: Mapping[str, str]) -> MongoDB:
     section.choice("write_concern", "majority", ["majority"])
     found = MongoDB(
         uri=uri,
-        database=section.text("database", "permission_mongo"),
+        database=environment.get("MONGODB_DATABASE") or section.text("database", "permission_mongo"),
         max_pool_size=section.integer("max_pool_size", 32, 1, 1000),
         min_pool_size=section.integer("min_pool_size", 4, 0, 1000),
         server_selection_timeout=section.seconds("server_selection_timeout", 5.0),
@@ -83,17 +86,20 @@ def _mongodb(section: Section, environment: Mapping[str, str]) -> MongoDB:
     )
     if found.database in ("admin", "local", "config") or not found.database.replace("_", "").replace("-", "").isalnum():
         section.wrong("database", f"'{found.database}' can't be the database of documents")
-    section.done(["uri"])
+    section.done(["uri", "database"])
     return found
 
 
 def _auth(section: Section, folder: Path) -> Auth:
     section.unavailable("jwks_url")
+    ignore_go_keys(section, "auth")
     claims = section.section("claims")
     claims.unavailable("namespaces")
+    of_go = go_secret(section)
+    secret = section.optional_text("secret") or of_go
     auth = Auth(
         algorithms=_algorithms(section),
-        secret=section.optional_text("secret"),
+        secret=secret,
         public_key=_public_key(section, folder),
         jwks_file=_file(section, "jwks_file", folder),
         issuer=section.optional_text("issuer"),
@@ -149,7 +155,8 @@ def _check_keys(section: Section, auth: Auth) -> None:
     if auth.family != "HMAC" and (auth.secret is not None or not asymmetric):
         section.wrong("algorithm", f"'{auth.algorithms[0]}' takes 'public_key', 'public_key_file' or 'jwks_file'")
     if auth.secret is not None and len(auth.secret.encode()) < SHORTEST_SECRET:
-        section.wrong("secret", f"'auth.secret' needs at least {SHORTEST_SECRET} bytes")
+        key = "secret" if section.has("secret") else "jwt_secret"
+        section.wrong(key, f"'auth.{key}' needs at least {SHORTEST_SECRET} bytes")
 
 
 def _limits(section: Section) -> Limits:
@@ -175,7 +182,8 @@ def _limits(section: Section) -> Limits:
 
 
 def _audit(section: Section) -> Audit:
-    section.unavailable("log_reads", "include_changes", "sink")
+    section.unavailable("sink")
+    check_go_audit(section)
     audit = Audit(section.boolean("enabled", True), section.optional_seconds("ttl"))
     section.done()
     return audit

@@ -16,7 +16,7 @@ from permission_mongo.plans import Actor, Once
 from permission_mongo.policy.binding import Bindings, bind
 from permission_mongo.policy.grants import Lens, Reach, Speaking
 from permission_mongo.policy.guard import Guarded, narrow
-from permission_mongo.policy.nodes import ALWAYS, Compare, Expression, Path
+from permission_mongo.policy.nodes import ALWAYS, Compare, Expression, Path, Value
 from permission_mongo.policy.rules import Action
 from permission_mongo.principal import Principal
 from permission_mongo.query.filters import Query
@@ -25,6 +25,7 @@ from permission_mongo.values import MongoFilter, read_scalar
 
 _MOST_BOUND: Final = 8192
 _EPOCH: Final = datetime(1970, 1, 1)
+_NOBODY: Final = Bindings("", None, (), {}, {}, _EPOCH)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +106,10 @@ class Callers:
     def crosses_tenants(self, asking: Asking) -> bool:
         return self._policy.is_cross_tenant(self._known_roles(asking.principal))
 
+    def tenant_bound(self, asking: Asking, collection: Collection) -> Expression:
+        """The rows of the caller's tenant; all, for one who crosses tenants."""
+        return ALWAYS if self.crosses_tenants(asking) else _within(collection, asking.bindings())
+
     def _known_roles(self, principal: Principal) -> frozenset[str]:
         """Names that the policy does not know give nothing, and must not fill what is remembered."""
         return frozenset(role for role in principal.roles if role in self._policy.roles)
@@ -137,6 +142,12 @@ def _within(collection: Collection, bindings: Bindings) -> Expression:
         return ALWAYS
     field = Path("resource", (collection.tenant_field,), collection.kind_of(collection.tenant_field))
     return bind(Compare("==", field, Path("user", ("tenant_id",))), bindings)
+
+
+def tenant_is(collection: Collection, tenant: object) -> Expression:
+    """The rows of one tenant of a collection with tenants."""
+    name = collection.tenant_field or ""
+    return bind(Compare("==", Path("resource", (name,), collection.kind_of(name)), Value(tenant)), _NOBODY)
 
 
 def require_paths(access: Access, collection: Collection, action: Action, query: Query) -> tuple[FieldPath, ...]:

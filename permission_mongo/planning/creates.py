@@ -15,13 +15,15 @@ from permission_mongo.documents.paths import leaf_paths
 from permission_mongo.errors import Forbidden, PayloadTooLarge, Refusal, SchemaViolation
 from permission_mongo.operations import CreateMany, CreateOne, Sent
 from permission_mongo.planning.callers import Access, Asking, Callers, tenant_value
+from permission_mongo.planning.references import references_of
 from permission_mongo.planning.targets import target_of
-from permission_mongo.plans import CreatePlan, Draft
+from permission_mongo.plans import CreatePlan, Draft, Reference
 from permission_mongo.policy.evaluate import holds
 from permission_mongo.policy.grants import Lens
 from permission_mongo.policy.nodes import conjunction, negation
+from permission_mongo.schema.defaults import Fill, made_by_gateway
 from permission_mongo.schema.model import Collection
-from permission_mongo.schema.validate import FieldError, Fill, read_document, unfit_names, unknown_paths
+from permission_mongo.schema.validate import FieldError, read_document, unfit_names, unknown_paths
 from permission_mongo.values import CODEC, Document, date_text, read_scalar
 from permission_mongo.versions import made
 
@@ -38,6 +40,8 @@ def plan_create_one(operation: CreateOne, asking: Asking, callers: Callers, new_
         operation.sent.names_id,
         operation.reason,
         None,
+        creating.references((draft,)),
+        operation.collection.computed,
     )
 
 
@@ -46,13 +50,15 @@ def plan_create_many(
 ) -> CreatePlan:
     options = operation.options
     creating = _Creating(operation.collection, asking, callers, new_uuid, options.reason, options.id)
+    drafts = tuple(creating.draft(n, sent) for n, sent in enumerate(operation.sent))
     return CreatePlan(
         target_of(operation.collection, callers.config),
-        tuple(creating.draft(n, sent) for n, sent in enumerate(operation.sent)),
+        drafts,
         None,
         any(sent.names_id for sent in operation.sent),
         options.reason,
         options,
+        creating.references(drafts),
     )
 
 
@@ -85,6 +91,10 @@ class _Creating:
         except Refusal as refusal:
             return Draft(index, sent.id, {}, refusal)
 
+    def references(self, drafts: tuple[Draft, ...]) -> tuple[Reference, ...]:
+        documents = ((draft.index, draft.document) for draft in drafts if draft.refusal is None)
+        return references_of(documents, self.collection, self.asking, self.callers)
+
     def _document(self, sent: Sent, access: Access) -> Document:
         wrong_names = unfit_names(sent.document, self.collection)
         if wrong_names:
@@ -93,14 +103,16 @@ class _Creating:
         if sent.fault is not None:
             raise sent.fault
         stamps = self._stamps(sent, access)
-        fill = Fill(self.asking.now, self.asking.principal.subject, self.new_uuid)
-        read, errors = read_document({**sent.document, **stamps}, self.collection, fill)
+        read, errors = read_document({**sent.document, **stamps}, self.collection, self._fill())
         if errors:
             raise _violation(errors)
         document: Document = {"_id": sent.id, **self._marks(), **read}
         self._require_size(document)
         self._require_grant(sent, access, document)
         return document
+
+    def _fill(self) -> Fill:
+        return Fill(self.asking.now, self.asking.principal.subject, self.new_uuid)
 
     def _marks(self) -> Document:
         if not self.collection.versioned:
@@ -132,7 +144,7 @@ class _Creating:
     def _stamps(self, sent: Sent, access: Access) -> Document:
         """What the gateway writes itself: tenant, owner, times, and what the rules set."""
         who, now, collection = self.asking.principal, self.asking.now, self.collection
-        stamps: dict[str, Any] = {}
+        stamps = made_by_gateway(collection.fields, self._fill(), created=True)
         if collection.timestamps:
             stamps |= {"created_at": now, "updated_at": now, "created_by": who.subject, "updated_by": who.subject}
         if collection.owner_field is not None:

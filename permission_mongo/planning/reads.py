@@ -18,8 +18,9 @@ from permission_mongo.values import CODEC, MongoFilter
 
 
 def plan_get(operation: GetOne, asking: Asking, callers: Callers) -> ReadPlan:
-    access = callers.access(asking, operation.collection, "read")
-    return ReadPlan(operation.collection.name, operation.id, access.rows, access.lens)
+    collection = operation.collection
+    access = callers.access(asking, collection, "read")
+    return ReadPlan(collection.name, operation.id, access.rows, access.lens, collection.computed)
 
 
 def plan_get_many(operation: GetMany, asking: Asking, callers: Callers) -> GetManyPlan:
@@ -30,13 +31,16 @@ def plan_get_many(operation: GetMany, asking: Asking, callers: Callers) -> GetMa
     if operation.fields is not None:
         # Refused where no rule reads them; in each row the lens shows what that row's own rules show.
         fields = frozenset(require_paths(access, collection, "read", Query(paths=frozenset(operation.fields))))
-    return GetManyPlan(collection.name, operation.ids, match, access.lens, fields)
+    return GetManyPlan(collection.name, operation.ids, match, access.lens, fields, collection.computed)
 
 
 def plan_list(operation: ListMany, asking: Asking, callers: Callers, cursors: CursorKey) -> ListPlan:
     collection = operation.collection
     access = callers.access(asking, collection, "read")
-    match = access.matching(operation.query.match, asked_reach(access, collection, operation.query))
+    lending = asked_reach(access, collection, operation.query, takes_computed=True)
+    # What is asked of computed fields can be asked only once they are there, behind the guard.
+    behind = any(collection.is_computed(path) for path in operation.query.paths)
+    match = access.matching({} if behind else operation.query.match, lending)
     question = _question("list", collection, asking, operation.query.match)
     return ListPlan(
         collection.name,
@@ -46,12 +50,20 @@ def plan_list(operation: ListMany, asking: Asking, callers: Callers, cursors: Cu
         _prefix(collection, asking, callers),
         access.lens,
         question,
+        collection.computed,
+        operation.query.match if behind else {},
     )
 
 
-def asked_reach(access: Access, collection: Collection, query: Query) -> Reach:
-    """The rows that may answer a query, its paths having been checked before its values."""
+def asked_reach(access: Access, collection: Collection, query: Query, *, takes_computed: bool = False) -> Reach:
+    """The rows that may answer a query, its paths having been checked before its values.
+
+    A computed field is stored nowhere: a question that does not compute it first would find it absent in every row.
+    """
     reach = access.lending(require_paths(access, collection, "read", query))
+    computed = [] if takes_computed else sorted(path for path in query.paths if collection.is_computed(path))
+    if computed:
+        raise InvalidRequest(f"{computed[0]}: a computed field can't be asked about here", fields=computed)
     if query.fault is not None:
         raise InvalidRequest(query.fault)
     return reach
@@ -74,6 +86,7 @@ def plan_deleted(operation: ListDeleted, asking: Asking, callers: Callers, curso
         _after(operation.cursor, question, asking, cursors),
         read.lens,
         question,
+        collection.computed,
     )
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Final, Literal
 
 from permission_mongo.documents.paths import Path, canonical
+from permission_mongo.schema.computed import Computed
 from permission_mongo.values import SCALAR_TYPES
 
 IdType = Literal["objectId", "uuid", "string"]
@@ -19,6 +21,14 @@ RESERVED_FIELDS: Final = ("_version", "_made")
 STRING_ID: Final = re.compile(r"[A-Za-z0-9_.~:@-]{1,128}")
 RESERVED_IDS: Final = frozenset({"batch", "count", "aggregate", "query", "deleted", ".", ".."})
 _NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Ref:
+    """The value is the id of a document of `collection`: one the writer can read, or, `widely`, any of the tenant."""
+
+    collection: str
+    widely: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +51,8 @@ class Field:
     enum: tuple[Any, ...] | None = None
     items: Field | None = None
     properties: Mapping[str, Field] | None = None
+    ref: Ref | None = None
+    computed: Computed | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +63,15 @@ class Index:
     unique: bool = False
     sparse: bool = False
     expire_after: int | None = None  # seconds
+    partial: Mapping[str, Any] | None = None  # a Mongo filter, written by us
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Collection:
-    """A declared collection. With a `tenant_field` no request reaches past its caller's tenant."""
+    """A declared collection, equal to itself alone.
+
+    With a `tenant_field` no request reaches past its caller's tenant.
+    """
 
     name: str
     fields: Mapping[str, Field] = field(default_factory=lambda: _NOTHING)
@@ -72,8 +88,19 @@ class Collection:
     @property
     def stamped(self) -> frozenset[str]:
         """The fields that the gateway writes and no caller may."""
-        names = {name for name, one in self.fields.items() if one.auto or one.auto_update}
+        names = {name for name, one in self.fields.items() if one.auto or one.auto_update or one.computed}
         return frozenset({*names, *(name for name in (self.tenant_field, self.owner_field) if name)})
+
+    @property
+    def computed(self) -> tuple[tuple[str, Any], ...]:
+        """The computed fields' names and expressions, as MongoDB is asked."""
+        return _computed_of(self)
+
+    def is_computed(self, dotted: str) -> bool:
+        """Whether the path is a computed field's, or lies below one."""
+        path = canonical(dotted)
+        one = self.fields.get(path[0]) if path else None
+        return one is not None and one.computed is not None
 
     def declared(self, path: Path) -> Field | None:
         """The field at a canonical path, array items looked through; None where the schema says nothing of it."""
@@ -110,3 +137,9 @@ class Collection:
             return "integer"
         one = self.declared(canonical(dotted))
         return one.type if one is not None and one.type in SCALAR_TYPES else None
+
+
+@lru_cache(maxsize=1024)
+def _computed_of(collection: Collection) -> tuple[tuple[str, Any], ...]:
+    fields = ((name, one.computed) for name, one in collection.fields.items())
+    return tuple((name, computed.expression) for name, computed in fields if computed is not None)

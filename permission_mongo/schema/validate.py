@@ -2,32 +2,30 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from functools import lru_cache
 from typing import Any, Final
-from urllib.parse import urlsplit
-from uuid import UUID
 
 from bson.decimal128 import Decimal128
 
 from permission_mongo.documents.paths import Path
+from permission_mongo.schema.defaults import Fill, default_of
+from permission_mongo.schema.formats import has_format
 from permission_mongo.schema.model import RESERVED_FIELDS, Collection, Field
+from permission_mongo.schema.quick import Doubt, Read, document_reader, names_are_surely_fit
 from permission_mongo.values import (
     MAX_DEPTH,
     SCALAR_TYPES,
     Document,
-    date_text,
     decimal_of,
     is_extended,
-    read_date,
     read_extended,
     read_scalar,
 )
 
-_EMAIL: Final = re.compile(r"[^@\s]{1,64}@[^@\s.]+(\.[^@\s.]+)+")
-_TIME: Final = re.compile(r"([01]\d|2[0-3]):[0-5]\d(:[0-5]\d)?")
+_MOST_COMPILED: Final = 1024  # collections
+_ANY: Final = Collection("any")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +38,6 @@ class FieldError:
 
     def as_entry(self) -> dict[str, str]:
         return {"field": self.field, "code": self.code, "message": self.message}
-
-
-@dataclass(frozen=True, slots=True)
-class Fill:
-    """What defaults may ask for."""
-
-    now: datetime
-    user_id: str
-    new_uuid: Callable[[], UUID]
 
 
 @dataclass(slots=True)
@@ -100,7 +89,10 @@ class _Reader:
 
     def _absent(self, read: Document, one: Field, place: str, fill: Fill) -> None:
         if one.default is not None:
-            read[one.name] = _filled(one, fill)
+            try:
+                read[one.name] = default_of(one, fill)
+            except ValueError as error:  # the caller's id is not of the field's type
+                self.wrong(place, "type", f"its default can't be made: expected {error}")
         elif one.required and not one.auto:
             self.wrong(place, "required", "is required")
 
@@ -161,7 +153,7 @@ class _Reader:
             self._length(len(value), one, place, "characters")
             if one.pattern is not None and not one.pattern.search(value):
                 self.wrong(place, "pattern", f"does not match {one.pattern.pattern}")
-            if one.format is not None and not _has_format(value, one.format):
+            if one.format is not None and not has_format(value, one.format):
                 self.wrong(place, "format", f"is no {one.format}")
         elif isinstance(value, int | float | Decimal128) and not isinstance(value, bool):
             number = decimal_of(value)
@@ -179,6 +171,8 @@ class _Reader:
 
 def unfit_names(document: Any, collection: Collection) -> list[FieldError]:
     """Names that can't be stored: looked at first, for a path is judged by its name."""
+    if isinstance(document, dict) and names_are_surely_fit(document, _known_names(collection)):
+        return []
     reader = _Reader(collection)
     reader.names_are_fit(document)
     return reader.errors
@@ -191,7 +185,10 @@ def unknown_paths(document: Mapping[str, Any], collection: Collection, prefix: P
         judged = {*collection.fields, *RESERVED_FIELDS}
         document = {name: value for name, value in document.items() if name in judged}
     unknown: list[Path] = []
+    closed = frozenset() if prefix else _names_with_nothing_below(collection)
     for name, value in document.items():
+        if name in closed:
+            continue
         path = (*prefix, name)
         one = collection.declared(path)
         if one is None:
@@ -205,43 +202,39 @@ def unknown_paths(document: Mapping[str, Any], collection: Collection, prefix: P
 
 def read_document(document: Mapping[str, Any], collection: Collection, fill: Fill) -> tuple[Document, list[FieldError]]:
     """The document with BSON values and defaults, and everything that is wrong with it."""
+    try:
+        return _quick_reader(collection)(document, fill), []
+    except (Doubt, ValueError):
+        return read_carefully(document, collection, fill)
+
+
+def read_carefully(
+    document: Mapping[str, Any], collection: Collection, fill: Fill
+) -> tuple[Document, list[FieldError]]:
+    """The same with a place for every error: what the quick reading is held to."""
     reader = _Reader(collection)
     return reader.fields(document, collection.fields, "", fill), reader.errors
 
 
-def _filled(one: Field, fill: Fill) -> Any:
-    match one.default:
-        case "now()":
-            return fill.now if one.type == "date" else date_text(fill.now)
-        case "uuid()":
-            return fill.new_uuid() if one.type == "uuid" else str(fill.new_uuid())
-        case "user.id":
-            return read_scalar(one.type, fill.user_id)
-        case dict() | list() as value:
-            return type(value)(value)
-        case value:
-            return value
+@lru_cache(maxsize=_MOST_COMPILED)
+def _quick_reader(collection: Collection) -> Read:
+    return document_reader(collection.fields, _surely_open)
 
 
-def _has_format(text: str, form: str) -> bool:
-    match form:
-        case "email":
-            return _EMAIL.fullmatch(text) is not None
-        case "url":
-            return _is_url(text)
-        case "time":
-            return _TIME.fullmatch(text) is not None
-        case _:
-            try:
-                read_date(text)
-            except ValueError:
-                return False
-            return ("T" in text or " " in text) == (form == "datetime")
+@lru_cache(maxsize=_MOST_COMPILED)
+def _known_names(collection: Collection) -> frozenset[str]:
+    return frozenset(name for name in collection.fields if not name.isdigit())
 
 
-def _is_url(text: str) -> bool:
-    try:
-        parts = urlsplit(text)
-    except ValueError:
-        return False
-    return parts.scheme in ("http", "https") and bool(parts.netloc) and text.isprintable() and " " not in text
+@lru_cache(maxsize=_MOST_COMPILED)
+def _names_with_nothing_below(collection: Collection) -> frozenset[str]:
+    declared = ((name, collection.declared((name,))) for name in collection.fields)
+    return frozenset(name for name, one in declared if one is not None and one.properties is None)
+
+
+def _surely_open(value: Any) -> Any:
+    reader = _Reader(_ANY)
+    read = reader.open(value, "")
+    if reader.errors:
+        raise Doubt
+    return read

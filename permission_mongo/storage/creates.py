@@ -13,7 +13,9 @@ from permission_mongo.batch import quarters
 from permission_mongo.errors import Conflict, Refusal
 from permission_mongo.outcomes import BatchOutcome, Created, Failure, Item
 from permission_mongo.plans import Actor, CreatePlan, Draft
+from permission_mongo.storage.computed import read_again
 from permission_mongo.storage.faults import told_or_raised
+from permission_mongo.storage.references import Dangling, require_targets, violation
 from permission_mongo.storage.rooms import Ledger, Life, Rooms
 from permission_mongo.storage.transactions import Body, Contended, Lost
 from permission_mongo.values import Document, DocumentId
@@ -25,18 +27,21 @@ _DUPLICATE: Final = "a document with this key exists"
 async def create_one(plan: CreatePlan, actor: Actor, rooms: Rooms) -> Created:
     """A write with nothing else to commit is one command; else a transaction. A key is something to commit."""
     target, draft = plan.target, plan.drafts[0]
-    if not target.audited and not plan.continues and actor.once is None:
+    if not (target.audited or plan.continues or plan.references or plan.computed or actor.once):
         with pymongo.timeout(rooms.timeout):
             await rooms.live(target.collection).insert_one(draft.document)
         return Created(draft.document)
     creation = _Creation(plan, actor, rooms)
     part = ObjectId()
-    stored = await rooms.transactor.run(
-        creation.ledger.once(lambda session: creation.body(session, [draft], part), lambda made: Created(made[0])),
-        deadline=rooms.deadline(),
-        proof=creation.ledger.proof(part if target.audited else draft.id),
-    )
-    return Created(stored[0])
+    try:
+        stored = await rooms.transactor.run(
+            creation.ledger.once(lambda session: creation.one(session, draft, part), Created),
+            deadline=rooms.deadline(),
+            proof=creation.ledger.proof(part if target.audited else draft.id),
+        )
+    except Dangling as error:
+        raise violation(error.missing) from error
+    return Created(stored)
 
 
 async def create_many(plan: CreatePlan, actor: Actor, rooms: Rooms) -> BatchOutcome:
@@ -113,10 +118,15 @@ class _Creation:
     async def _all(self, drafts: list[Draft], takes: int, final: bool) -> None:
         """A duplicate key aborts the whole transaction and names one index: take it out, or halve, and run again.
 
-        `final` says that nothing comes after these drafts.
+        References that find nothing abort it as well, and name all of theirs. `final` says that nothing comes after
+        these drafts.
         """
         try:
             await self._transaction(drafts, final)
+        except Dangling as error:
+            rest = self._without_dangling(drafts, error)
+            if rest:
+                await self._all(rest, takes, final)
         except BulkWriteError as error:
             index = duplicate_index(error)
             if index is None:
@@ -136,6 +146,25 @@ class _Creation:
         else:
             self._done += drafts
 
+    def _without_dangling(self, drafts: list[Draft], error: Dangling) -> list[Draft]:
+        """The drafts that refer to nothing missing, nor to one that is now taken out."""
+        missing = {*error.missing}
+        wanted = [one for reference in self._plan.references for one in reference.wanted]
+        ids = {draft.index: draft.id for draft in drafts}
+        while True:
+            lost = {ids[one.index] for one in missing}
+            own = self._plan.target.collection
+            more = {one for one in wanted if one.index in ids and one.collection == own and one.id in lost} - missing
+            if not more:
+                break
+            missing |= more
+        for index in {one.index for one in missing}:
+            told = sorted((one for one in missing if one.index == index), key=lambda one: one.field)
+            self._failed[index] = violation(told)
+        if self._plan.batch is not None and self._plan.batch.atomic:
+            raise self._first_refusal() from error
+        return [draft for draft in drafts if draft.index not in self._failed]
+
     async def _transaction(self, drafts: list[Draft], final: bool) -> None:
         part = ObjectId()
         batch = self._plan.batch
@@ -147,11 +176,23 @@ class _Creation:
             commit=batch is None or not batch.dry_run,
         )
 
+    async def one(self, session: AsyncClientSession, draft: Draft, part: Any) -> Document:
+        """The one document stored; read again where fields of it are computed, if it is to be shown."""
+        stored = (await self.body(session, [draft], part))[0]
+        plan = self._plan
+        if plan.computed and plan.lens is not None:
+            return await read_again(session, plan.target.collection, draft.id, plan.computed, self._rooms)
+        return stored
+
     async def body(self, session: AsyncClientSession, drafts: list[Draft], part: Any) -> list[Document]:
         documents = [draft.document for draft in drafts]
         if self._plan.continues and self._plan.target.versioned:
             documents = await self._continued(session, documents)
         await self._rooms.live(self._plan.target.collection).insert_many(documents, session=session)
+        # Behind the insert, so that documents of one batch may refer to each other.
+        indices = {draft.index for draft in drafts}
+        references = (reference.of(indices) for reference in self._plan.references)
+        await require_targets(session, references, self._rooms)
         ids = [draft.id for draft in drafts]
         await self.ledger.note(session, part, "create", ids, {"made": ids})
         return documents

@@ -72,6 +72,7 @@ def _declared(collection: Collection) -> list[IndexModel]:
             unique=index.unique,
             sparse=index.sparse,
             **({} if index.expire_after is None else {"expireAfterSeconds": index.expire_after}),
+            **({} if index.partial is None else {"partialFilterExpression": index.partial}),
         )
         for index in collection.indexes
     ]

@@ -11,6 +11,7 @@ from permission_mongo.batch import without
 from permission_mongo.errors import DocumentNotFound
 from permission_mongo.outcomes import Entry, Found, Gathered, History, Page
 from permission_mongo.plans import AgainPlan, DeletedPlan, GetManyPlan, ListPlan, ReadPlan, VersionsPlan
+from permission_mongo.storage.computed import find_computed, list_computed, record_stages
 from permission_mongo.storage.gathering import Gathering
 from permission_mongo.storage.rooms import Rooms
 from permission_mongo.values import Document
@@ -25,8 +26,12 @@ def not_found(collection: str) -> DocumentNotFound:
     return DocumentNotFound(f"no such document in {collection}", collection=collection)
 
 
-async def read_one(plan: ReadPlan, gathering: Gathering) -> Found:
-    found = await gathering.find(plan)
+async def read_one(plan: ReadPlan, gathering: Gathering, rooms: Rooms) -> Found:
+    if plan.computed and not plan.rows.is_empty:
+        rows = await find_computed(plan.collection, plan.rows.one(plan.id), plan.computed, rooms)
+        found = rows[0] if rows else None
+    else:
+        found = await gathering.find(plan)
     if found is None:
         raise not_found(plan.collection)
     return Found(found)
@@ -36,9 +41,12 @@ async def get_many(plan: GetManyPlan, rooms: Rooms) -> Gathered:
     """The documents in the order asked."""
     if plan.match.is_empty:
         return Gathered((), plan.ids)
-    asked = rooms.live(plan.collection).find(plan.match.filter, batch_size=len(plan.ids) + 1)
-    async with rooms.bounded():
-        rows = await asked.max_time_ms(rooms.max_time_ms).to_list()
+    if plan.computed:
+        rows = await find_computed(plan.collection, plan.match.filter, plan.computed, rooms)
+    else:
+        asked = rooms.live(plan.collection).find(plan.match.filter, batch_size=len(plan.ids) + 1)
+        async with rooms.bounded():
+            rows = await asked.max_time_ms(rooms.max_time_ms).to_list()
     by_id = {row["_id"]: row for row in rows}
     return Gathered(tuple(by_id[one] for one in plan.ids if one in by_id), without(plan.ids, by_id))
 
@@ -47,6 +55,8 @@ async def list_page(plan: ListPlan, rooms: Rooms) -> Page:
     """A page by key: bounds on the index instead of a skip, so that any depth costs the same."""
     if plan.match.is_empty:
         return Page((), None, False)
+    if plan.computed:
+        return _page(await list_computed(plan, rooms), plan.limit)
     asked = rooms.live(plan.collection).find(plan.match.filter, limit=plan.limit + 1, batch_size=plan.limit + 1)
     asked = asked.sort([("_id", 1)])
     if plan.after is not None:
@@ -79,7 +89,12 @@ async def list_deleted(plan: DeletedPlan, rooms: Rooms) -> Page:
         return Page((), None, False)
     match = plan.match.filter if plan.after is None else plan.match.also({"_id": {"$gt": plan.after}})
     with pymongo.timeout(rooms.timeout):
-        rows = await rooms.versions.find(match, {"data": 1}, limit=plan.limit + 1, sort=[("_id", 1)]).to_list()
+        if plan.computed:
+            stages = record_stages(match, plan.limit + 1, plan.computed)
+            contents = await (await rooms.versions.aggregate(stages)).to_list()
+            rows = [{"_id": one.pop("_made"), "data": one} for one in contents]
+        else:
+            rows = await rooms.versions.find(match, {"data": 1}, limit=plan.limit + 1, sort=[("_id", 1)]).to_list()
     page = _page(rows, plan.limit)
     return Page(tuple(row["data"] for row in page.documents), page.last, page.has_more)
 

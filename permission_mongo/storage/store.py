@@ -74,7 +74,7 @@ class Store:
     async def _execute(self, plan: Plan, actor: Actor) -> Outcome:
         match plan:
             case ReadPlan():
-                return await read_one(plan, self._gathering)
+                return await read_one(plan, self._gathering, self._rooms)
             case ListPlan():
                 return await list_page(plan, self._rooms)
             case GetManyPlan():

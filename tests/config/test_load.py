@@ -109,8 +109,8 @@ def test_a_configuration_is_read_into_types(tmp_path):
         ({"schema": SCHEMA + "      x: {type: string, min: 1}"}, "schema.yml:13:30", "'min' is for number"),
         ({"schema": SCHEMA + "      x: {type: string, pattern: '('}"}, "schema.yml:13:34", "not a regular expression"),
         ({"schema": SCHEMA + "      x: {type: integer, default: soon}"}, "schema.yml:13:35", "expected a number"),
-        ({"schema": SCHEMA + "      x: {type: string, enum: [a], default: b}"}, "schema.yml:13:45", "not in 'enum'"),
-        ({"schema": SCHEMA + "      x: {type: string, computed: {}}"}, "schema.yml:13:25", "not available"),
+        ({"schema": SCHEMA + "      x: {type: string, enum: [a], default: b}"}, "schema.yml:13:45", "is none of a"),
+        ({"schema": SCHEMA + "      x: {type: string, computed: {}}"}, "schema.yml:13:35", "expected one operator"),
         ({"schema": SCHEMA + "    indexes: [{fields: [titel]}]"}, "schema.yml:13:25", "did you mean 'title'"),
         (
             {"schema": SCHEMA + "    indexes: [{fields: [title], unique: true}]"},

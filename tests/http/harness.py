@@ -73,7 +73,7 @@ def a_config(folder: Path, config: str = CONFIG, schema: str = SCHEMA, policy: s
 def a_token(sub="alice", roles=("user",), tenant: str | None = "acme", **claims) -> str:
     if tenant is not None:
         claims["tenant_id"] = tenant
-    return make_token(SECRET, "HS256", sub, roles, int(time.time()) + 3600, claims)
+    return make_token(SECRET, "HS256", sub, roles, int(time.time()) + 7200, claims)
 
 
 @dataclass

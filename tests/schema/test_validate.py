@@ -9,8 +9,9 @@ from bson import Decimal128, ObjectId
 from hypothesis import given
 from hypothesis import strategies as st
 
+from permission_mongo.schema.defaults import Fill
 from permission_mongo.schema.model import Collection, Field
-from permission_mongo.schema.validate import Fill, read_document, unfit_names, unknown_paths
+from permission_mongo.schema.validate import read_document, unfit_names, unknown_paths
 
 FILL = Fill(datetime(2026, 1, 31), "alice", lambda: UUID(int=1))
 

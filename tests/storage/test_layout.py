@@ -10,7 +10,8 @@ from permission_mongo.storage.settings import shared_secret
 from tests.config.test_load import SCHEMA, load
 
 pytestmark = pytest.mark.mongo
-INDEXED = SCHEMA + "    indexes: [{fields: [tenant_id, title], unique: true}, {fields: [at], expire_after: 1h}]\n"
+INDEXES = "    indexes: [{fields: [tenant_id, title], unique: true}, {fields: [at], expire_after: 1h}, {fields: [pay], partial: {title: a}}]\n"
+INDEXED = SCHEMA.replace("enabled: true", "enabled: false") + INDEXES
 
 
 @pytest.fixture
@@ -28,6 +29,7 @@ async def test_collections_and_indexes_are_made_and_making_them_again_changes_no
     found = await database["notes"].index_information()
     assert found["tenant_id_1_title_1"]["unique"]
     assert found["at_1"]["expireAfterSeconds"] == 3600
+    assert found["pay_1"]["partialFilterExpression"] == {"title": {"$eq": "a"}}
     assert "tenant_id_1__id_1" in found
     assert (await database["_pm_versions"].index_information())["numbers"]["unique"]
 

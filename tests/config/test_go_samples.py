@@ -1,0 +1,135 @@
+"""The samples of the Go gateway's pages load as they stand; what it means to ignore a key is told, and what is not there is refused."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from permission_mongo.config.load import load_config
+from permission_mongo.errors import Misconfigured
+
+GO = Path(__file__).parent / "go"
+PAGE = (Path(__file__).parents[2] / "docs" / "coming-from-go.md").read_text()
+ENVIRONMENT = {"JWT_SECRET": "0123456789abcdef0123456789abcdef", "MONGODB_URI": "mongodb://db:27017/?replicaSet=rs0"}
+
+
+def a_folder(tmp_path: Path, *names: str, **changed: str) -> Path:
+    for name in names:
+        shutil.copy(GO / name, tmp_path / name)
+    for name, text in changed.items():
+        (tmp_path / f"{name}.yml").write_text(text)
+    return tmp_path
+
+
+def refused(folder: Path) -> list[str]:
+    with pytest.raises(Misconfigured) as caught:
+        load_config(folder, ENVIRONMENT)
+    return [str(finding) for finding in caught.value.findings if not finding.warning]
+
+
+@pytest.mark.parametrize("config", ["config.yaml", "server.yml"])
+def test_the_published_samples_load_as_they_stand(tmp_path, config):
+    loaded = load_config(a_folder(tmp_path, config, "schema.yml", "policy.yml"), ENVIRONMENT)
+    assert set(loaded.collections) == {"users", "documents"}
+    assert set(loaded.policy.roles) == {"viewer", "user", "manager", "admin"}
+    assert loaded.auth.secret == ENVIRONMENT["JWT_SECRET"]
+    assert loaded.collections["documents"].owner_field == "created_by"
+
+
+def test_each_key_that_does_nothing_here_is_a_warning_at_its_place(tmp_path):
+    warnings = [
+        str(one)
+        for one in load_config(a_folder(tmp_path, "config.yaml", "schema.yml", "policy.yml"), ENVIRONMENT).warnings
+    ]
+    keys = [
+        "server.read_timeout",
+        "server.write_timeout",
+        "redis",
+        "audit.include_changes",
+        "audit.batch_size",
+        "audit.flush_interval",
+    ]
+    keys += [
+        "audit.buffer_size",
+        "audit.storage",
+        "cache",
+        "versioning",
+        "scalability.max_batch_size",
+        "scalability.max_aggregation_stages",
+    ]
+    for key in keys:
+        assert [one for one in warnings if f"'{key}'" in one and one.startswith("config.yaml:")], key
+        assert f"`{key}`" in PAGE or f"`{key}.*`" in PAGE, key
+
+
+def test_the_quickstarts_spelling_is_told_too(tmp_path):
+    warnings = "\n".join(
+        map(str, load_config(a_folder(tmp_path, "server.yml", "schema.yml", "policy.yml"), ENVIRONMENT).warnings)
+    )
+    for told in (
+        "server.yml: warning: is read as config.yaml",
+        "'auth.jwt_secret' is read as 'auth.secret'",
+        "'auth.token_expiry'",
+        "'audit.collection'",
+    ):
+        assert told in warnings
+
+
+def test_limits_keep_their_values_under_their_go_names(tmp_path):
+    loaded = load_config(a_folder(tmp_path, "config.yaml", "schema.yml", "policy.yml"), ENVIRONMENT)
+    assert (loaded.limits.max_batch_size, loaded.limits.max_result_size) == (500, 5000)
+    assert loaded.mongodb.database == "app"
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (
+            "scalability: {max_batch_size: 5}\nlimits: {max_batch_size: 6}",
+            "config.yml:1:31: stands beside 'limits.max_batch_size'",
+        ),
+        (
+            "auth: {secret: '0123456789abcdef0123456789abcdef', jwt_secret: '0123456789abcdef0123456789abcdef'}",
+            "stands beside 'auth.secret'",
+        ),
+        ("auth: {jwt_secret: short}", "needs at least 32 bytes"),
+        ("scalability: {max_batch_size: many}", "a whole number"),
+        ("scalability: {max_batchsize: 5}", "unknown key 'max_batchsize'"),
+        ("audit: {log_reads: true}", "'audit.log_reads: true' is not available"),
+        ("audit: {storage: webhook}", "'audit.storage' is one of mongodb"),
+    ],
+)
+def test_what_a_go_key_would_promise_and_is_not_kept_is_refused(tmp_path, config, message):
+    found = refused(a_folder(tmp_path, "schema.yml", "policy.yml", config=config))
+    assert any(message in line for line in found), found
+
+
+def test_features_that_are_not_there_stay_refused_and_say_so(tmp_path):
+    """Hooks, retention, diffs and reporting lines are promises: ignoring one would break it silently."""
+    schema = (GO / "schema.yml").read_text()
+    schema = schema.replace("mode: full", "mode: diff\n      max_versions: 50\n      retention_days: 90")
+    schema += "    hierarchy: {user_id_field: _id, manager_field: manager_id}\n"
+    policy = (GO / "policy.yml").read_text().replace("in user.roles", "in user.$subordinates")
+    found = refused(a_folder(tmp_path, "config.yaml", "hooks.yml", schema=schema, policy=policy))
+    for told in (
+        "hooks.yml: is not available",
+        "max_versions' is not available",
+        "retention_days' is not available",
+        "'mode: diff'",
+    ):
+        assert any(told in line for line in found), (told, found)
+    assert any("hierarchy" in line for line in found)
+
+
+def test_every_go_key_of_the_samples_stands_on_the_page():
+    for key in (
+        "redis",
+        "cache",
+        "versioning",
+        "scalability.max_result_size",
+        "auth.jwt_secret",
+        "auth.token_expiry",
+        "audit.collection",
+        "server.yml",
+    ):
+        assert f"`{key}" in PAGE, key
