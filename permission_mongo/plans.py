@@ -11,6 +11,7 @@ from permission_mongo.documents.paths import Path
 from permission_mongo.errors import Refusal
 from permission_mongo.policy.grants import Lens
 from permission_mongo.policy.guard import Guarded
+from permission_mongo.query.sorting import Ordered
 from permission_mongo.values import Document, DocumentId
 
 
@@ -40,18 +41,21 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class ReadPlan:
-    """The document that `match` finds, shown through `lens`."""
+    """The document that `match` finds, shown through `lens`; `fields` cuts what is shown further."""
 
     collection: str
     match: Guarded
     lens: Lens
+    fields: frozenset[Path] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ListPlan:
-    """A page in `_id` order behind `after`; `prefix` are the equal values that lead the index it is read from.
+    """A page of at most `limit` rows and `max_bytes`, behind `after` or, without it, after `skip` rows.
 
-    `question` binds the next cursor to this caller and this question.
+    In `_id` order, or as `ordered` says: then `after` is the key of a row there. `prefix` are the equal values
+    that lead the index it is read from. `counts` asks for the rows of all pages. `question` binds the next cursor to
+    this caller and this question.
     """
 
     collection: str
@@ -61,6 +65,19 @@ class ListPlan:
     prefix: tuple[tuple[str, Any], ...]
     lens: Lens
     question: tuple[Any, ...]
+    max_bytes: int
+    ordered: Ordered | None = None
+    fields: frozenset[Path] | None = None
+    counts: bool = False
+    skip: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CountPlan:
+    """How many rows `match` finds."""
+
+    collection: str
+    match: Guarded
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +158,7 @@ class DeletedPlan:
     after: Any | None
     lens: Lens
     question: tuple[Any, ...]
+    max_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,4 +173,4 @@ class VersionsPlan:
     before: int | None
 
 
-Plan = ReadPlan | ListPlan | GetManyPlan | CreatePlan | DeletePlan | UndoPlan | DeletedPlan | VersionsPlan
+Plan = ReadPlan | ListPlan | CountPlan | GetManyPlan | CreatePlan | DeletePlan | UndoPlan | DeletedPlan | VersionsPlan

@@ -78,7 +78,7 @@ def _id_type(section: Section, default: IdType) -> IdType:
 
 
 def _collection(name: str, section: Section, defaults: Defaults) -> Collection:
-    section.unavailable("hierarchy", "allow_regex")
+    section.unavailable("hierarchy")
     fields = _fields(section.section("fields"))
     if defaults.timestamps:
         for stamp, kind in _STAMPS.items():
@@ -91,7 +91,6 @@ def _collection(name: str, section: Section, defaults: Defaults) -> Collection:
         id_type = next((known for known in ("objectId", "uuid", "string") if known == declared_id.type), id_type)
     tenant, owner = _access(name, section, fields, defaults)
     listing = section.section("list")
-    listing.unavailable("count")
     collection = Collection(
         name,
         fields,
@@ -105,6 +104,8 @@ def _collection(name: str, section: Section, defaults: Defaults) -> Collection:
         _versioning(section.section("versioning")),
         tuple(_index(one, fields, tenant, defaults) for one in section.list_of_sections("indexes")),
         listing.integer("default_limit", 20, 1, 10_000),
+        listing.choice("count", "on_request", ["on_request", "always"]) == "always",
+        section.boolean("allow_regex", False),
     )
     if collection.client_ids and id_type == "objectId":
         section.wrong("client_ids", "'client_ids' needs ids of type string or uuid")

@@ -8,6 +8,7 @@ from typing import assert_never
 from uuid import UUID
 
 from permission_mongo.operations import (
+    CountMany,
     CreateMany,
     CreateOne,
     DeleteMany,
@@ -22,7 +23,14 @@ from permission_mongo.operations import (
 from permission_mongo.planning.callers import Asking, Callers
 from permission_mongo.planning.creates import plan_create_many, plan_create_one
 from permission_mongo.planning.deletes import plan_delete, plan_undo
-from permission_mongo.planning.reads import plan_deleted, plan_get, plan_get_many, plan_list, plan_versions
+from permission_mongo.planning.reads import (
+    plan_count,
+    plan_deleted,
+    plan_get,
+    plan_get_many,
+    plan_list,
+    plan_versions,
+)
 from permission_mongo.plans import Plan
 from permission_mongo.query.cursors import CursorKey
 
@@ -42,6 +50,8 @@ class Planner:
                 return plan_get(operation, asking, self.callers)
             case ListMany():
                 return plan_list(operation, asking, self.callers, self.cursors)
+            case CountMany():
+                return plan_count(operation, asking, self.callers)
             case GetMany():
                 return plan_get_many(operation, asking, self.callers)
             case CreateOne():

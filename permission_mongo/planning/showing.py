@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import Any, NewType
 
 from permission_mongo.documents.fields import FieldRules
+from permission_mongo.documents.paths import Path
 from permission_mongo.documents.reveal import View
-from permission_mongo.outcomes import BatchOutcome, Created, Found, Gathered, History, Outcome, Page
-from permission_mongo.plans import CreatePlan, DeletedPlan, GetManyPlan, ListPlan, Plan, ReadPlan
+from permission_mongo.outcomes import BatchOutcome, Counted, Created, Found, Gathered, History, Outcome, Page
+from permission_mongo.plans import CountPlan, CreatePlan, DeletedPlan, GetManyPlan, ListPlan, Plan, ReadPlan
 from permission_mongo.policy.grants import Lens
 from permission_mongo.query.cursors import CursorKey
 from permission_mongo.values import Document, DocumentId
@@ -27,6 +28,12 @@ class ShownPage:
     documents: tuple[Revealed, ...]
     cursor: str | None
     has_more: bool
+    total: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ShownCount:
+    count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,21 +42,25 @@ class ShownMany:
     not_found: tuple[DocumentId, ...]
 
 
-Shown = ShownDocument | ShownPage | ShownMany | BatchOutcome | History
+Shown = ShownDocument | ShownPage | ShownCount | ShownMany | BatchOutcome | History
 
 
 def show(plan: Plan, outcome: Outcome, cursors: CursorKey, posix: float) -> Shown:
     """`posix` is the moment of the request in seconds, from which a cursor's life counts."""
     match plan, outcome:
         case ReadPlan(), Found(document):
-            return ShownDocument(_through(plan.lens, document))
+            return ShownDocument(_cut((_through(plan.lens, document),), plan.fields)[0])
         case CreatePlan(), Created(document):
             return ShownDocument(_echo(plan.lens, document), created=True)
-        case ListPlan() | DeletedPlan(), Page(documents, last, has_more):
+        case ListPlan() | DeletedPlan(), Page(documents, last, has_more, total):
             shown = tuple(_through(plan.lens, document) for document in documents)
-            return ShownPage(shown, None if last is None else cursors.seal(last, plan.question, posix), has_more)
+            cursor = None if last is None else cursors.seal(last, plan.question, posix)
+            fields = plan.fields if isinstance(plan, ListPlan) else None
+            return ShownPage(_cut(shown, fields), cursor, has_more, total)
+        case CountPlan(), Counted(count):
+            return ShownCount(count)
         case GetManyPlan(), Gathered(documents, not_found):
-            return ShownMany(tuple(_cut(_through(plan.lens, one), plan) for one in documents), not_found)
+            return ShownMany(_cut(tuple(_through(plan.lens, one) for one in documents), plan.fields), not_found)
         case _, BatchOutcome() | History():
             return outcome
         case _:
@@ -67,7 +78,9 @@ def _echo(lens: Lens | None, document: Document) -> Revealed:
     return _through(lens, document)
 
 
-def _cut(document: Revealed, plan: GetManyPlan) -> Revealed:
-    if plan.fields is None:
-        return document
-    return Revealed(View((FieldRules(allow=plan.fields),)).reveal(document))
+def _cut(documents: tuple[Revealed, ...], fields: frozenset[Path] | None) -> tuple[Revealed, ...]:
+    """What the caller asked for, of what is shown."""
+    if fields is None:
+        return documents
+    view = View((FieldRules(allow=fields),))
+    return tuple(Revealed(view.reveal(document)) for document in documents)

@@ -55,7 +55,10 @@ class Index:
 
 @dataclass(frozen=True, slots=True)
 class Collection:
-    """A declared collection. With a `tenant_field` no request reaches past its caller's tenant."""
+    """A declared collection. With a `tenant_field` no request reaches past its caller's tenant.
+
+    `counts_lists`: every list tells its total. `any_pattern`: `$regex` takes more than literal text.
+    """
 
     name: str
     fields: Mapping[str, Field] = field(default_factory=lambda: _NOTHING)
@@ -68,6 +71,8 @@ class Collection:
     versioned: bool = False
     indexes: tuple[Index, ...] = ()
     default_limit: int = 20
+    counts_lists: bool = False
+    any_pattern: bool = False
 
     @property
     def stamped(self) -> frozenset[str]:

@@ -8,6 +8,7 @@ from permission_mongo.errors import Refusal
 from permission_mongo.outcomes import Outcome
 from permission_mongo.plans import (
     Actor,
+    CountPlan,
     CreatePlan,
     DeletedPlan,
     DeletePlan,
@@ -21,7 +22,8 @@ from permission_mongo.plans import (
 from permission_mongo.storage.creates import create_many, create_one
 from permission_mongo.storage.deletes import delete_many
 from permission_mongo.storage.faults import refusing
-from permission_mongo.storage.reads import get_many, list_deleted, list_page, list_versions, read_one
+from permission_mongo.storage.lists import count, list_deleted, list_page
+from permission_mongo.storage.reads import get_many, list_versions, read_one
 from permission_mongo.storage.rooms import Rooms
 from permission_mongo.storage.undo import undo
 
@@ -43,6 +45,8 @@ class Store:
                 return await read_one(plan, self._rooms)
             case ListPlan():
                 return await list_page(plan, self._rooms)
+            case CountPlan():
+                return await count(plan, self._rooms)
             case GetManyPlan():
                 return await get_many(plan, self._rooms)
             case CreatePlan(batch=None):

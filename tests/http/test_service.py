@@ -16,7 +16,10 @@ from tests.http.harness import CONFIG, World, a_config, a_token, a_world
 
 pytestmark = pytest.mark.mongo
 BOSS = a_token("boss", ["boss"])
-BODY_ROUTES = ("/notes", "/notes/batch", "/notes/batch/get", "/notes/batch/delete", f"/notes/batch/{'0' * 32}/undo")
+BODY_ROUTES = (
+    *("/notes", "/notes/batch", "/notes/batch/get", "/notes/batch/delete", f"/notes/batch/{'0' * 32}/undo"),
+    *("/notes/query", "/notes/count"),
+)
 
 
 @asynccontextmanager
