@@ -21,7 +21,7 @@ def read_body(body: bytes) -> Mapping[str, Any]:
     try:
         found = read_json(body)
     except ValueError as error:
-        raise InvalidRequest(f"the body is not JSON: {error}") from error
+        raise InvalidRequest(f"the body is {error}") from error
     if not isinstance(found, dict):
         raise InvalidRequest("the body must be a JSON object")
     if body.count(b",") >= MOST_VALUES and _values_in(found) > MOST_VALUES:

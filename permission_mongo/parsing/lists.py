@@ -141,5 +141,5 @@ def _json(text: str, place: str) -> object:
     try:
         found: object = read_json(text.encode("utf-8", "surrogatepass"))
     except ValueError as error:
-        raise InvalidRequest(f"{place}: not JSON: {error}") from error
+        raise InvalidRequest(f"{place}: {error}") from error
     return found

@@ -17,7 +17,7 @@ from permission_mongo.schema.model import Collection, Field
 Order = tuple[tuple[str, int], ...]  # a field and 1 or -1
 
 MOST_FIELDS: Final = 8
-_NAME: Final = re.compile(r"[^$.\x00][^.\x00]*(?:\.[^$.\x00][^.\x00]*)*")
+_NAME: Final = re.compile(r"[^$.\x00]+(?:\.[^$.\x00]+)*")
 _ID: Final = "_id"
 
 

@@ -13,6 +13,7 @@ from permission_mongo.errors import Forbidden, InvalidRequest, PayloadTooLarge, 
 from permission_mongo.operations import (
     ByFilter,
     ByIds,
+    CountMany,
     CreateOne,
     DeleteMany,
     GetMany,
@@ -29,6 +30,7 @@ from permission_mongo.principal import Principal
 from permission_mongo.query.cursors import CursorKey
 from permission_mongo.query.filters import read_filter
 from permission_mongo.query.limits import Limits
+from permission_mongo.query.sorting import read_sort
 from permission_mongo.schema.model import Collection, Field
 from tests.builders import NOW, a_policy, a_rule, some_fields
 
@@ -67,7 +69,15 @@ def a_query(asked_filter) -> ByFilter:
     return ByFilter(read_filter(asked_filter, NOTES, Limits()))
 
 
-READS = [GetOne(NOTES, "x"), GetMany(NOTES, ("x", "y")), ListMany(NOTES, 20), ListVersions(NOTES, "x", 10)]
+BY_TITLE = read_sort(["title"], NOTES, "sort")
+READS = [
+    GetOne(NOTES, "x"),
+    GetMany(NOTES, ("x", "y")),
+    ListMany(NOTES, 20),
+    ListMany(NOTES, 20, sort=BY_TITLE),
+    CountMany(NOTES),
+    ListVersions(NOTES, "x", 10),
+]
 WRITES = [
     DeleteMany(NOTES, ByIds(("x",)), OPTIONS),
     DeleteMany(NOTES, a_query({"title": "t"}), OPTIONS),
