@@ -89,6 +89,15 @@ async def test_pages_from_a_declared_index_are_the_same(mongo_uri, tmp_path, ind
             assert found == [f"n{n:02}" for n in rows]
 
 
+async def test_an_index_that_was_dropped_while_it_ran_makes_a_page_slower_and_no_other(mongo_uri, tmp_path):
+    schema = "settings: {id_type: string}\ncollections: {notes: {client_ids: true, indexes: [{fields: [age, _id]}], fields: {age: {type: integer}}}}"
+    async with a_world(mongo_uri, a_config(tmp_path, CONFIG, schema, ALL)) as world:
+        await world.database["notes"].insert_many([{"_id": f"n{n}", "age": n} for n in range(4)])
+        cursor = await a_cursor(world, "/notes?_sort=age&_limit=2")
+        await world.database["notes"].drop_index([("age", 1), ("_id", 1)])
+        assert ids(await world.get(f"/notes?_sort=age&_cursor={cursor}")) == ["n2", "n3"]
+
+
 async def test_a_cross_tenant_role_is_paged_through_all_tenants_under_any_order(world):
     await world.add("a", "d", token=BOB, age=2)
     await world.add("b", "c", token=STRANGER, age=1)
