@@ -113,13 +113,14 @@ async def _read(cursor: Rows, most: int, max_bytes: int) -> tuple[list[Document]
     """At most `most` rows and `max_bytes`, the first row of any size; and whether there are more."""
     rows: list[Document] = []
     size = 0
-    async with cursor:
-        async for batch in cast("AsyncIterator[bytes]", cursor):
-            fitting = _fitting(batch, max_bytes - size, first=not rows)
-            rows += decode_all(fitting, CODEC)
-            if len(fitting) < len(batch):
-                return rows[:most], True
-            size += len(batch)
+    async for batch in cast("AsyncIterator[bytes]", cursor):
+        fitting = _fitting(batch, max_bytes - size, first=not rows)
+        rows += decode_all(fitting, CODEC)
+        if len(fitting) < len(batch):
+            # Only here: after a failure the driver closes it by itself, and nobody waits for a server that hangs.
+            await cursor.close()
+            return rows[:most], True
+        size += len(batch)
     return rows[:most], len(rows) > most
 
 
