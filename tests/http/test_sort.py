@@ -110,12 +110,13 @@ async def test_a_cross_tenant_role_is_paged_through_all_tenants_under_any_order(
 
 @pytest.mark.parametrize(
     "sort",
-    ["", ",", "age,", "-", "--age", "+age", "age ", "a..b", ".a", "$age", "age.$", "lines.0.sku", "0", "age\x00"],
+    ["", ",", "age,", "-", "--age", "+age", "age ", "a..b", ".a", "$age", "age.$", "lines.0.sku", "0"],
 )
 async def test_t8_t20_what_names_no_field_is_refused(world, sort):
     status, error = await refused(world, sort)
     assert status == (400 if sort not in ("--age", "+age", "age ") else 403)
     assert status == 403 or error["message"].startswith("_sort: a field is named like")
+    assert (await world.get("/notes?_sort=age%00")).status_code == 400
 
 
 @pytest.mark.parametrize(
