@@ -10,6 +10,7 @@ from permission_mongo.batch import Batch
 from permission_mongo.errors import SchemaViolation
 from permission_mongo.query.filters import EVERYTHING, Query
 from permission_mongo.query.pipeline import Pipeline
+from permission_mongo.query.sorting import Sort
 from permission_mongo.schema.model import Collection
 from permission_mongo.values import DocumentId
 
@@ -55,8 +56,11 @@ class CreateMany:
 
 @dataclass(frozen=True, slots=True)
 class GetOne:
+    """`fields` None means all that is shown."""
+
     collection: Collection
     id: DocumentId
+    fields: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +74,21 @@ class GetMany:
 
 @dataclass(frozen=True, slots=True)
 class ListMany:
+    """A page behind `cursor`, or the first after `skip` rows; by `_id` without a `sort`. `count` adds the total."""
+
     collection: Collection
     limit: int
     cursor: str | None = None
+    query: Query = field(default=EVERYTHING)
+    sort: Sort | None = None
+    fields: tuple[str, ...] | None = None
+    count: bool = False
+    skip: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CountMany:
+    collection: Collection
     query: Query = field(default=EVERYTHING)
 
 
@@ -126,7 +142,7 @@ class ReadAgain:
 
 
 Write = CreateOne | CreateMany | DeleteMany | Undo
-Operation = Write | GetOne | GetMany | ListMany | Aggregate | ListDeleted | ListVersions | ReadAgain
+Operation = Write | GetOne | GetMany | ListMany | CountMany | Aggregate | ListDeleted | ListVersions | ReadAgain
 
 
 def is_rehearsal(operation: Operation) -> bool:

@@ -17,11 +17,20 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """`last` is the id the next page begins behind; None where there is no more."""
+    """`last` is the id or key the next page begins behind; None where there is no more.
+
+    `total` is the number of rows of all pages, where it was asked for.
+    """
 
     documents: tuple[Document, ...]
     last: Any | None
     has_more: bool
+    total: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,4 +139,4 @@ class History:
     entries: tuple[Entry, ...] = field(default=())
 
 
-Outcome = Found | Page | Gathered | Computed | Created | BatchOutcome | History | Replayed
+Outcome = Found | Page | Counted | Gathered | Computed | Created | BatchOutcome | History | Replayed

@@ -14,6 +14,7 @@ from permission_mongo.documents.paths import Path
 from permission_mongo.errors import Refusal
 from permission_mongo.policy.grants import Lens
 from permission_mongo.policy.guard import Guarded
+from permission_mongo.query.sorting import Ordered
 from permission_mongo.values import Document, DocumentId, MongoFilter
 
 
@@ -64,21 +65,24 @@ Computing = tuple[tuple[str, Any], ...]  # computed fields: names and expression
 
 @dataclass(frozen=True, slots=True)
 class ReadPlan:
-    """The document `id` among `rows`, shown through `lens`."""
+    """The document `id` among `rows`, shown through `lens`; `fields` cuts what is shown further."""
 
     collection: str
     id: DocumentId
     rows: Guarded
     lens: Lens
+    fields: frozenset[Path] | None = None
     computed: Computing = ()
 
 
 @dataclass(frozen=True, slots=True)
 class ListPlan:
-    """A page in `_id` order behind `after`; `prefix` are the equal values that lead the index it is read from.
+    """A page of at most `limit` rows and `max_bytes`, behind `after` or, without it, after `skip` rows.
 
-    `question` binds the next cursor to this caller and this question. `asked` is what was asked of computed fields: it
-    stands behind their computation, and the guard before it.
+    In `_id` order, or as `ordered` says: then `after` is the key of a row there. `prefix` are the equal values
+    that lead the index it is read from. `counts` asks for the rows of all pages. `question` binds the next cursor to
+    this caller and this question. `asked` is what was asked of computed fields: it stands behind their computation, and
+    the guard before it; `computes_first` says that what is asked or the order needs them.
     """
 
     collection: str
@@ -88,6 +92,22 @@ class ListPlan:
     prefix: tuple[tuple[str, Any], ...]
     lens: Lens
     question: tuple[Any, ...]
+    max_bytes: int
+    ordered: Ordered | None = None
+    fields: frozenset[Path] | None = None
+    counts: bool = False
+    skip: int = 0
+    computed: Computing = ()
+    asked: MongoFilter = field(default_factory=dict)
+    computes_first: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CountPlan:
+    """How many rows `match` finds; of those, where fields are computed, how many are what is `asked`."""
+
+    collection: str
+    match: Guarded
     computed: Computing = ()
     asked: MongoFilter = field(default_factory=dict)
 
@@ -198,6 +218,7 @@ class DeletedPlan:
     after: Any | None
     lens: Lens
     question: tuple[Any, ...]
+    max_bytes: int
     computed: Computing = ()
 
 
@@ -256,6 +277,7 @@ Plan = (
     ReadPlan
     | AgainPlan
     | ListPlan
+    | CountPlan
     | GetManyPlan
     | AggregatePlan
     | CreatePlan

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import re
+from base64 import b64decode
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
@@ -16,7 +17,7 @@ from uuid import UUID
 import jiter
 import orjson
 from bson import json_util
-from bson.binary import UuidRepresentation
+from bson.binary import UUID_SUBTYPE, Binary, UuidRepresentation
 from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.decimal128 import Decimal128, create_decimal128_context
 from bson.int64 import Int64
@@ -36,9 +37,17 @@ MAX_DEPTH: Final = 64
 INT64_MAX: Final = 2**63 - 1
 
 _OBJECT_ID = re.compile(r"[0-9a-fA-F]{24}")
+_SUBTYPE = re.compile(r"0?[0345]|[89a-fA-F][0-9a-fA-F]")
 _DATE = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d([.,]\d+)?)?(Z|[+-]\d\d:?\d\d)?)?")
 _EPOCH = datetime(1970, 1, 1)
 _DECIMALS: Final = create_decimal128_context()  # costs as much to make as a number to read
+# Every digit as 0, so that a long number is found by one search; an exponent's letter as e.
+_DIGITS: Final = bytes(
+    48 if chr(code).isdigit() and code < 128 else 101 if code in (69, 101) else code for code in range(256)
+)
+_BRACKETS: Final = bytes.maketrans(b"[]", b"{}")
+_OTHERS: Final = bytes(code for code in range(256) if code not in b"[]{}")
+_LONG: Final = b"0" * 19  # the digits of 2^63
 _ANSWER: Final = orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z | orjson.OPT_NON_STR_KEYS
 
 
@@ -150,11 +159,24 @@ def _decimal(value: Any) -> Decimal128:
 
 
 def _any_scalar(value: Any) -> Any:
-    if value is None or isinstance(value, bool | ObjectId | datetime | UUID):
+    if value is None or isinstance(value, bool | ObjectId | datetime | UUID | bytes):
         return value
     if isinstance(value, str):
         return _string(value)
     return _number(value)
+
+
+def _binary(value: Any) -> bytes | UUID:
+    """Bytes, a UUID for its subtype, or bytes of another subtype that is not the server's own."""
+    if not isinstance(value, dict) or value.keys() != {"base64", "subType"}:
+        raise ValueError
+    content = b64decode(_string(value["base64"]), validate=True)
+    if not _SUBTYPE.fullmatch(_string(value["subType"])):
+        raise ValueError
+    subtype = int(value["subType"], 16)
+    if subtype == UUID_SUBTYPE:
+        return UUID(bytes=content)
+    return Binary(content, subtype) if subtype else content
 
 
 # Of plain values: `read_scalar` looks for Extended JSON first.
@@ -202,6 +224,7 @@ _EXTENDED: Final[Mapping[str, Callable[[Any], Any]]] = {
     "$numberInt": lambda value: _integer(int(_string(value))),
     "$numberDouble": lambda value: _number(float(_string(value))),
     "$uuid": _uuid,
+    "$binary": _binary,
 }
 
 
@@ -222,8 +245,57 @@ def read_extended(value: Any) -> Any:
 
 
 def read_json(body: bytes) -> Any:
-    """A JSON text without duplicate keys, NaN or Infinity. ValueError with line and column otherwise."""
-    return jiter.from_json(body, catch_duplicate_keys=True, allow_inf_nan=False)
+    """A JSON text without duplicate keys, of what can be kept: finite numbers, integers of 64 bits, no NUL, 64 levels.
+
+    ValueError says what is wrong, where it is no JSON with line and column.
+    """
+    try:
+        found = jiter.from_json(body, catch_duplicate_keys=True, allow_inf_nan=False)
+    except ValueError as error:
+        raise ValueError(f"not JSON: {error}") from error
+    # Looked for in the text first: to look at each value costs ten times as much.
+    if _may_be_deep(body):
+        _require_shallow(found)
+    digits = body.translate(_DIGITS)
+    if _LONG in digits or b"e000" in digits or b"e+000" in digits or b"\\u0000" in body:
+        try:
+            _require_kept(found)
+        except ValueError as error:
+            raise ValueError(f"not to be kept: expected {error}") from error
+    return found
+
+
+def _may_be_deep(body: bytes) -> bool:
+    """Whether more than MAX_DEPTH brackets may lie in one another; a bracket inside a text makes it a maybe."""
+    brackets = body.translate(_BRACKETS, _OTHERS)
+    for _ in range(MAX_DEPTH):
+        outer = brackets.replace(b"{}", b"")  # takes the innermost of each away
+        if len(outer) == len(brackets):
+            break
+        brackets = outer
+    return bool(brackets)
+
+
+def _require_shallow(found: Any) -> None:
+    level = [found] if isinstance(found, dict | list) else []
+    for _ in range(MAX_DEPTH):
+        level = [value for one in level for value in _inside(one) if type(value) is dict or type(value) is list]
+    if level:
+        raise ValueError(f"nested deeper than {MAX_DEPTH}")
+
+
+def _require_kept(found: Any) -> None:
+    waiting = [found]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict | list):
+            waiting += [*_inside(value), *(value if isinstance(value, dict) else ())]
+        else:
+            _any_scalar(value)
+
+
+def _inside(container: Any) -> Any:
+    return container.values() if isinstance(container, dict) else container
 
 
 def _extended(value: Any) -> Any:

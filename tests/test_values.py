@@ -5,7 +5,7 @@ from uuid import UUID
 
 import orjson
 import pytest
-from bson import Decimal128, Int64, ObjectId
+from bson import Binary, Decimal128, Int64, ObjectId
 
 from permission_mongo.values import read_date, read_json, read_scalar, read_text, write_json
 
@@ -17,8 +17,79 @@ def test_t17_duplicate_keys_are_refused_also_nested_and_escaped():
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        *("9223372036854775808", "-9223372036854775809", "18446744073709551615", "1e400", "-1e+0400", "1" + "0" * 400),
+        *(
+            '"\\u0000"',
+            '{"a\\u0000": 1}',
+            '[{"x": [1, "\\u0000"]}]',
+            "NaN",
+            "Infinity",
+            '"\\ud800"',
+            "[" * 65 + "]" * 65,
+        ),
+        *('{"a":' * 65 + "1" + "}" * 65, "[" * 65 + '"]]}"' + "]" * 65, '[{"a":' * 33 + "1" + "}]" * 33),
+    ],
+)
+def test_t18_t19_t20_a_text_of_what_can_not_be_kept_is_refused(text):
+    for whole in (text, f'{{"x": [1, {text}]}}'):
+        with pytest.raises(ValueError, match=r"^(not|nested)"):
+            read_json(whole.encode())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("9223372036854775807", "-9223372036854775808", "1e308", "1.0000000000000000000000001", '"1e999"', '"e0000"'),
+        *(
+            '"\\\\u0000"',
+            '"12345678901234567890"',
+            "[" * 64 + "]" * 64,
+            '"' + "[" * 100 + '"',
+            '[{"a":' * 32 + "1" + "}]" * 32,
+        ),
+    ],
+)
+def test_what_only_looks_like_it_is_read(text):
+    assert read_json(text.encode()) == orjson.loads(text)
+
+
+@pytest.mark.parametrize(
+    ("sent", "stored"),
+    [
+        ({"base64": "", "subType": "00"}, b""),
+        ({"base64": "AP8=", "subType": "0"}, b"\x00\xff"),
+        ({"base64": "AQ==", "subType": "05"}, Binary(b"\x01", 5)),
+        ({"base64": "AQ==", "subType": "80"}, Binary(b"\x01", 128)),
+        ({"base64": "AAAAAAAAAAAAAAAAAAAAAQ==", "subType": "04"}, UUID(int=1)),
+    ],
+)
+def test_binary_is_read_and_comes_back(sent, stored):
+    found = read_scalar("any", {"$binary": sent})
+    assert (found, type(found)) == (stored, type(stored))
+    again = orjson.loads(write_json(found))
+    assert again == str(stored) if isinstance(stored, UUID) else read_scalar("any", again) == stored
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        *("AP8=", {}, {"base64": "AP8="}, {"base64": "AP8", "subType": "00"}, {"base64": "A P8=", "subType": "00"}),
+        *({"base64": "AA==", "subType": "04"}, {"base64": "AA==", "subType": "06"}, {"base64": "", "subType": "100"}),
+        *({"base64": "", "subType": 0}, {"base64": 1, "subType": "00"}, {"base64": "", "subType": "00", "x": 1}),
+        *({"base64": "é", "subType": "00"}, {"base64": "", "subType": ""}, {"base64": "AA==", "subType": "02"}),
+    ],
+)
+def test_what_is_no_binary_is_refused(sent):
+    with pytest.raises(ValueError, match=r"a valid \$binary value"):
+        read_scalar("any", {"$binary": sent})
+
+
+@pytest.mark.parametrize(
     ("kind", "value"),
     [
+        ("string", {"$binary": {"base64": "", "subType": "00"}}),
         ("integer", 2**63),
         ("integer", -(2**63) - 1),
         ("integer", 1.5),

@@ -54,6 +54,8 @@ ROUTES: Final[tuple[tuple[str, str, Endpoint], ...]] = (
     ("GET", "/{collection}/deleted", endpoints.list_deleted),
     ("GET", "/{collection}/{id}/versions", endpoints.list_versions),
     ("GET", "/{collection}", endpoints.list_many),
+    ("POST", "/{collection}/query", endpoints.query),
+    ("POST", "/{collection}/count", endpoints.count),
     ("POST", "/{collection}", endpoints.create_one),
 )
 METRICS: Final = ("GET", "/metrics", endpoints.show_metrics)

@@ -7,6 +7,7 @@ import itertools
 import re
 from dataclasses import dataclass, field, replace
 from typing import Final
+from urllib.parse import parse_qsl
 from uuid import uuid4
 
 from starlette.requests import ClientDisconnect, Request
@@ -48,9 +49,14 @@ class Call:
 
     @property
     def parameters(self) -> Parameters:
-        if not self.request.scope["query_string"]:
+        """InvalidRequest for bytes that are no text: they must not become other signs."""
+        sent: bytes = self.request.scope["query_string"]
+        if not sent:
             return Parameters(())
-        return Parameters(self.request.query_params.multi_items())
+        try:
+            return Parameters(parse_qsl(sent.decode(), keep_blank_values=True, errors="strict"))
+        except UnicodeDecodeError as error:
+            raise InvalidRequest("the query string is not UTF-8") from error
 
     def path(self, name: str) -> str:
         return str(self.request.path_params[name])

@@ -11,7 +11,7 @@ from permission_mongo.operations import Operation
 from permission_mongo.parsing.aggregates import read_aggregate
 from permission_mongo.parsing.batches import read_create_many, read_delete_many, read_get_many, read_undo
 from permission_mongo.parsing.documents import read_create_one, read_get_one, read_list_versions
-from permission_mongo.parsing.lists import read_list, read_list_deleted
+from permission_mongo.parsing.lists import read_count, read_list, read_list_deleted, read_query
 from permission_mongo.planning.callers import Asking
 
 
@@ -29,6 +29,18 @@ async def get_one(call: Call) -> Response:
 async def list_many(call: Call) -> Response:
     asking = await call.asking()
     return await _answer(call, read_list(call.parameters, call.collection, call.gateway.config.limits), asking)
+
+
+async def query(call: Call) -> Response:
+    asking, collection = await call.asking(), call.collection
+    call.parameters.require_known(())
+    return await _answer(call, read_query(await call.body(), collection, call.gateway.config.limits), asking)
+
+
+async def count(call: Call) -> Response:
+    asking, collection = await call.asking(), call.collection
+    call.parameters.require_known(())
+    return await _answer(call, read_count(await call.body(), collection, call.gateway.config.limits), asking)
 
 
 async def aggregate(call: Call) -> Response:

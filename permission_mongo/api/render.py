@@ -9,7 +9,15 @@ from starlette.responses import Response
 from permission_mongo.api.errors import STATUS, headers_of
 from permission_mongo.errors import Refusal
 from permission_mongo.outcomes import BatchOutcome, Entry, Failure, History, Item
-from permission_mongo.planning.showing import Shown, ShownAgain, ShownDocument, ShownMany, ShownPage, ShownRows
+from permission_mongo.planning.showing import (
+    Shown,
+    ShownAgain,
+    ShownCount,
+    ShownDocument,
+    ShownMany,
+    ShownPage,
+    ShownRows,
+)
 from permission_mongo.values import write_json
 
 JSON = "application/json"
@@ -28,8 +36,11 @@ def render(shown: Shown, collection: str) -> Response:
         case ShownDocument(document, created):
             headers = {"location": f"/{collection}/{document['_id']}"} if created else None
             return respond(201 if created else 200, document, headers)
-        case ShownPage(documents, cursor, has_more):
-            return respond(200, {"data": documents, "pagination": {"cursor": cursor, "has_more": has_more}})
+        case ShownPage(documents, cursor, has_more, total):
+            pagination = {"cursor": cursor, "has_more": has_more, **({} if total is None else {"total": total})}
+            return respond(200, {"data": documents, "pagination": pagination})
+        case ShownCount(count):
+            return respond(200, {"data": {"count": count}})
         case ShownMany(documents, not_found):
             return respond(200, {"documents": documents, "not_found": not_found})
         case ShownRows(rows):

@@ -68,24 +68,16 @@ def _id_type(section: Section, default: IdType) -> IdType:
 
 
 def _collection(name: str, section: Section, defaults: Defaults) -> Collection:
-    section.unavailable("hierarchy", "allow_regex")
+    section.unavailable("hierarchy")
     declared = section.section("fields")
     fields = read_fields(declared)
     if defaults.timestamps:
         for stamp, kind in STAMPS.items():
             # Also where it is declared otherwise: what the gateway writes is not the caller's to send.
             fields[stamp] = replace(fields.get(stamp) or Field(stamp, kind), auto=True)
-    declared_id = fields.pop("_id", None)
-    id_type = _id_type(section, defaults.id_type)
-    if declared_id is not None:
-        check_id(declared.section("_id"))
-    if declared_id is not None and not section.has("id_type"):
-        if declared_id.type not in ID_TYPES:
-            section.section("fields").wrong("_id", f"an '_id' is of type {', '.join(ID_TYPES)}; not {declared_id.type}")
-        id_type = next((known for known in ("objectId", "uuid", "string") if known == declared_id.type), id_type)
+    id_type = _type_of_ids(section, declared, fields.pop("_id", None), defaults)
     tenant, owner = _access(name, section, fields, defaults)
     listing = section.section("list")
-    listing.unavailable("count")
     collection = Collection(
         name,
         fields,
@@ -99,6 +91,8 @@ def _collection(name: str, section: Section, defaults: Defaults) -> Collection:
         _versioning(section.section("versioning")),
         (),
         listing.integer("default_limit", 20, 1, 10_000),
+        listing.choice("count", "on_request", ["on_request", "always"]) == "always",
+        section.boolean("allow_regex", False),
     )
     collection = with_computed(collection, declared)
     indexes = tuple(read_index(one, collection) for one in section.list_of_sections("indexes"))
@@ -107,6 +101,19 @@ def _collection(name: str, section: Section, defaults: Defaults) -> Collection:
     listing.done()
     section.done()
     return replace(collection, indexes=indexes)
+
+
+def _type_of_ids(section: Section, fields: Section, declared: Field | None, defaults: Defaults) -> IdType:
+    """As `id_type` says, or the type of a declared `_id`."""
+    id_type = _id_type(section, defaults.id_type)
+    if declared is None:
+        return id_type
+    check_id(fields.section("_id"))
+    if section.has("id_type"):
+        return id_type
+    if declared.type not in ID_TYPES:
+        fields.wrong("_id", f"an '_id' is of type {', '.join(ID_TYPES)}; not {declared.type}")
+    return next((known for known in ("objectId", "uuid", "string") if known == declared.type), id_type)
 
 
 def _access(

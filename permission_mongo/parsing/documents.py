@@ -8,7 +8,7 @@ from permission_mongo.errors import InvalidRequest, SchemaViolation
 from permission_mongo.operations import CreateOne, GetOne, ListVersions, Sent
 from permission_mongo.parsing.fields import read_body, reason_of
 from permission_mongo.parsing.ids import Fresh, read_id, read_new_id
-from permission_mongo.parsing.lists import Parameters
+from permission_mongo.parsing.lists import Parameters, read_fields
 from permission_mongo.schema.model import Collection
 
 _MOST_VERSIONS = 100
@@ -36,8 +36,8 @@ def read_create_one(body: bytes, reason: str | None, collection: Collection, fre
 
 
 def read_get_one(text: str, parameters: Parameters, collection: Collection) -> GetOne:
-    parameters.require_known(())
-    return GetOne(collection, read_id(text, collection, "id"))
+    parameters.require_known(("_fields",))
+    return GetOne(collection, read_id(text, collection, "id"), read_fields(parameters))
 
 
 def read_list_versions(text: str, parameters: Parameters, collection: Collection) -> ListVersions:

@@ -11,6 +11,7 @@ from permission_mongo.values import read_json
 
 LONGEST_REASON = 1000
 MOST_VALUES = 100_000
+MOST_FIELDS = 200
 
 
 def read_body(body: bytes) -> Mapping[str, Any]:
@@ -20,7 +21,7 @@ def read_body(body: bytes) -> Mapping[str, Any]:
     try:
         found = read_json(body)
     except ValueError as error:
-        raise InvalidRequest(f"the body is not JSON: {error}") from error
+        raise InvalidRequest(f"the body is {error}") from error
     if not isinstance(found, dict):
         raise InvalidRequest("the body must be a JSON object")
     if body.count(b",") >= MOST_VALUES and _values_in(found) > MOST_VALUES:
@@ -63,6 +64,25 @@ def whole_number(found: Mapping[str, Any], key: str, least: int, most: int) -> i
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
         raise InvalidRequest(f"{key}: expected a whole number from {least} to {most}")
     return value
+
+
+def names_in(value: Any, place: str) -> list[Any]:
+    """A list of names, or the same as one text with commas."""
+    if isinstance(value, str):
+        return [*value.split(",")]
+    if not isinstance(value, list):
+        raise InvalidRequest(f"{place}: expected a list of fields, or a text such as 'status,address.city'")
+    return value
+
+
+def fields_of(names: list[Any], place: str) -> tuple[str, ...]:
+    """Names to show, and nothing else: no expression, no alias."""
+    if not 0 < len(names) <= MOST_FIELDS:
+        raise InvalidRequest(f"{place}: expected 1 to {MOST_FIELDS} fields")
+    for n, name in enumerate(names):
+        if not isinstance(name, str) or not name or "$" in name or "\x00" in name or "" in name.split("."):
+            raise InvalidRequest(f"{place}[{n}]: expected a field such as 'status' or 'address.city'")
+    return tuple(names)
 
 
 def reason_of(value: Any, place: str) -> str | None:

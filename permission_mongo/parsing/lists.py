@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from permission_mongo.errors import InvalidRequest
-from permission_mongo.operations import ListDeleted, ListMany
-from permission_mongo.parsing.fields import require_known
-from permission_mongo.query.filters import Query, joined, read_equality, read_filter
+from permission_mongo.operations import CountMany, ListDeleted, ListMany
+from permission_mongo.parsing.fields import boolean, fields_of, names_in, read_body, require_known, whole_number
+from permission_mongo.query.cursors import LONGEST
+from permission_mongo.query.filters import EVERYTHING, Query, joined, read_equality, read_filter
 from permission_mongo.query.limits import Limits
+from permission_mongo.query.sorting import read_sort
 from permission_mongo.schema.model import Collection
 from permission_mongo.values import read_json
 
-_LONGEST_CURSOR: Final = 4096
+_KNOWN: Final = ("_limit", "_cursor", "_filter", "_sort", "_fields", "_count")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +44,16 @@ class Parameters:
             raise InvalidRequest(f"{name}: expected a whole number from {least} to {most}")
         return int(text)
 
+    def boolean(self, name: str) -> bool:
+        text = self.get(name)
+        if text not in (None, "true", "false"):
+            raise InvalidRequest(f"{name}: expected true or false")
+        return text == "true"
+
 
 def read_list(parameters: Parameters, collection: Collection, limits: Limits) -> ListMany:
-    """`_limit`, `_cursor`, `_filter`, and `field=value` or `field={"$gt": 18}`, all ANDed."""
-    parameters.require_known(("_limit", "_cursor", "_filter"), fields=True)
+    """`_limit`, `_cursor`, `_sort`, `_fields`, `_count`; `_filter`, `field=value`, `field={"$gt": 18}`, all ANDed."""
+    parameters.require_known(_KNOWN, fields=True)
     queries = [
         _condition(name, text, collection, limits)
         for name, text in parameters.pairs
@@ -57,25 +65,68 @@ def read_list(parameters: Parameters, collection: Collection, limits: Limits) ->
     query = joined(queries)
     if query.clauses > limits.max_filter_clauses:
         raise InvalidRequest(f"the parameters: more than {limits.max_filter_clauses} conditions")
-    return ListMany(collection, _limit(parameters, collection, limits), _cursor(parameters), query)
+    sort = parameters.get("_sort")
+    return ListMany(
+        collection,
+        _limit(parameters.whole_number("_limit", 1, 2**31), collection, limits),
+        _cursor(parameters.get("_cursor")),
+        query,
+        None if sort is None else read_sort(sort.split(","), collection, "_sort"),
+        read_fields(parameters),
+        parameters.boolean("_count"),
+    )
+
+
+def read_query(body: bytes, collection: Collection, limits: Limits) -> ListMany:
+    """The list as a body: `{filter, sort, fields, limit, cursor, count, skip}`, all of them optional."""
+    found = read_body(body)
+    require_known(found, ("filter", "sort", "fields", "limit", "cursor", "count", "skip"))
+    skip = whole_number(found, "skip", 0, limits.max_result_size) or 0
+    if skip and found.get("cursor") is not None:
+        raise InvalidRequest("skip: a cursor says where to go on; send one of the two")
+    query = read_filter(found["filter"], collection, limits) if "filter" in found else EVERYTHING
+    return ListMany(
+        collection,
+        _limit(whole_number(found, "limit", 1, 2**31), collection, limits),
+        _cursor(found.get("cursor")),
+        query,
+        read_sort(names_in(found["sort"], "sort"), collection, "sort") if "sort" in found else None,
+        fields_of(names_in(found["fields"], "fields"), "fields") if "fields" in found else None,
+        boolean(found, "count"),
+        skip,
+    )
+
+
+def read_count(body: bytes, collection: Collection, limits: Limits) -> CountMany:
+    """`{"filter"?}`, or nothing."""
+    found = read_body(body) if body.strip() else {}
+    require_known(found, ("filter",))
+    return CountMany(collection, read_filter(found["filter"], collection, limits) if "filter" in found else EVERYTHING)
+
+
+def read_fields(parameters: Parameters) -> tuple[str, ...] | None:
+    """`_fields=a,b.c`."""
+    text = parameters.get("_fields")
+    return None if text is None else fields_of(text.split(","), "_fields")
 
 
 def read_list_deleted(parameters: Parameters, collection: Collection, limits: Limits) -> ListDeleted:
     parameters.require_known(("_limit", "_cursor"))
-    return ListDeleted(collection, _limit(parameters, collection, limits), _cursor(parameters))
+    limit = _limit(parameters.whole_number("_limit", 1, 2**31), collection, limits)
+    return ListDeleted(collection, limit, _cursor(parameters.get("_cursor")))
 
 
-def _limit(parameters: Parameters, collection: Collection, limits: Limits) -> int:
+def _limit(asked: int | None, collection: Collection, limits: Limits) -> int:
     """The rows of a page; more than `limits.max_result_size` is capped."""
-    asked = parameters.whole_number("_limit", 1, 2**31)
     return min(collection.default_limit if asked is None else asked, limits.max_result_size)
 
 
-def _cursor(parameters: Parameters) -> str | None:
-    cursor = parameters.get("_cursor")
-    if cursor is not None and not 0 < len(cursor) <= _LONGEST_CURSOR:
+def _cursor(sent: Any) -> str | None:
+    if sent is None:
+        return None
+    if not isinstance(sent, str) or not 0 < len(sent) <= LONGEST:
         raise InvalidRequest("the cursor is not valid here; begin again without one")
-    return cursor
+    return sent
 
 
 def _condition(name: str, text: str, collection: Collection, limits: Limits) -> Query:
@@ -90,5 +141,5 @@ def _json(text: str, place: str) -> object:
     try:
         found: object = read_json(text.encode("utf-8", "surrogatepass"))
     except ValueError as error:
-        raise InvalidRequest(f"{place}: not JSON: {error}") from error
+        raise InvalidRequest(f"{place}: {error}") from error
     return found

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from permission_mongo.operations import (
     Aggregate,
+    CountMany,
     CreateMany,
     CreateOne,
     DeleteMany,
@@ -25,7 +26,15 @@ from permission_mongo.planning.aggregates import plan_aggregate
 from permission_mongo.planning.callers import Asking, Callers
 from permission_mongo.planning.creates import plan_create_many, plan_create_one
 from permission_mongo.planning.deletes import plan_delete, plan_undo
-from permission_mongo.planning.reads import plan_again, plan_deleted, plan_get, plan_get_many, plan_list, plan_versions
+from permission_mongo.planning.reads import (
+    plan_again,
+    plan_count,
+    plan_deleted,
+    plan_get,
+    plan_get_many,
+    plan_list,
+    plan_versions,
+)
 from permission_mongo.plans import Plan
 from permission_mongo.query.cursors import CursorKey
 
@@ -47,6 +56,8 @@ class Planner:
                 return plan_list(operation, asking, self.callers, self.cursors)
             case Aggregate():
                 return plan_aggregate(operation, asking, self.callers)
+            case CountMany():
+                return plan_count(operation, asking, self.callers)
             case GetMany():
                 return plan_get_many(operation, asking, self.callers)
             case CreateOne():

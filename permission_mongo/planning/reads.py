@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import replace
+
 from bson import encode
 from bson.errors import InvalidDocument
 
+from permission_mongo.documents.paths import Path
 from permission_mongo.errors import InvalidRequest, VersioningNotEnabled
-from permission_mongo.operations import GetMany, GetOne, ListDeleted, ListMany, ListVersions, ReadAgain
+from permission_mongo.operations import CountMany, GetMany, GetOne, ListDeleted, ListMany, ListVersions, ReadAgain
 from permission_mongo.planning.callers import Access, Asking, Callers, require_paths, tenant_value
-from permission_mongo.plans import AgainPlan, DeletedPlan, GetManyPlan, ListPlan, ReadPlan, VersionsPlan
+from permission_mongo.plans import AgainPlan, CountPlan, DeletedPlan, GetManyPlan, ListPlan, ReadPlan, VersionsPlan
 from permission_mongo.policy.grants import Reach
 from permission_mongo.policy.guard import narrow_content
 from permission_mongo.query.cursors import CursorKey
 from permission_mongo.query.filters import Query
+from permission_mongo.query.sorting import Ordered, Sort, ordered
 from permission_mongo.schema.model import Collection
 from permission_mongo.values import CODEC, MongoFilter
 
@@ -20,39 +25,70 @@ from permission_mongo.values import CODEC, MongoFilter
 def plan_get(operation: GetOne, asking: Asking, callers: Callers) -> ReadPlan:
     collection = operation.collection
     access = callers.access(asking, collection, "read")
-    return ReadPlan(collection.name, operation.id, access.rows, access.lens, collection.computed)
+    fields = None if operation.fields is None else shown_fields(operation.fields, access, collection)
+    return ReadPlan(collection.name, operation.id, access.rows, access.lens, fields, collection.computed)
 
 
 def plan_get_many(operation: GetMany, asking: Asking, callers: Callers) -> GetManyPlan:
     collection = operation.collection
     access = callers.access(asking, collection, "read")
     match = access.rows.further({"_id": {"$in": list(operation.ids)}})
-    fields = None
-    if operation.fields is not None:
-        # Refused where no rule reads them; in each row the lens shows what that row's own rules show.
-        fields = frozenset(require_paths(access, collection, "read", Query(paths=frozenset(operation.fields))))
+    fields = None if operation.fields is None else shown_fields(operation.fields, access, collection)
     return GetManyPlan(collection.name, operation.ids, match, access.lens, fields, collection.computed)
 
 
+def shown_fields(fields: Iterable[str], access: Access, collection: Collection) -> frozenset[Path]:
+    """Refused where no rule reads them; in each row the lens shows what that row's own rules show."""
+    return frozenset(require_paths(access, collection, "read", Query(paths=frozenset(fields))))
+
+
 def plan_list(operation: ListMany, asking: Asking, callers: Callers, cursors: CursorKey) -> ListPlan:
-    collection = operation.collection
+    collection, query, sort = operation.collection, operation.query, operation.sort
     access = callers.access(asking, collection, "read")
-    lending = asked_reach(access, collection, operation.query, takes_computed=True)
-    # What is asked of computed fields can be asked only once they are there, behind the guard.
-    behind = any(collection.is_computed(path) for path in operation.query.paths)
-    match = access.matching({} if behind else operation.query.match, lending)
-    question = _question("list", collection, asking, operation.query.match)
+    fields = None if operation.fields is None else shown_fields(operation.fields, access, collection)
+    # An order tells values as a filter does: the rows are those whose rules read the paths of both.
+    asked = query if sort is None else _sorted(query, sort)
+    reach = asked_reach(access, collection, asked, takes_computed=True)
+    prefix = _prefix(collection, asking, callers)
+    by = None if sort is None else ordered(sort, collection, (name for name, _ in prefix))
+    question = _question("list", collection, asking, query.match, by)
+    behind = _asks_computed(query, collection)
     return ListPlan(
         collection.name,
-        match,
+        access.matching({} if behind else query.match, reach),
         operation.limit,
         _after(operation.cursor, question, asking, cursors),
-        _prefix(collection, asking, callers),
+        prefix,
         access.lens,
         question,
+        callers.config.limits.max_result_bytes,
+        by,
+        fields,
+        operation.count or collection.counts_lists,
+        operation.skip,
         collection.computed,
-        operation.query.match if behind else {},
+        query.match if behind else {},
+        _asks_computed(asked, collection),
     )
+
+
+def _asks_computed(query: Query, collection: Collection) -> bool:
+    """Whether it asks of computed fields: that can be asked only once they are there, behind the guard."""
+    return any(collection.is_computed(path) for path in query.paths)
+
+
+def plan_count(operation: CountMany, asking: Asking, callers: Callers) -> CountPlan:
+    """Counts the very rows that a list with this filter has."""
+    collection, query = operation.collection, operation.query
+    access = callers.access(asking, collection, "read")
+    reach = asked_reach(access, collection, query, takes_computed=True)
+    behind = _asks_computed(query, collection)
+    match = access.matching({} if behind else query.match, reach)
+    return CountPlan(collection.name, match, collection.computed, query.match if behind else {})
+
+
+def _sorted(query: Query, sort: Sort) -> Query:
+    return replace(query, paths=query.paths | sort.paths, fault=query.fault or sort.fault)
 
 
 def asked_reach(access: Access, collection: Collection, query: Query, *, takes_computed: bool = False) -> Reach:
@@ -86,6 +122,7 @@ def plan_deleted(operation: ListDeleted, asking: Asking, callers: Callers, curso
         _after(operation.cursor, question, asking, cursors),
         read.lens,
         question,
+        callers.config.limits.max_result_bytes,
         collection.computed,
     )
 
@@ -125,10 +162,13 @@ def require_versions(collection: Collection) -> None:
         raise VersioningNotEnabled(f"{collection.name} keeps no versions", collection=collection.name)
 
 
-def _question(route: str, collection: Collection, asking: Asking, match: MongoFilter) -> tuple[object, ...]:
+def _question(
+    route: str, collection: Collection, asking: Asking, match: MongoFilter, by: Ordered | None = None
+) -> tuple[object, ...]:
+    """What a cursor is bound to. The order is part of it, down to the direction of its tie-break."""
     who = asking.principal
     try:
-        asked = encode({"f": match}, codec_options=CODEC)
+        asked = encode({"f": match} if by is None else {"f": match, "s": by.order}, codec_options=CODEC)
     except (InvalidDocument, OverflowError) as error:
         raise InvalidRequest("the filter holds a value that can't be stored") from error
     return (route, collection.name, asked, who.kind, who.tenant, who.subject)

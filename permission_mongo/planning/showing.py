@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, NewType, cast
 
 from permission_mongo.documents.fields import FieldRules
+from permission_mongo.documents.paths import Path
 from permission_mongo.documents.reveal import View
-from permission_mongo.outcomes import BatchOutcome, Computed, Created, Found, Gathered, History, Outcome, Page
+from permission_mongo.outcomes import (
+    BatchOutcome,
+    Computed,
+    Counted,
+    Created,
+    Found,
+    Gathered,
+    History,
+    Outcome,
+    Page,
+)
 from permission_mongo.plans import (
     AgainPlan,
     AggregatePlan,
+    CountPlan,
     CreatePlan,
     DeletedPlan,
     GetManyPlan,
@@ -36,6 +49,12 @@ class ShownPage:
     documents: tuple[Revealed, ...]
     cursor: str | None
     has_more: bool
+    total: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ShownCount:
+    count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +77,7 @@ class ShownAgain:
     shown: ShownDocument | BatchOutcome
 
 
-Shown = ShownDocument | ShownPage | ShownMany | ShownRows | BatchOutcome | History | ShownAgain
+Shown = ShownDocument | ShownPage | ShownCount | ShownMany | ShownRows | BatchOutcome | History | ShownAgain
 
 
 def id_alone(id_: DocumentId, *, created: bool) -> ShownDocument:
@@ -70,16 +89,19 @@ def show(plan: Plan, outcome: Outcome, cursors: CursorKey, posix: float) -> Show
     """`posix` is the moment of the request in seconds, from which a cursor's life counts."""
     match plan, outcome:
         case ReadPlan(), Found(document):
-            return ShownDocument(_through(plan.lens, document))
+            return ShownDocument(_cut((_through(plan.lens, document),), plan.fields)[0])
         case AgainPlan(), Found(document):
             return ShownDocument(_through(plan.lens, document), plan.created)
         case CreatePlan(), Created(document):
             return ShownDocument(_echo(plan.lens, document), created=True)
-        case ListPlan() | DeletedPlan(), Page(documents, last, has_more):
-            shown = cast("tuple[Revealed, ...]", plan.lens.show_all(documents))
-            return ShownPage(shown, None if last is None else cursors.seal(last, plan.question, posix), has_more)
+        case ListPlan() | DeletedPlan(), Page(documents, last, has_more, total):
+            cursor = None if last is None else cursors.seal(last, plan.question, posix)
+            fields = plan.fields if isinstance(plan, ListPlan) else None
+            return ShownPage(_cut(_all_through(plan.lens, documents), fields), cursor, has_more, total)
+        case CountPlan(), Counted(count):
+            return ShownCount(count)
         case GetManyPlan(), Gathered(documents, not_found):
-            return ShownMany(tuple(_cut(_through(plan.lens, one), plan) for one in documents), not_found)
+            return ShownMany(_cut(_all_through(plan.lens, documents), plan.fields), not_found)
         case AggregatePlan(), Computed(rows):
             return ShownRows(tuple(Revealed(_plainly_named(row)) for row in rows))
         case _, BatchOutcome() | History():
@@ -92,6 +114,10 @@ def _through(lens: Lens, document: Document) -> Revealed:
     return Revealed(lens.show(document))
 
 
+def _all_through(lens: Lens, documents: Iterable[Document]) -> tuple[Revealed, ...]:
+    return cast("tuple[Revealed, ...]", lens.show_all(documents))
+
+
 def _echo(lens: Lens | None, document: Document) -> Revealed:
     """What was created, as its creator may read it: without a right to read, the id alone."""
     if lens is None or not lens.reach.sees(document):
@@ -99,10 +125,12 @@ def _echo(lens: Lens | None, document: Document) -> Revealed:
     return _through(lens, document)
 
 
-def _cut(document: Revealed, plan: GetManyPlan) -> Revealed:
-    if plan.fields is None:
-        return document
-    return Revealed(View((FieldRules(allow=plan.fields),)).reveal(document))
+def _cut(documents: tuple[Revealed, ...], fields: frozenset[Path] | None) -> tuple[Revealed, ...]:
+    """What the caller asked for, of what is shown."""
+    if fields is None:
+        return documents
+    view = View((FieldRules(allow=fields),))
+    return tuple(Revealed(view.reveal(document)) for document in documents)
 
 
 def _plainly_named(value: Any) -> Any:

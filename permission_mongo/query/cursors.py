@@ -16,6 +16,7 @@ from permission_mongo.errors import InvalidRequest
 from permission_mongo.values import CODEC, Document
 
 GOOD_FOR: Final = 24 * 3600  # seconds
+LONGEST: Final = 8192  # signs: more could stand in no URL
 _TAG: Final = 16  # bytes
 
 
@@ -26,9 +27,15 @@ class CursorKey:
     secret: bytes = field(repr=False)
 
     def seal(self, last: Any, question: tuple[Any, ...], now: float) -> str:
-        """A cursor behind `last`, for `question` alone: collection, route, filter, tenant, subject."""
+        """A cursor behind `last`, for `question` alone: collection, route, filter, order, tenant, subject.
+
+        InvalidRequest for a `last` that no cursor can hold.
+        """
         payload = bson.encode({"k": last, "e": int(now) + GOOD_FOR}, codec_options=CODEC)
-        return urlsafe_b64encode(self._tag(payload, question) + payload).decode().rstrip("=")
+        cursor = urlsafe_b64encode(self._tag(payload, question) + payload).decode().rstrip("=")
+        if len(cursor) > LONGEST:
+            raise InvalidRequest("sort: the values the page ends in are too long for a cursor; sort by fewer fields")
+        return cursor
 
     def open(self, cursor: str, question: tuple[Any, ...], now: float) -> Any:
         """What was sealed. InvalidRequest for a forged, moved or expired cursor, told alike."""

@@ -24,6 +24,8 @@ _LISTS: Final = ("$in", "$nin", "$all")
 _LOGIC: Final = ("$and", "$or", "$nor")
 OPERATORS: Final = frozenset({*_COMPARISONS, *_LISTS, *_LOGIC, "$not", "$exists", "$regex", "$elemMatch", "$size"})
 # Literal signs and escaped punctuation, anchored or not: nothing that can backtrack.
+_ANY_PATTERN: Final = re.compile(r"[^\x00]*")
+_ANCHORED: Final = ", after '^' or before '$' if anchored, with punctuation escaped by '\\'"
 _PLAIN_PATTERN: Final = re.compile(r"\^?(?:[^\\^$.|?*+()\[\]{}\x00]|\\[^A-Za-z0-9\x00])*\$?")
 MOST_BYTES: Final = 4 * 2**20
 _SOME_VALUE: Final[MongoFilter] = {"$exists": True, "$not": {"$type": "null"}}
@@ -44,7 +46,10 @@ EVERYTHING: Final = Query()
 
 
 class Kinds(Protocol):
-    """Knows the scalar type at a dotted path; None where it is open."""
+    """Knows the scalar type at a dotted path (None where it is open), and whether `$regex` takes any pattern."""
+
+    @property
+    def any_pattern(self) -> bool: ...
 
     def kind_of(self, dotted: str) -> str | None: ...
 
@@ -226,11 +231,12 @@ class _Reader:
 
     def _pattern(self, value: Any, place: str) -> str:
         longest = self.limits.max_regex_length
-        if not isinstance(value, str) or len(value) > longest or not _PLAIN_PATTERN.fullmatch(value):
-            raise InvalidRequest(
-                f"{place}: expected literal text of at most {longest} signs, after '^' or before '$' if anchored, "
-                "with punctuation escaped by '\\'"
-            )
+        # Where any pattern is taken it is MongoDB that reads it, within the time limit: never this process.
+        taken = _ANY_PATTERN if self.collection.any_pattern else _PLAIN_PATTERN
+        if not isinstance(value, str) or len(value) > longest or not taken.fullmatch(value):
+            what = "a pattern" if self.collection.any_pattern else "literal text"
+            rest = "" if self.collection.any_pattern else _ANCHORED
+            raise InvalidRequest(f"{place}: expected {what} of at most {longest} signs{rest}")
         return value
 
     def _size(self, value: Any, place: str) -> int:

@@ -12,6 +12,7 @@ class Limits:
     max_batch_size: int = 1000
     max_result_size: int = 10_000
     max_aggregation_stages: int = 20
+    max_result_bytes: int = 16 * 2**20
     max_body_bytes: int = 16 * 2**20
     max_document_bytes: int = 15 * 2**20
     max_transaction_bytes: int = 16 * 2**20

@@ -82,6 +82,10 @@ class Scope:
     made: Mapping[Path, int] = field(default_factory=lambda: _NONE)
     joined: Mapping[str, Joining] = field(default_factory=lambda: _NONE)
 
+    @property
+    def any_pattern(self) -> bool:
+        return self.collection.any_pattern
+
     def note(self, dotted: str, asked: Asked) -> None:
         """Note what the path refers to beyond what the pipeline made itself."""
         path = _path(dotted)

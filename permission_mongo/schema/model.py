@@ -71,6 +71,7 @@ class Collection:
     """A declared collection, equal to itself alone.
 
     With a `tenant_field` no request reaches past its caller's tenant.
+    `counts_lists`: every list tells its total. `any_pattern`: `$regex` takes more than literal text.
     """
 
     name: str
@@ -84,6 +85,8 @@ class Collection:
     versioned: bool = False
     indexes: tuple[Index, ...] = ()
     default_limit: int = 20
+    counts_lists: bool = False
+    any_pattern: bool = False
 
     @property
     def stamped(self) -> frozenset[str]:

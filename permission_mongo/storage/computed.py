@@ -8,13 +8,19 @@ from __future__ import annotations
 from typing import Any, Final
 
 from pymongo.asynchronous.client_session import AsyncClientSession
+from pymongo.asynchronous.cursor import AsyncRawBatchCursor
 
-from permission_mongo.plans import Computing, ListPlan
+from permission_mongo.documents.paths import MADE
+from permission_mongo.plans import Computing, CountPlan, DeletedPlan, ListPlan
+from permission_mongo.query.keyset import behind
+from permission_mongo.query.sorting import Ordered
 from permission_mongo.storage.rooms import Rooms
 from permission_mongo.values import Document, DocumentId, MongoFilter
 
 _BY_ID: Final = {"_id": 1}
 Stages = list[dict[str, Any]]
+Hint = dict[str, int] | None
+Raw = AsyncRawBatchCursor[Document]
 
 
 def computing(computed: Computing) -> dict[str, Any]:
@@ -22,36 +28,58 @@ def computing(computed: Computing) -> dict[str, Any]:
     return {"$set": dict(computed)}
 
 
-def page_stages(
-    match: MongoFilter, sort: dict[str, int], limit: int, computed: Computing, asked: MongoFilter
-) -> Stages:
-    """A page of the rows of `match` that, once computed, are `asked` for. `sort` names no computed field."""
-    first: Stages = [{"$match": match}, {"$sort": sort}]
-    if asked:
-        return [*first, computing(computed), {"$match": asked}, {"$limit": limit}]
-    return [*first, {"$limit": limit}, computing(computed)]
-
-
 async def find_computed(collection: str, match: MongoFilter, computed: Computing, rooms: Rooms) -> list[Document]:
     """The rows of `match` with their computed fields."""
     return await _rows(collection, [{"$match": match}, computing(computed)], rooms)
 
 
-async def list_computed(plan: ListPlan, rooms: Rooms) -> list[Document]:
-    """The rows of a page by key, and one more where there are more."""
+async def computed_by_id(plan: ListPlan, rooms: Rooms) -> Raw:
+    """The rows of a page in the order of ids, and one more where there are more."""
     match, hint = plan.match.filter, None
     if plan.after is not None:
         # By `$expr`, which goes on across types of ids, where `$gt` of a filter would stop at the end of one.
         match = plan.match.also({"$expr": {"$gt": ["$_id", {"$literal": plan.after}]}})
         hint = {**{name: 1 for name, _ in plan.prefix}, "_id": 1}
-    stages = page_stages(match, _BY_ID, plan.limit + 1, plan.computed, plan.asked)
-    return await _rows(plan.collection, stages, rooms, hint)
+    return await _page(plan, match, {}, _BY_ID, rooms, hint)
 
 
-async def _rows(collection: str, stages: Stages, rooms: Rooms, hint: dict[str, int] | None = None) -> list[Document]:
+async def computed_by_order(plan: ListPlan, by: Ordered, rooms: Rooms) -> Raw:
+    """The same in another order, each row with the key it is sorted by."""
+    key = {} if plan.after is None else behind(by.order, plan.after)
+    return await _page(plan, plan.match.filter, key, dict(by.order), rooms, None)
+
+
+async def _page(
+    plan: ListPlan, match: MongoFilter, key: MongoFilter, order: dict[str, int], rooms: Rooms, hint: Hint
+) -> Raw:
+    """Where nothing that is asked needs the computed fields, only the rows of the page have them computed."""
+    told: Stages = [] if plan.ordered is None else [{"$set": {MADE: {"$meta": "sortKey"}}}]
+    cut: Stages = [{"$sort": order}, *([{"$skip": plan.skip}] if plan.skip else []), {"$limit": plan.limit + 1}]
+    asked: Stages = [{"$match": one} for one in (plan.asked, key) if one]
+    first, then = [{"$match": match}], [computing(plan.computed)]
+    stages = [*first, *then, *asked, *cut] if plan.computes_first else [*first, *asked, *cut, *then]
     more: dict[str, Any] = {} if hint is None else {"hint": hint}
+    live = rooms.live(plan.collection)
+    return await live.aggregate_raw_batches([*stages, *told], maxTimeMS=rooms.max_time_ms, **more)
+
+
+async def count_computed(plan: ListPlan | CountPlan, rooms: Rooms, milliseconds: int) -> int:
+    """How many rows are what is asked of their computed fields."""
+    match: Stages = [{"$match": plan.match.filter}, computing(plan.computed), {"$match": plan.asked}]
+    found = await rooms.live(plan.collection).aggregate([*match, {"$count": "n"}], maxTimeMS=milliseconds)
+    counted = await found.to_list()
+    return int(counted[0]["n"]) if counted else 0
+
+
+async def computed_contents(match: MongoFilter, plan: DeletedPlan, rooms: Rooms) -> Raw:
+    """The contents of kept records in the order of these, with computed fields and the record's id as `_made`."""
+    stages = record_stages(match, plan.limit + 1, plan.computed)
+    return await rooms.versions.aggregate_raw_batches(stages, maxTimeMS=rooms.max_time_ms)
+
+
+async def _rows(collection: str, stages: Stages, rooms: Rooms) -> list[Document]:
     async with rooms.bounded():
-        found = await rooms.live(collection).aggregate(stages, maxTimeMS=rooms.max_time_ms, **more)
+        found = await rooms.live(collection).aggregate(stages, maxTimeMS=rooms.max_time_ms)
         return await found.to_list()
 
 

@@ -17,7 +17,7 @@ from pymongo.errors import (
     WaitQueueTimeoutError,
 )
 
-from permission_mongo.errors import Conflict, DeadlineExceeded, PayloadTooLarge, Refusal, Unavailable
+from permission_mongo.errors import Conflict, DeadlineExceeded, InvalidRequest, PayloadTooLarge, Refusal, Unavailable
 from permission_mongo.storage.transactions import Contended, Lost
 
 _TOO_LARGE: Final = frozenset({2, 10334, 17419, 17420})
@@ -77,6 +77,8 @@ def _of_code(code: int | None) -> Refusal | None:
         return DeadlineExceeded("the query took longer than limits.query_timeout")
     if code == 112:  # WriteConflict
         return Conflict("others changed the same documents at the same time; try again")
+    if code == 51091:  # a pattern that is none: only a caller's can be, where the collection takes any
+        return InvalidRequest("the filter holds a pattern that is no regular expression")
     if code in _TOO_LARGE:
         return PayloadTooLarge("the document is too large to be kept with its versions")
     if code in _TOO_MUCH_FOR_ONE:

@@ -5,19 +5,17 @@ from __future__ import annotations
 from typing import Any, Final
 
 import pymongo
-from bson.max_key import MaxKey
 
 from permission_mongo.batch import without
 from permission_mongo.errors import DocumentNotFound
-from permission_mongo.outcomes import Entry, Found, Gathered, History, Page
-from permission_mongo.plans import AgainPlan, DeletedPlan, GetManyPlan, ListPlan, ReadPlan, VersionsPlan
-from permission_mongo.storage.computed import find_computed, list_computed, record_stages
+from permission_mongo.outcomes import Entry, Found, Gathered, History
+from permission_mongo.plans import AgainPlan, GetManyPlan, ReadPlan, VersionsPlan
+from permission_mongo.storage.computed import find_computed
 from permission_mongo.storage.gathering import Gathering
 from permission_mongo.storage.rooms import Rooms
 from permission_mongo.values import Document
 from permission_mongo.versions import number_of
 
-_TOP: Final = MaxKey()
 _ABOUT: Final = {"version": 1, "ended": 1, "data._made": 1, "gone": 1}
 
 
@@ -49,54 +47,6 @@ async def get_many(plan: GetManyPlan, rooms: Rooms) -> Gathered:
             rows = await asked.max_time_ms(rooms.max_time_ms).to_list()
     by_id = {row["_id"]: row for row in rows}
     return Gathered(tuple(by_id[one] for one in plan.ids if one in by_id), without(plan.ids, by_id))
-
-
-async def list_page(plan: ListPlan, rooms: Rooms) -> Page:
-    """A page by key: bounds on the index instead of a skip, so that any depth costs the same."""
-    if plan.match.is_empty:
-        return Page((), None, False)
-    if plan.computed:
-        return _page(await list_computed(plan, rooms), plan.limit)
-    asked = rooms.live(plan.collection).find(plan.match.filter, limit=plan.limit + 1, batch_size=plan.limit + 1)
-    asked = asked.sort([("_id", 1)])
-    if plan.after is not None:
-        index = [*((name, 1) for name, _ in plan.prefix), ("_id", 1)]
-        least: list[Any] = [*plan.prefix, ("_id", plan.after)]
-        most: list[Any] = [*plan.prefix, ("_id", _TOP)]
-        # `min` includes its bound; the row behind which the page begins was shown already.
-        asked = rooms.live(plan.collection).find(
-            plan.match.also({"_id": {"$ne": plan.after}}),
-            limit=plan.limit + 1,
-            batch_size=plan.limit + 1,
-            sort=index,
-            hint=index,
-        )
-        asked = asked.min(least).max(most)
-    async with rooms.bounded():
-        rows = await asked.max_time_ms(rooms.max_time_ms).to_list()
-    return _page(rows, plan.limit)
-
-
-def _page(rows: list[Document], limit: int) -> Page:
-    more = len(rows) > limit
-    shown = rows[:limit]
-    return Page(tuple(shown), shown[-1]["_id"] if more else None, more)
-
-
-async def list_deleted(plan: DeletedPlan, rooms: Rooms) -> Page:
-    """In the order of deletion, by the records' own ids: unique, though two tenants may have deleted one id."""
-    if plan.match.is_empty:
-        return Page((), None, False)
-    match = plan.match.filter if plan.after is None else plan.match.also({"_id": {"$gt": plan.after}})
-    with pymongo.timeout(rooms.timeout):
-        if plan.computed:
-            stages = record_stages(match, plan.limit + 1, plan.computed)
-            contents = await (await rooms.versions.aggregate(stages)).to_list()
-            rows = [{"_id": one.pop("_made"), "data": one} for one in contents]
-        else:
-            rows = await rooms.versions.find(match, {"data": 1}, limit=plan.limit + 1, sort=[("_id", 1)]).to_list()
-    page = _page(rows, plan.limit)
-    return Page(tuple(row["data"] for row in page.documents), page.last, page.has_more)
 
 
 async def list_versions(plan: VersionsPlan, rooms: Rooms) -> History:

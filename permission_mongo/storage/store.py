@@ -10,6 +10,7 @@ from permission_mongo.plans import (
     Actor,
     AgainPlan,
     AggregatePlan,
+    CountPlan,
     CreatePlan,
     DeletedPlan,
     DeletePlan,
@@ -27,7 +28,8 @@ from permission_mongo.storage.deletes import delete_many
 from permission_mongo.storage.faults import refusing
 from permission_mongo.storage.gathering import Gathering
 from permission_mongo.storage.idempotency import Taken, still_running
-from permission_mongo.storage.reads import get_many, list_deleted, list_page, list_versions, read_again, read_one
+from permission_mongo.storage.lists import count, list_deleted, list_page
+from permission_mongo.storage.reads import get_many, list_versions, read_again, read_one
 from permission_mongo.storage.rooms import Rooms
 from permission_mongo.storage.undo import undo
 
@@ -77,6 +79,8 @@ class Store:
                 return await read_one(plan, self._gathering, self._rooms)
             case ListPlan():
                 return await list_page(plan, self._rooms)
+            case CountPlan():
+                return await count(plan, self._rooms)
             case GetManyPlan():
                 return await get_many(plan, self._rooms)
             case AggregatePlan():

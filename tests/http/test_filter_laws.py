@@ -214,10 +214,25 @@ async def test_t8_t9_any_operator_not_on_the_list_is_refused_by_name_at_any_dept
         await ask(world, condition),
         await world.delete("/notes/batch", {"filter": condition}),
         await world.post("/notes/batch/delete", {"filter": condition, "all": True}),
+        await world.post("/notes/query", {"filter": condition}),
+        await world.post("/notes/count", {"filter": condition}),
+        await world.get("/notes", params={"_filter": '{"title": "x"}', "age": json.dumps({"$not": {operator: 1}})}),
     ]
     for answer in answers:
         assert (answer.status_code, answer.json()["error"]["code"]) == (400, "bad_request")
         assert operator in answer.json()["error"]["message"]
+
+
+async def test_T8_T9_no_operator_is_taken_in_a_name_a_sort_or_fields(world):
+    for operator in KNOWN_TO_MONGOD:
+        for name in (f"age[{operator}]", f"age.{operator}", operator):
+            answer = await world.get("/notes", params={name: "1"})
+            assert (answer.status_code, operator in answer.json()["error"]["message"]) == (400, True), name
+        for parameter in ("_sort", "_fields"):
+            answer = await world.get("/notes", params={parameter: json.dumps({"age": operator})})
+            assert answer.status_code == 400, operator
+        for body in ({"sort": [operator]}, {"sort": {operator: 1}}, {"fields": [f"age.{operator}"]}, {operator: 1}):
+            assert (await world.post("/notes/query", body)).status_code == 400, body
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,10 @@ ROUTES = {
     "batch delete by filter": lambda one: ("DELETE", "/notes/batch", {"filter": {"_id": one}, "max_affected": 0}),
     "list": lambda one: ("GET", f"/notes?_id={one}", None),
     "list by filter": lambda one: ("GET", "/notes?_filter=" + json.dumps({"_id": {"$in": [one]}}), None),
+    "list sorted": lambda one: ("GET", f"/notes?_id={one}&_sort=-title&_count=true&_fields=title", None),
+    "query": lambda one: ("POST", "/notes/query", {"filter": {"_id": one}, "sort": ["title"], "count": True}),
+    "count": lambda one: ("POST", "/notes/count", {"filter": {"_id": one}}),
+    "get fields": lambda one: ("GET", f"/notes/{one}?_fields=title", None),
     "deleted": lambda one: ("GET", "/notes/deleted?_limit=3", None),
 }
 
@@ -70,7 +74,7 @@ async def test_t25_undo_of_invisible_and_absent_batches_is_byte_identical(crowd)
 async def test_the_same_requests_find_what_is_the_callers(crowd):
     """Without this the identical answers above could all be empty for another reason."""
     await crowd.add("b")
-    for route in ("get", "versions", "batch get", "list", "list by filter"):
+    for route in ("get", "versions", "batch get", "list", "list by filter", "list sorted", "query"):
         method, path, body = ROUTES[route]("b")
         answer = await crowd.ask(method, path, body)
         assert answer.status_code == 200
@@ -102,6 +106,8 @@ async def test_two_tenants_with_equal_notes_see_their_own(world):
         ("POST", "/notes", {"title": "n"}),
         ("POST", "/notes/batch", {"documents": [{"title": "n"}]}),
         ("POST", "/notes/batch/get", {"ids": ["a"]}),
+        ("POST", "/notes/query", {}),
+        ("POST", "/notes/count", {}),
         ("POST", "/notes/batch/delete", {"ids": ["a"]}),
         ("DELETE", "/notes/batch", {"ids": ["a"]}),
         ("POST", f"/notes/batch/{'0' * 32}/undo", {}),

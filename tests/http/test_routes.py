@@ -19,6 +19,8 @@ GUARDED = {
     ("GET", "/{collection}/{id}"): ("/notes/a", None, "read", "clerk"),
     ("GET", "/{collection}/{id}/versions"): ("/notes/a/versions", None, "read", "clerk"),
     ("POST", "/{collection}/batch/get"): ("/notes/batch/get", {"ids": ["a"]}, "read", "clerk"),
+    ("POST", "/{collection}/query"): ("/notes/query", {}, "read", "clerk"),
+    ("POST", "/{collection}/count"): ("/notes/count", {}, "read", "clerk"),
     ("DELETE", "/{collection}/batch"): ("/notes/batch", {"ids": ["a"]}, "delete", "viewer"),
     ("POST", "/{collection}/batch/delete"): ("/notes/batch/delete", {"ids": ["a"]}, "delete", "viewer"),
     ("POST", "/{collection}/batch/{batch}/undo"): (f"/notes/batch/{BATCH}/undo", {}, "restore", "viewer"),

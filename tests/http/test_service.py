@@ -23,6 +23,8 @@ BODY_ROUTES = (
     "/notes/batch/get",
     "/notes/batch/delete",
     f"/notes/batch/{'0' * 32}/undo",
+    "/notes/query",
+    "/notes/count",
 )
 
 

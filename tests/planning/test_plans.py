@@ -14,6 +14,7 @@ from permission_mongo.operations import (
     Aggregate,
     ByFilter,
     ByIds,
+    CountMany,
     CreateOne,
     DeleteMany,
     GetMany,
@@ -31,6 +32,7 @@ from permission_mongo.query.cursors import CursorKey
 from permission_mongo.query.filters import read_filter
 from permission_mongo.query.limits import Limits
 from permission_mongo.query.pipeline import read_pipeline
+from permission_mongo.query.sorting import read_sort
 from permission_mongo.schema.model import Collection, Field
 from tests.builders import NOW, a_policy, a_rule, some_fields
 
@@ -70,7 +72,16 @@ def a_query(asked_filter) -> ByFilter:
 
 
 COUNTED = Aggregate(NOTES, read_pipeline([{"$match": {"title": "t"}}, {"$count": "n"}], NOTES, {}, Limits()))
-READS = [COUNTED, GetOne(NOTES, "x"), GetMany(NOTES, ("x", "y")), ListMany(NOTES, 20), ListVersions(NOTES, "x", 10)]
+BY_TITLE = read_sort(["title"], NOTES, "sort")
+READS = [
+    COUNTED,
+    GetOne(NOTES, "x"),
+    GetMany(NOTES, ("x", "y")),
+    ListMany(NOTES, 20),
+    ListMany(NOTES, 20, sort=BY_TITLE),
+    CountMany(NOTES),
+    ListVersions(NOTES, "x", 10),
+]
 WRITES = [
     DeleteMany(NOTES, ByIds(("x",)), OPTIONS),
     DeleteMany(NOTES, a_query({"title": "t"}), OPTIONS),

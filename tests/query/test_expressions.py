@@ -13,7 +13,7 @@ from permission_mongo.schema.model import Collection
 from tests.query.names_of_mongod import KNOWN_TO_MONGOD
 
 NOTES = Collection("notes", keeps_additional=True)
-EXTENDED = {"$oid", "$date", "$numberDecimal", "$numberLong", "$numberInt", "$numberDouble", "$uuid"}
+EXTENDED = {"$oid", "$date", "$numberDecimal", "$numberLong", "$numberInt", "$numberDouble", "$uuid", "$binary"}
 
 
 def read(sent, scope=None, **limits):

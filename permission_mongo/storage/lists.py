@@ -1,0 +1,174 @@
+"""Pages and counts: plans on many documents that change nothing."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from time import monotonic
+from typing import Any, Final, cast
+
+from bson import decode_all
+from bson.max_key import MaxKey
+from pymongo.asynchronous.cursor import AsyncRawBatchCursor
+from pymongo.errors import OperationFailure
+
+from permission_mongo.documents.paths import MADE
+from permission_mongo.errors import InvalidRequest
+from permission_mongo.outcomes import Counted, Page
+from permission_mongo.plans import CountPlan, DeletedPlan, ListPlan
+from permission_mongo.query.keyset import behind, bounds, key_of
+from permission_mongo.query.sorting import Ordered
+from permission_mongo.storage.computed import computed_by_id, computed_by_order, computed_contents, count_computed
+from permission_mongo.storage.rooms import Rooms
+from permission_mongo.values import CODEC, Document
+
+_TOP: Final = MaxKey()
+_CANT_SORT: Final = frozenset({2, 292})  # BadValue: arrays in two of its fields; QueryExceededMemoryLimit
+Rows = AsyncRawBatchCursor[Document]
+
+
+async def list_page(plan: ListPlan, rooms: Rooms) -> Page:
+    """A page by key: bounds on an index instead of a skip, so that any depth costs the same."""
+    if plan.match.is_empty:
+        return Page((), None, False, 0 if plan.counts else None)
+    total = None
+    async with rooms.bounded():
+        ends = rooms.deadline()
+        if plan.ordered is None:
+            rows, more = await _read(await _by_id(plan, rooms), plan.limit, plan.max_bytes)
+            last = rows[-1]["_id"] if more else None
+        else:
+            rows, more = await _sorted(plan, plan.ordered, rooms)
+            last = _keys(rows, plan.ordered, more=more)
+        if plan.counts:
+            total = await _count(plan, rooms, ends)
+    return Page(tuple(rows), last, more, total)
+
+
+async def _by_id(plan: ListPlan, rooms: Rooms) -> Rows:
+    most = plan.limit + 1
+    if plan.computed:
+        return await computed_by_id(plan, rooms)
+    live, milliseconds = rooms.live(plan.collection), rooms.max_time_ms
+    if plan.after is None:
+        return live.find_raw_batches(
+            plan.match.filter,
+            sort=[("_id", 1)],
+            skip=plan.skip,
+            limit=most,
+            batch_size=most,
+            max_time_ms=milliseconds,
+        )
+    index = [*((name, 1) for name, _ in plan.prefix), ("_id", 1)]
+    return live.find_raw_batches(
+        # `min` includes its bound; the row behind which the page begins was shown already.
+        plan.match.also({"_id": {"$ne": plan.after}}),
+        sort=index,
+        hint=index,
+        min={**dict(plan.prefix), "_id": plan.after},
+        max={**dict(plan.prefix), "_id": _TOP},
+        limit=most,
+        batch_size=most,
+        max_time_ms=milliseconds,
+    )
+
+
+async def _sorted(plan: ListPlan, by: Ordered, rooms: Rooms) -> tuple[list[Document], bool]:
+    try:
+        return await _read(await _by_order(plan, by, rooms), plan.limit, plan.max_bytes)
+    except OperationFailure as error:
+        if error.code not in _CANT_SORT:
+            raise
+        if by.index is not None and plan.after is not None:
+            # The index may have been dropped since the start: without it the page is the same, and slower.
+            return await _sorted(plan, Ordered(by.order), rooms)
+        # Told of rows that are shown: the sort sees no others, and its fields are the caller's to read in all of them.
+        fields = [name for name, _ in by.order]
+        raise InvalidRequest("sort: these documents can't be sorted by these fields", fields=fields) from error
+
+
+async def _by_order(plan: ListPlan, by: Ordered, rooms: Rooms) -> Rows:
+    """With the key each row is sorted by, as MongoDB tells it, under the one name that is never shown."""
+    if plan.computed:
+        return await computed_by_order(plan, by, rooms)
+    most, match, more = plan.limit + 1, plan.match.filter, dict[str, Any]()
+    if plan.after is not None:
+        match = plan.match.also(behind(by.order, plan.after))
+        if by.index is not None:
+            least, highest = bounds(by, plan.prefix, plan.after)
+            more = {"hint": list(by.index), "min": dict(least), "max": dict(highest)}
+    return rooms.live(plan.collection).find_raw_batches(
+        match,
+        {MADE: {"$meta": "sortKey"}},
+        sort=list(by.order),
+        skip=plan.skip,
+        limit=most,
+        batch_size=most,
+        max_time_ms=rooms.max_time_ms,
+        **more,
+    )
+
+
+def _keys(rows: Sequence[Document], by: Ordered, *, more: bool) -> Any | None:
+    """The key of the last row, where there are more; none stays in a row."""
+    keys = [row.pop(MADE) for row in rows]
+    return key_of(by.order, keys[-1], rows[-1]) if more else None
+
+
+async def _read(cursor: Rows, most: int, max_bytes: int) -> tuple[list[Document], bool]:
+    """At most `most` rows and `max_bytes`, the first row of any size; and whether there are more."""
+    rows: list[Document] = []
+    size = 0
+    async for batch in cast("AsyncIterator[bytes]", cursor):
+        fitting = _fitting(batch, max_bytes - size, first=not rows)
+        rows += decode_all(fitting, CODEC)
+        if len(fitting) < len(batch):
+            # Only here: after a failure the driver closes it by itself, and nobody waits for a server that hangs.
+            await cursor.close()
+            return rows[:most], True
+        size += len(batch)
+    return rows[:most], len(rows) > most
+
+
+def _fitting(batch: bytes, room: int, *, first: bool) -> bytes:
+    """The documents at the head of a batch that fit into `room` bytes, and the `first` one in any case."""
+    if len(batch) <= room:
+        return batch
+    end = 0
+    while end < len(batch):
+        following = end + int.from_bytes(batch[end : end + 4], "little")
+        if following > room and not (first and end == 0):
+            break
+        end = following
+    return batch[:end]
+
+
+async def count(plan: CountPlan, rooms: Rooms) -> Counted:
+    if plan.match.is_empty:
+        return Counted(0)
+    async with rooms.bounded():
+        return Counted(await _count(plan, rooms, rooms.deadline()))
+
+
+async def _count(plan: CountPlan | ListPlan, rooms: Rooms, ends: float) -> int:
+    """`ends` is the moment by which it must be done: a list and its count share one limit."""
+    left = max(1, int((ends - monotonic()) * 1000))
+    if plan.asked:
+        return await count_computed(plan, rooms, left)
+    return await rooms.live(plan.collection).count_documents(plan.match.filter, maxTimeMS=left)
+
+
+async def list_deleted(plan: DeletedPlan, rooms: Rooms) -> Page:
+    """In the order of deletion, by the records' own ids: unique, though two tenants may have deleted one id."""
+    if plan.match.is_empty:
+        return Page((), None, False)
+    match = plan.match.filter if plan.after is None else plan.match.also({"_id": {"$gt": plan.after}})
+    async with rooms.bounded():
+        if plan.computed:
+            rows, more = await _read(await computed_contents(match, plan, rooms), plan.limit, plan.max_bytes)
+            keys = [row.pop(MADE) for row in rows]
+            return Page(tuple(rows), keys[-1] if more else None, more)
+        found = rooms.versions.find_raw_batches(
+            match, {"data": 1}, limit=plan.limit + 1, sort=[("_id", 1)], max_time_ms=rooms.max_time_ms
+        )
+        rows, more = await _read(found, plan.limit, plan.max_bytes)
+    return Page(tuple(row["data"] for row in rows), rows[-1]["_id"] if more else None, more)
