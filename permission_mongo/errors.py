@@ -8,6 +8,7 @@ Refusal
 ├── DocumentNotFound        document_not_found
 ├── BatchNotFound           batch_not_found
 ├── Conflict                conflict
+├── PreconditionFailed      precondition_failed
 ├── PayloadTooLarge         payload_too_large
 ├── SchemaViolation         schema_validation
 ├── VersioningNotEnabled    versioning_not_enabled
@@ -69,6 +70,10 @@ class BatchNotFound(Refusal):
 
 class Conflict(Refusal):
     code = "conflict"
+
+
+class PreconditionFailed(Refusal):
+    code = "precondition_failed"
 
 
 class PayloadTooLarge(Refusal):

@@ -12,7 +12,7 @@ from permission_mongo.errors import Refusal
 from permission_mongo.metrics import Metrics
 from permission_mongo.observations import Observation, Refused, Wrote
 from permission_mongo.operations import Operation
-from permission_mongo.outcomes import BatchOutcome
+from permission_mongo.outcomes import BatchOutcome, Deleted
 from permission_mongo.parsing.ids import Fresh
 from permission_mongo.planning.callers import Asking
 from permission_mongo.planning.make import Planner
@@ -54,6 +54,8 @@ class Gateway:
         match shown:
             case BatchOutcome(verb, done, dry_run=False):
                 self.observe(Wrote(operation.collection.name, verb, len(done)))
+            case Deleted():
+                self.observe(Wrote(operation.collection.name, "deleted", 1))
             case ShownDocument(created=True):
                 self.observe(Wrote(operation.collection.name, "created", 1))
             case _:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from permission_mongo.batch import Batch
+from permission_mongo.documents.etags import Tags
 from permission_mongo.errors import SchemaViolation
 from permission_mongo.query.filters import EVERYTHING, Query
 from permission_mongo.schema.model import Collection
@@ -93,6 +94,16 @@ class ListVersions:
 
 
 @dataclass(frozen=True, slots=True)
+class DeleteOne:
+    """`if_match` must name the document as the caller sees it."""
+
+    collection: Collection
+    id: DocumentId
+    if_match: Tags | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class DeleteMany:
     collection: Collection
     selection: ByIds | ByFilter
@@ -108,4 +119,6 @@ class Undo:
     options: Batch
 
 
-Operation = CreateOne | CreateMany | GetOne | GetMany | ListMany | ListDeleted | ListVersions | DeleteMany | Undo
+Operation = (
+    CreateOne | CreateMany | GetOne | GetMany | ListMany | ListDeleted | ListVersions | DeleteOne | DeleteMany | Undo
+)

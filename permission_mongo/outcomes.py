@@ -38,6 +38,11 @@ class Created:
 
 
 @dataclass(frozen=True, slots=True)
+class Deleted:
+    id: DocumentId
+
+
+@dataclass(frozen=True, slots=True)
 class Failure:
     """One item that was not done: its index, for an item without a known id, or its id."""
 
@@ -92,4 +97,4 @@ class History:
     entries: tuple[Entry, ...] = field(default=())
 
 
-Outcome = Found | Page | Gathered | Created | BatchOutcome | History
+Outcome = Found | Page | Gathered | Created | Deleted | BatchOutcome | History

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from permission_mongo.batch import Batch
+from permission_mongo.documents.etags import Tags
 from permission_mongo.documents.paths import Path
 from permission_mongo.errors import Refusal
 from permission_mongo.policy.grants import Lens
@@ -100,6 +101,29 @@ class CreatePlan:
 
 
 @dataclass(frozen=True, slots=True)
+class Precondition:
+    """`If-Match`: what the caller last saw must still be what the lens shows."""
+
+    wanted: Tags
+    lens: Lens
+
+    def accepts(self, stored: Document) -> bool:
+        return self.wanted.has_strong(self.lens.tag(self.lens.show(stored)))
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteOnePlan:
+    """Remove the row of `match` with this id. `visible` tells one that may not be deleted from an absent one."""
+
+    target: Target
+    id: DocumentId
+    match: Guarded
+    visible: Guarded
+    precondition: Precondition | None
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class DeletePlan:
     """Remove the rows of `match`: those among `expected`, or, where that is None, all of them.
 
@@ -155,4 +179,6 @@ class VersionsPlan:
     before: int | None
 
 
-Plan = ReadPlan | ListPlan | GetManyPlan | CreatePlan | DeletePlan | UndoPlan | DeletedPlan | VersionsPlan
+Plan = (
+    ReadPlan | ListPlan | GetManyPlan | CreatePlan | DeleteOnePlan | DeletePlan | UndoPlan | DeletedPlan | VersionsPlan
+)

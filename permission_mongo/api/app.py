@@ -45,6 +45,7 @@ ROUTES: Final[tuple[tuple[str, str, Endpoint], ...]] = (
     ("GET", "/ready", endpoints.ready),
     ("POST", "/{collection}/batch", endpoints.create_many),
     ("DELETE", "/{collection}/batch", endpoints.delete_many),
+    ("DELETE", "/{collection}/{id}", endpoints.delete_one),
     ("POST", "/{collection}/batch/get", endpoints.get_many),
     ("POST", "/{collection}/batch/delete", endpoints.delete_many),
     ("POST", "/{collection}/batch/{batch}/undo", endpoints.undo),

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from permission_mongo.errors import InvalidRequest, SchemaViolation
-from permission_mongo.operations import CreateOne, GetOne, ListVersions, Sent
+from permission_mongo.operations import CreateOne, DeleteOne, GetOne, ListVersions, Sent
+from permission_mongo.parsing.conditions import Conditions
 from permission_mongo.parsing.fields import read_body, reason_of
 from permission_mongo.parsing.ids import Fresh, read_id, read_new_id
 from permission_mongo.parsing.lists import Parameters
@@ -38,6 +39,13 @@ def read_create_one(body: bytes, reason: str | None, collection: Collection, fre
 def read_get_one(text: str, parameters: Parameters, collection: Collection) -> GetOne:
     parameters.require_known(())
     return GetOne(collection, read_id(text, collection, "id"))
+
+
+def read_delete_one(text: str, body: bytes, conditions: Conditions, collection: Collection) -> DeleteOne:
+    if body.strip():
+        raise InvalidRequest("a DELETE of one document takes no body; the id stands in the path")
+    found = read_id(text, collection, "id")
+    return DeleteOne(collection, found, conditions.if_match, reason_of(conditions.reason, "X-Change-Reason"))
 
 
 def read_list_versions(text: str, parameters: Parameters, collection: Collection) -> ListVersions:

@@ -11,6 +11,7 @@ from permission_mongo.operations import (
     CreateMany,
     CreateOne,
     DeleteMany,
+    DeleteOne,
     GetMany,
     GetOne,
     ListDeleted,
@@ -21,7 +22,7 @@ from permission_mongo.operations import (
 )
 from permission_mongo.planning.callers import Asking, Callers
 from permission_mongo.planning.creates import plan_create_many, plan_create_one
-from permission_mongo.planning.deletes import plan_delete, plan_undo
+from permission_mongo.planning.deletes import plan_delete, plan_delete_one, plan_undo
 from permission_mongo.planning.reads import plan_deleted, plan_get, plan_get_many, plan_list, plan_versions
 from permission_mongo.plans import Plan
 from permission_mongo.query.cursors import CursorKey
@@ -48,6 +49,8 @@ class Planner:
                 return plan_create_one(operation, asking, self.callers, self.new_uuid)
             case CreateMany():
                 return plan_create_many(operation, asking, self.callers, self.new_uuid)
+            case DeleteOne():
+                return plan_delete_one(operation, asking, self.callers)
             case DeleteMany():
                 return plan_delete(operation, asking, self.callers)
             case Undo():

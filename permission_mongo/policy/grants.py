@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
+from permission_mongo.documents.etags import tag_of
 from permission_mongo.documents.fields import FieldRules
 from permission_mongo.documents.paths import Path as FieldPath
 from permission_mongo.documents.paths import touches
@@ -111,6 +112,10 @@ class Lens:
 
     def show(self, document: Document) -> Document:
         return (self.uniform or self._view(document)).reveal(document)
+
+    def tag(self, shown: Document) -> str:
+        """The entity tag of what this lens shows of a document."""
+        return tag_of(shown, self.mask_key)
 
     def _view(self, document: Document) -> View:
         """Rows on which the same rules speak share one view, and what it remembers."""

@@ -143,7 +143,7 @@ class _Creation:
             documents = await self._continued(session, documents)
         await self._rooms.live(self._plan.target.collection).insert_many(documents, session=session)
         ids = [draft.id for draft in drafts]
-        await self.ledger.note(session, part, "create", ids, {"made": ids})
+        await self.ledger.note(session, part, "create", ids, kept={"made": ids})
         return documents
 
     async def _continued(self, session: AsyncClientSession, documents: list[Document]) -> list[Document]:

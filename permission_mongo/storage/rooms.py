@@ -141,12 +141,15 @@ class Ledger:
         part: Any,
         action: str,
         ids: list[DocumentId],
+        *,
         kept: Mapping[str, list[DocumentId]] | None = None,
+        reason: str | None = None,
     ) -> None:
         """`kept` are ids that the batch's record must remember, for an undo."""
         batch = self._batch
         if self._target.audited:
-            written = entry(self._actor, action, self._target.collection, ids, None if batch is None else batch.id)
+            of_batch = None if batch is None else batch.id
+            written = entry(self._actor, action, self._target.collection, ids, of_batch, reason)
             await self._rooms.audit.insert_one({**written, "_id": part}, session=session)
         if batch is not None:
             await self._rooms.batches.update_one(

@@ -10,6 +10,7 @@ from permission_mongo.plans import (
     Actor,
     CreatePlan,
     DeletedPlan,
+    DeleteOnePlan,
     DeletePlan,
     GetManyPlan,
     ListPlan,
@@ -22,6 +23,7 @@ from permission_mongo.storage.creates import create_many, create_one
 from permission_mongo.storage.deletes import delete_many
 from permission_mongo.storage.faults import refusing
 from permission_mongo.storage.reads import get_many, list_deleted, list_page, list_versions, read_one
+from permission_mongo.storage.removals import delete_one
 from permission_mongo.storage.rooms import Rooms
 from permission_mongo.storage.undo import undo
 
@@ -49,6 +51,8 @@ class Store:
                 return await create_one(plan, actor, self._rooms)
             case CreatePlan():
                 return await create_many(plan, actor, self._rooms)
+            case DeleteOnePlan():
+                return await delete_one(plan, actor, self._rooms)
             case DeletePlan():
                 return await delete_many(plan, actor, self._rooms)
             case UndoPlan():

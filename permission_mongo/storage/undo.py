@@ -181,7 +181,7 @@ class _Undoing:
             kept = {"_id": {"$in": [one["_id"] for one in records]}}
             await self.rooms.versions.update_many(kept, {"$unset": {"gone": ""}}, session=session)
             done = [one["doc_id"] for one in records]
-            await ledger.note(session, part, "restore", done, {"made": done})
+            await ledger.note(session, part, "restore", done, kept={"made": done})
             return done
 
         return await self.rooms.transactor.run(
