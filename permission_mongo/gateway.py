@@ -56,6 +56,8 @@ class Gateway:
                 self.observe(Wrote(operation.collection.name, verb, len(done)))
             case Deleted():
                 self.observe(Wrote(operation.collection.name, "deleted", 1))
+            case ShownDocument(updated=True):
+                self.observe(Wrote(operation.collection.name, "updated", 1))
             case ShownDocument(created=True):
                 self.observe(Wrote(operation.collection.name, "created", 1))
             case _:

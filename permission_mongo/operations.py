@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from permission_mongo.batch import Batch
+from permission_mongo.documents.changes import Change
 from permission_mongo.documents.etags import Tags
 from permission_mongo.errors import SchemaViolation
 from permission_mongo.query.filters import EVERYTHING, Query
@@ -94,6 +95,17 @@ class ListVersions:
 
 
 @dataclass(frozen=True, slots=True)
+class UpdateOne:
+    """`change` is as it was sent: nothing in it is typed yet."""
+
+    collection: Collection
+    id: DocumentId
+    change: Change
+    if_match: Tags | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class DeleteOne:
     """`if_match` must name the document as the caller sees it."""
 
@@ -120,5 +132,15 @@ class Undo:
 
 
 Operation = (
-    CreateOne | CreateMany | GetOne | GetMany | ListMany | ListDeleted | ListVersions | DeleteOne | DeleteMany | Undo
+    CreateOne
+    | CreateMany
+    | GetOne
+    | GetMany
+    | ListMany
+    | ListDeleted
+    | ListVersions
+    | UpdateOne
+    | DeleteOne
+    | DeleteMany
+    | Undo
 )

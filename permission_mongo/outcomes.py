@@ -38,6 +38,14 @@ class Created:
 
 
 @dataclass(frozen=True, slots=True)
+class Updated:
+    """The document as it is now; `changed` is False where it was so before."""
+
+    document: Document
+    changed: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Deleted:
     id: DocumentId
 
@@ -97,4 +105,4 @@ class History:
     entries: tuple[Entry, ...] = field(default=())
 
 
-Outcome = Found | Page | Gathered | Created | Deleted | BatchOutcome | History
+Outcome = Found | Page | Gathered | Created | Updated | Deleted | BatchOutcome | History

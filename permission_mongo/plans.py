@@ -7,11 +7,16 @@ from datetime import datetime
 from typing import Any
 
 from permission_mongo.batch import Batch
+from permission_mongo.documents.changes import Change
 from permission_mongo.documents.etags import Tags
-from permission_mongo.documents.paths import Path
+from permission_mongo.documents.fields import FieldRules
+from permission_mongo.documents.paths import Path, touches
 from permission_mongo.errors import Refusal
-from permission_mongo.policy.grants import Lens
+from permission_mongo.policy.grants import Hiding, Lens
 from permission_mongo.policy.guard import Guarded
+from permission_mongo.policy.nodes import Expression
+from permission_mongo.schema.model import Collection
+from permission_mongo.schema.validate import FieldError
 from permission_mongo.values import Document, DocumentId
 
 
@@ -124,6 +129,57 @@ class DeleteOnePlan:
 
 
 @dataclass(frozen=True, slots=True)
+class Writer:
+    """One update rule whole: the rows it holds on, the fields it writes, what the document must be afterwards.
+
+    `kept` are paths out of its reach whatever `fields` says: stamped ones, and those its role is judged by.
+    """
+
+    rows: Expression
+    check: Expression
+    fields: FieldRules
+    kept: frozenset[Path]
+
+    def writes(self, path: Path) -> bool:
+        return self.fields.writes(path) and not touches(path, self.kept)
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A path that a change names, `sent` as it was written; `asked` says that its value must be readable."""
+
+    path: Path
+    sent: str
+    asked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class UpdatePlan:
+    """Change the row of `match` with this id. `visible` tells one that may not be changed from an absent one.
+
+    `faults` are values that could not be typed; `hiding` what no caller writes in some rows; `lens` shows the
+    document before, to judge by, and after. `stamps` are typed.
+    """
+
+    target: Target
+    collection: Collection
+    id: DocumentId
+    match: Guarded
+    visible: Guarded
+    writers: tuple[Writer, ...]
+    hiding: tuple[Hiding, ...]
+    change: Change
+    named: tuple[Named, ...]
+    faults: tuple[FieldError, ...]
+    stamps: Document
+    lens: Lens
+    precondition: Precondition | None
+    reason: str | None
+    now: datetime
+    max_document_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class DeletePlan:
     """Remove the rows of `match`: those among `expected`, or, where that is None, all of them.
 
@@ -180,5 +236,14 @@ class VersionsPlan:
 
 
 Plan = (
-    ReadPlan | ListPlan | GetManyPlan | CreatePlan | DeleteOnePlan | DeletePlan | UndoPlan | DeletedPlan | VersionsPlan
+    ReadPlan
+    | ListPlan
+    | GetManyPlan
+    | CreatePlan
+    | UpdatePlan
+    | DeleteOnePlan
+    | DeletePlan
+    | UndoPlan
+    | DeletedPlan
+    | VersionsPlan
 )

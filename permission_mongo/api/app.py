@@ -45,6 +45,8 @@ ROUTES: Final[tuple[tuple[str, str, Endpoint], ...]] = (
     ("GET", "/ready", endpoints.ready),
     ("POST", "/{collection}/batch", endpoints.create_many),
     ("DELETE", "/{collection}/batch", endpoints.delete_many),
+    ("PUT", "/{collection}/{id}", endpoints.put_one),
+    ("PATCH", "/{collection}/{id}", endpoints.patch_one),
     ("DELETE", "/{collection}/{id}", endpoints.delete_one),
     ("POST", "/{collection}/batch/get", endpoints.get_many),
     ("POST", "/{collection}/batch/delete", endpoints.delete_many),

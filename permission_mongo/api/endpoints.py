@@ -9,7 +9,14 @@ from permission_mongo.api.calls import IF_MATCH, IF_NONE_MATCH, Call
 from permission_mongo.api.render import render, respond, unless_known
 from permission_mongo.operations import Operation
 from permission_mongo.parsing.batches import read_create_many, read_delete_many, read_get_many, read_undo
-from permission_mongo.parsing.documents import read_create_one, read_delete_one, read_get_one, read_list_versions
+from permission_mongo.parsing.documents import (
+    read_create_one,
+    read_delete_one,
+    read_get_one,
+    read_list_versions,
+    read_patch_one,
+    read_put_one,
+)
 from permission_mongo.parsing.lists import read_list, read_list_deleted
 from permission_mongo.planning.callers import Asking
 
@@ -35,6 +42,20 @@ async def create_one(call: Call) -> Response:
     call.parameters.require_known(())
     reason = call.request.headers.get("x-change-reason")
     return await _answer(call, read_create_one(await call.body(), reason, collection, call.gateway.fresh), asking)
+
+
+async def put_one(call: Call) -> Response:
+    asking, collection = await call.asking(IF_MATCH), call.collection
+    body = await call.body()
+    operation = read_put_one(call.path("id"), body, call.parameters, call.conditions, collection)
+    return await _answer(call, operation, asking)
+
+
+async def patch_one(call: Call) -> Response:
+    asking, collection = await call.asking(IF_MATCH), call.collection
+    call.parameters.require_known(())
+    operation = read_patch_one(call.path("id"), await call.body(), call.conditions, collection)
+    return await _answer(call, operation, asking)
 
 
 async def delete_one(call: Call) -> Response:

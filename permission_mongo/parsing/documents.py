@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from permission_mongo.documents.changes import Change
 from permission_mongo.errors import InvalidRequest, SchemaViolation
-from permission_mongo.operations import CreateOne, DeleteOne, GetOne, ListVersions, Sent
+from permission_mongo.operations import CreateOne, DeleteOne, GetOne, ListVersions, Sent, UpdateOne
+from permission_mongo.parsing.changes import read_patch, read_put
 from permission_mongo.parsing.conditions import Conditions
 from permission_mongo.parsing.fields import read_body, reason_of
 from permission_mongo.parsing.ids import Fresh, read_id, read_new_id
@@ -39,6 +41,26 @@ def read_create_one(body: bytes, reason: str | None, collection: Collection, fre
 def read_get_one(text: str, parameters: Parameters, collection: Collection) -> GetOne:
     parameters.require_known(())
     return GetOne(collection, read_id(text, collection, "id"))
+
+
+def read_put_one(
+    text: str, body: bytes, parameters: Parameters, conditions: Conditions, collection: Collection
+) -> UpdateOne:
+    """Top-level fields to set; with `_replace=true` the whole document."""
+    parameters.require_known(("_replace",))
+    replaces = parameters.get("_replace") or "false"
+    if replaces not in ("true", "false"):
+        raise InvalidRequest("_replace: expected true or false")
+    return _update(text, read_put(body, replaces == "true"), conditions, collection)
+
+
+def read_patch_one(text: str, body: bytes, conditions: Conditions, collection: Collection) -> UpdateOne:
+    return _update(text, read_patch(body), conditions, collection)
+
+
+def _update(text: str, change: Change, conditions: Conditions, collection: Collection) -> UpdateOne:
+    reason = reason_of(conditions.reason, "X-Change-Reason")
+    return UpdateOne(collection, read_id(text, collection, "id"), change, conditions.if_match, reason)
 
 
 def read_delete_one(text: str, body: bytes, conditions: Conditions, collection: Collection) -> DeleteOne:

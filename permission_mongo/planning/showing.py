@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NewType
 
 from permission_mongo.documents.fields import FieldRules
 from permission_mongo.documents.reveal import View
-from permission_mongo.outcomes import BatchOutcome, Created, Deleted, Found, Gathered, History, Outcome, Page
-from permission_mongo.plans import CreatePlan, DeletedPlan, GetManyPlan, ListPlan, Plan, ReadPlan
+from permission_mongo.outcomes import BatchOutcome, Created, Deleted, Found, Gathered, History, Outcome, Page, Updated
+from permission_mongo.plans import CreatePlan, DeletedPlan, GetManyPlan, ListPlan, Plan, ReadPlan, UpdatePlan
 from permission_mongo.policy.grants import Lens
 from permission_mongo.query.cursors import CursorKey
 from permission_mongo.values import Document, DocumentId
@@ -23,6 +23,7 @@ class ShownDocument:
     document: Revealed
     created: bool = False
     tag: str | None = None
+    updated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,8 @@ def show(plan: Plan, outcome: Outcome, cursors: CursorKey, posix: float) -> Show
             return ShownDocument(whole, tag=plan.lens.tag(whole))
         case CreatePlan(), Created(document):
             return _echoed(plan.lens, document, created=True)
+        case UpdatePlan(), Updated(document, changed):
+            return replace(_echoed(plan.lens, document, created=False), updated=changed)
         case ListPlan() | DeletedPlan(), Page(documents, last, has_more):
             shown = tuple(_through(plan.lens, document) for document in documents)
             return ShownPage(shown, None if last is None else cursors.seal(last, plan.question, posix), has_more)

@@ -17,10 +17,11 @@ from pymongo.errors import (
     WaitQueueTimeoutError,
 )
 
-from permission_mongo.errors import Conflict, DeadlineExceeded, PayloadTooLarge, Refusal, Unavailable
+from permission_mongo.errors import Conflict, DeadlineExceeded, PayloadTooLarge, Refusal, SchemaViolation, Unavailable
 from permission_mongo.storage.transactions import Contended, Lost
 
 _TOO_LARGE: Final = frozenset({2, 10334, 17419, 17420})
+_UNSTORABLE: Final = frozenset({52, 55, 56, 57})  # names with `$` or dots, as writers beside the gateway make them
 _TOO_MUCH_FOR_ONE: Final = frozenset({251, 257, 388})
 
 
@@ -79,6 +80,8 @@ def _of_code(code: int | None) -> Refusal | None:
         return Conflict("others changed the same documents at the same time; try again")
     if code in _TOO_LARGE:
         return PayloadTooLarge("the document is too large to be kept with its versions")
+    if code in _UNSTORABLE:
+        return SchemaViolation("the document holds a field that can't be stored again")
     if code in _TOO_MUCH_FOR_ONE:
         return PayloadTooLarge("too much for one transaction; send fewer or smaller documents")
     return None

@@ -17,6 +17,7 @@ from permission_mongo.plans import (
     Plan,
     ReadPlan,
     UndoPlan,
+    UpdatePlan,
     VersionsPlan,
 )
 from permission_mongo.storage.creates import create_many, create_one
@@ -26,6 +27,7 @@ from permission_mongo.storage.reads import get_many, list_deleted, list_page, li
 from permission_mongo.storage.removals import delete_one
 from permission_mongo.storage.rooms import Rooms
 from permission_mongo.storage.undo import undo
+from permission_mongo.storage.updates import update_one
 
 
 class Store:
@@ -51,6 +53,8 @@ class Store:
                 return await create_one(plan, actor, self._rooms)
             case CreatePlan():
                 return await create_many(plan, actor, self._rooms)
+            case UpdatePlan():
+                return await update_one(plan, actor, self._rooms)
             case DeleteOnePlan():
                 return await delete_one(plan, actor, self._rooms)
             case DeletePlan():
