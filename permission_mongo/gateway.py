@@ -12,7 +12,7 @@ from permission_mongo.errors import Refusal
 from permission_mongo.metrics import Metrics
 from permission_mongo.observations import Observation, Refused, Wrote
 from permission_mongo.operations import Operation
-from permission_mongo.outcomes import BatchOutcome, Deleted
+from permission_mongo.outcomes import BatchOutcome, Deleted, Purged
 from permission_mongo.parsing.ids import Fresh
 from permission_mongo.planning.callers import Asking
 from permission_mongo.planning.make import Planner
@@ -56,6 +56,8 @@ class Gateway:
                 self.observe(Wrote(operation.collection.name, verb, len(done)))
             case Deleted():
                 self.observe(Wrote(operation.collection.name, "deleted", 1))
+            case Purged():
+                self.observe(Wrote(operation.collection.name, "purged", 1))
             case ShownDocument(updated=True):
                 self.observe(Wrote(operation.collection.name, "updated", 1))
             case ShownDocument(created=True):

@@ -116,6 +116,16 @@ class DeleteOne:
 
 
 @dataclass(frozen=True, slots=True)
+class PurgeOne:
+    """Erase the document and its history."""
+
+    collection: Collection
+    id: DocumentId
+    reason: str
+    if_match: Tags | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class DeleteMany:
     collection: Collection
     selection: ByIds | ByFilter
@@ -141,6 +151,7 @@ Operation = (
     | ListVersions
     | UpdateOne
     | DeleteOne
+    | PurgeOne
     | DeleteMany
     | Undo
 )

@@ -51,6 +51,14 @@ class Deleted:
 
 
 @dataclass(frozen=True, slots=True)
+class Purged:
+    """`versions` were erased beside the live document, if there was one."""
+
+    id: DocumentId
+    versions: int
+
+
+@dataclass(frozen=True, slots=True)
 class Failure:
     """One item that was not done: its index, for an item without a known id, or its id."""
 
@@ -105,4 +113,4 @@ class History:
     entries: tuple[Entry, ...] = field(default=())
 
 
-Outcome = Found | Page | Gathered | Created | Updated | Deleted | BatchOutcome | History
+Outcome = Found | Page | Gathered | Created | Updated | Deleted | Purged | BatchOutcome | History

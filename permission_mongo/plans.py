@@ -180,6 +180,23 @@ class UpdatePlan:
 
 
 @dataclass(frozen=True, slots=True)
+class PurgePlan:
+    """Erase the row of `match` with this id, or, where it is deleted, the life that a record of `records` ended.
+
+    `visible` and `visible_records` tell what may not be purged from what is not there.
+    """
+
+    target: Target
+    id: DocumentId
+    match: Guarded
+    visible: Guarded
+    records: Guarded
+    visible_records: Guarded
+    precondition: Precondition | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class DeletePlan:
     """Remove the rows of `match`: those among `expected`, or, where that is None, all of them.
 
@@ -242,6 +259,7 @@ Plan = (
     | CreatePlan
     | UpdatePlan
     | DeleteOnePlan
+    | PurgePlan
     | DeletePlan
     | UndoPlan
     | DeletedPlan

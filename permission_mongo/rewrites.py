@@ -154,7 +154,8 @@ class _Attempt:
                 self._touch_named()
                 whole = tuple(self._whole(step) for step in steps)
                 new, unfit = apply_steps(self.row.stored, whole, self.plan.now)
-                self.faults += [FieldError(one.place, one.code, one.message) for one in unfit]
+                told = {fault.field for fault in self.faults}
+                self.faults += [FieldError(one.place, one.code, one.message) for one in unfit if one.place not in told]
                 return new
             case _:
                 assert_never(change)

@@ -52,6 +52,7 @@ ROUTES: Final[tuple[tuple[str, str, Endpoint], ...]] = (
     ("POST", "/{collection}/batch/delete", endpoints.delete_many),
     ("POST", "/{collection}/batch/{batch}/undo", endpoints.undo),
     ("GET", "/{collection}/deleted", endpoints.list_deleted),
+    ("POST", "/{collection}/{id}/purge", endpoints.purge_one),
     ("GET", "/{collection}/{id}/versions", endpoints.list_versions),
     ("GET", "/{collection}", endpoints.list_many),
     ("POST", "/{collection}", endpoints.create_one),

@@ -15,6 +15,7 @@ from permission_mongo.parsing.documents import (
     read_get_one,
     read_list_versions,
     read_patch_one,
+    read_purge_one,
     read_put_one,
 )
 from permission_mongo.parsing.lists import read_list, read_list_deleted
@@ -62,6 +63,13 @@ async def delete_one(call: Call) -> Response:
     asking, collection = await call.asking(IF_MATCH), call.collection
     call.parameters.require_known(())
     operation = read_delete_one(call.path("id"), await call.body(), call.conditions, collection)
+    return await _answer(call, operation, asking)
+
+
+async def purge_one(call: Call) -> Response:
+    asking, collection = await call.asking(IF_MATCH), call.collection
+    call.parameters.require_known(())
+    operation = read_purge_one(call.path("id"), await call.body(), call.conditions, collection)
     return await _answer(call, operation, asking)
 
 

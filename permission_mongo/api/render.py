@@ -9,7 +9,7 @@ from starlette.responses import Response
 from permission_mongo.api.errors import HEADERS, STATUS
 from permission_mongo.documents.etags import Tags
 from permission_mongo.errors import Refusal
-from permission_mongo.outcomes import BatchOutcome, Deleted, Entry, Failure, History, Item
+from permission_mongo.outcomes import BatchOutcome, Deleted, Entry, Failure, History, Item, Purged
 from permission_mongo.planning.showing import Shown, ShownDocument, ShownMany, ShownPage
 from permission_mongo.values import write_json
 
@@ -43,6 +43,8 @@ def render(shown: Shown, collection: str) -> Response:
             return respond(200, {"documents": documents, "not_found": not_found})
         case Deleted(deleted):
             return respond(200, {"deleted": True, "id": deleted})
+        case Purged(purged, versions):
+            return respond(200, {"purged": True, "id": purged, "versions": versions})
         case History(entries):
             return respond(200, [_entry(one) for one in entries])
         case BatchOutcome():

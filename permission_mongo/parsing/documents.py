@@ -6,10 +6,10 @@ from typing import Any
 
 from permission_mongo.documents.changes import Change
 from permission_mongo.errors import InvalidRequest, SchemaViolation
-from permission_mongo.operations import CreateOne, DeleteOne, GetOne, ListVersions, Sent, UpdateOne
+from permission_mongo.operations import CreateOne, DeleteOne, GetOne, ListVersions, PurgeOne, Sent, UpdateOne
 from permission_mongo.parsing.changes import read_patch, read_put
 from permission_mongo.parsing.conditions import Conditions
-from permission_mongo.parsing.fields import read_body, reason_of
+from permission_mongo.parsing.fields import read_body, reason_of, require_known
 from permission_mongo.parsing.ids import Fresh, read_id, read_new_id
 from permission_mongo.parsing.lists import Parameters
 from permission_mongo.schema.model import Collection
@@ -68,6 +68,16 @@ def read_delete_one(text: str, body: bytes, conditions: Conditions, collection: 
         raise InvalidRequest("a DELETE of one document takes no body; the id stands in the path")
     found = read_id(text, collection, "id")
     return DeleteOne(collection, found, conditions.if_match, reason_of(conditions.reason, "X-Change-Reason"))
+
+
+def read_purge_one(text: str, body: bytes, conditions: Conditions, collection: Collection) -> PurgeOne:
+    """`{"reason": "..."}`: it is all that will be left."""
+    found = read_body(body)
+    require_known(found, ("reason",))
+    reason = reason_of(found.get("reason"), "reason")
+    if reason is None:
+        raise InvalidRequest("reason: a purge needs one; it is all that will be left")
+    return PurgeOne(collection, read_id(text, collection, "id"), reason, conditions.if_match)
 
 
 def read_list_versions(text: str, parameters: Parameters, collection: Collection) -> ListVersions:

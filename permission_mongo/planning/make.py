@@ -18,12 +18,13 @@ from permission_mongo.operations import (
     ListMany,
     ListVersions,
     Operation,
+    PurgeOne,
     Undo,
     UpdateOne,
 )
 from permission_mongo.planning.callers import Asking, Callers
 from permission_mongo.planning.creates import plan_create_many, plan_create_one
-from permission_mongo.planning.deletes import plan_delete, plan_delete_one, plan_undo
+from permission_mongo.planning.deletes import plan_delete, plan_delete_one, plan_purge, plan_undo
 from permission_mongo.planning.reads import plan_deleted, plan_get, plan_get_many, plan_list, plan_versions
 from permission_mongo.planning.updates import plan_update
 from permission_mongo.plans import Plan
@@ -55,6 +56,8 @@ class Planner:
                 return plan_update(operation, asking, self.callers, self.new_uuid)
             case DeleteOne():
                 return plan_delete_one(operation, asking, self.callers)
+            case PurgeOne():
+                return plan_purge(operation, asking, self.callers)
             case DeleteMany():
                 return plan_delete(operation, asking, self.callers)
             case Undo():

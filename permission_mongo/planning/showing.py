@@ -7,7 +7,18 @@ from typing import Any, NewType
 
 from permission_mongo.documents.fields import FieldRules
 from permission_mongo.documents.reveal import View
-from permission_mongo.outcomes import BatchOutcome, Created, Deleted, Found, Gathered, History, Outcome, Page, Updated
+from permission_mongo.outcomes import (
+    BatchOutcome,
+    Created,
+    Deleted,
+    Found,
+    Gathered,
+    History,
+    Outcome,
+    Page,
+    Purged,
+    Updated,
+)
 from permission_mongo.plans import CreatePlan, DeletedPlan, GetManyPlan, ListPlan, Plan, ReadPlan, UpdatePlan
 from permission_mongo.policy.grants import Lens
 from permission_mongo.query.cursors import CursorKey
@@ -39,7 +50,7 @@ class ShownMany:
     not_found: tuple[DocumentId, ...]
 
 
-Shown = ShownDocument | ShownPage | ShownMany | Deleted | BatchOutcome | History
+Shown = ShownDocument | ShownPage | ShownMany | Deleted | Purged | BatchOutcome | History
 
 
 def show(plan: Plan, outcome: Outcome, cursors: CursorKey, posix: float) -> Shown:
@@ -57,7 +68,7 @@ def show(plan: Plan, outcome: Outcome, cursors: CursorKey, posix: float) -> Show
             return ShownPage(shown, None if last is None else cursors.seal(last, plan.question, posix), has_more)
         case GetManyPlan(), Gathered(documents, not_found):
             return ShownMany(tuple(_cut(_through(plan.lens, one), plan) for one in documents), not_found)
-        case _, BatchOutcome() | History() | Deleted():
+        case _, BatchOutcome() | History() | Deleted() | Purged():
             return outcome
         case _:
             raise AssertionError(f"{type(plan).__name__} does not lead to {type(outcome).__name__}")

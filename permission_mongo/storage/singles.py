@@ -50,7 +50,14 @@ class Single:
             return self._ledger.proof(self._part)
         if self.target.versioned:
             return Proof(VERSIONS, {"_id": self._part})
-        return Proof(self.target.collection, otherwise or {"_id": self.id}, present=otherwise is not None)
+        return self._absence() if otherwise is None else Proof(self.target.collection, otherwise)
+
+    def removal(self) -> Proof:
+        """The same where no version is kept: by its audit entry, else by absence."""
+        return self._ledger.proof(self._part) if self.target.audited else self._absence()
+
+    def _absence(self) -> Proof:
+        return Proof(self.target.collection, self.named(), present=False)
 
     async def run(self, body: Body[T], proof: Proof) -> T:
         """What `body` returns, committed. A taken number is tried once more behind the highest kept."""

@@ -15,6 +15,7 @@ from permission_mongo.plans import (
     GetManyPlan,
     ListPlan,
     Plan,
+    PurgePlan,
     ReadPlan,
     UndoPlan,
     UpdatePlan,
@@ -24,7 +25,7 @@ from permission_mongo.storage.creates import create_many, create_one
 from permission_mongo.storage.deletes import delete_many
 from permission_mongo.storage.faults import refusing
 from permission_mongo.storage.reads import get_many, list_deleted, list_page, list_versions, read_one
-from permission_mongo.storage.removals import delete_one
+from permission_mongo.storage.removals import delete_one, purge_one
 from permission_mongo.storage.rooms import Rooms
 from permission_mongo.storage.undo import undo
 from permission_mongo.storage.updates import update_one
@@ -57,6 +58,8 @@ class Store:
                 return await update_one(plan, actor, self._rooms)
             case DeleteOnePlan():
                 return await delete_one(plan, actor, self._rooms)
+            case PurgePlan():
+                return await purge_one(plan, actor, self._rooms)
             case DeletePlan():
                 return await delete_many(plan, actor, self._rooms)
             case UndoPlan():
