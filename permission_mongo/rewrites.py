@@ -14,6 +14,7 @@ from bson import encode
 from bson.errors import InvalidDocument
 
 from permission_mongo.documents.changes import Merge, Put, Step, Steps, apply_steps, merged
+from permission_mongo.documents.differences import ABSENT, are_alike, are_same, differing_paths, values_at
 from permission_mongo.documents.numbers import are_equal
 from permission_mongo.documents.paths import (
     ALWAYS_SHOWN,
@@ -34,7 +35,6 @@ from permission_mongo.schema.model import Collection, Field
 from permission_mongo.schema.validate import MOST_TOLD, FieldError, as_violation, broken_constraints
 from permission_mongo.values import CODEC, Document, read_json, write_json
 
-_ABSENT: Final = object()
 _MARKS: Final = frozenset({*ID, *VERSION, MADE})
 
 
@@ -124,7 +124,7 @@ class _Attempt:
         self.faults = list(self.plan.faults)
         new = self._changed()
         names = {name for name in {**stored, **new} if not _same_in(stored, new, name)}
-        differing = set(_differing(_only(stored, names), _only(new, names), ()))
+        differing = set(differing_paths(_only(stored, names), _only(new, names), ()))
         self._require_covered(differing)
         # To write what the caller can't read always counts as a change: else an equal guess would tell.
         blind = {path for path in self.touched if not self.row.reads_raw(path)}
@@ -167,11 +167,11 @@ class _Attempt:
         stored, new = self.row.stored, dict(self.row.stored)
         for name, typed in change.fields.items():
             one = self.plan.collection.fields.get(name, Field(name, "any"))
-            new[name] = self._over(stored.get(name, _ABSENT), _Sent(typed, change.sent[name], name), one, (name,))
+            new[name] = self._over(stored.get(name, ABSENT), _Sent(typed, change.sent[name], name), one, (name,))
         if change.replaces:
             for name in [name for name in stored if name not in change.fields and name not in _MARKS]:
                 kept = self._kept(stored[name], self.plan.collection.fields.get(name, Field(name, "any")), (name,))
-                if kept is _ABSENT:
+                if kept is ABSENT:
                     del new[name]
                 else:
                     new[name] = kept
@@ -185,13 +185,13 @@ class _Attempt:
             for name, inner in old.items():
                 if name in typed:
                     result[name] = self._over(inner, sent.below(name), below(one, name), (*path, name))
-                elif (kept := self._kept(inner, below(one, name), (*path, name))) is not _ABSENT:
+                elif (kept := self._kept(inner, below(one, name), (*path, name))) is not ABSENT:
                     result[name] = kept
             for name in typed:
                 if name not in old:
-                    result[name] = self._over(_ABSENT, sent.below(name), below(one, name), (*path, name))
+                    result[name] = self._over(ABSENT, sent.below(name), below(one, name), (*path, name))
             return result
-        if old is not _ABSENT and self.row.reads_raw(canonical(".".join(path))) and sent.equals(old):
+        if old is not ABSENT and self.row.reads_raw(canonical(".".join(path))) and sent.equals(old):
             self.faults = [fault for fault in self.faults if not sent.holds(fault)]
             return old
         for leaf in leaves(typed, one, path):
@@ -202,10 +202,10 @@ class _Attempt:
         """What stays of a stored value that was not sent: what this rule can't write, or the caller is not shown."""
         if isinstance(old, dict) and old and is_object(one) and _is_plain(old):
             inner = {name: self._kept(value, below(one, name), (*path, name)) for name, value in old.items()}
-            inner = {name: value for name, value in inner.items() if value is not _ABSENT}
-            return inner or _ABSENT
+            inner = {name: value for name, value in inner.items() if value is not ABSENT}
+            return inner or ABSENT
         plain = canonical(".".join(path))
-        return _ABSENT if self._may(plain) and self.row.shows(plain) else old
+        return ABSENT if self._may(plain) and self.row.shows(plain) else old
 
     def _whole(self, step: Step) -> Step:
         """An object that is set keeps what the rule can't write of the one it replaces."""
@@ -278,59 +278,14 @@ class _Sent:
         """Equal to the stored value as answers show it, or once it is read by its type."""
         if self.raw is _NEVER_EQUAL:
             return False
-        return _alike(self.raw, read_json(write_json(old))) or _same(self.typed, old)
+        return are_alike(self.raw, read_json(write_json(old))) or are_same(self.typed, old)
 
     def holds(self, fault: FieldError) -> bool:
         return f"{fault.field}.".startswith(f"{self.place}.")
 
 
-def _alike(one: Any, other: Any) -> bool:
-    """Equal JSON: true is no number, and an object's fields have no order."""
-    if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(_alike(value, other[name]) for name, value in one.items())
-    if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(_alike, one, other))
-    return isinstance(one, bool) == isinstance(other, bool) and bool(one == other)
-
-
-def _same(one: Any, other: Any) -> bool:
-    """Equal to the last bit."""
-    if one is other:
-        return True
-    if one is _ABSENT or other is _ABSENT:
-        return False
-    try:
-        return encode({"v": one}, codec_options=CODEC) == encode({"v": other}, codec_options=CODEC)
-    except (InvalidDocument, OverflowError):
-        return False
-
-
 def _same_in(one: Document, other: Document, name: str) -> bool:
-    return _same(one.get(name, _ABSENT), other.get(name, _ABSENT))
-
-
-def _differing(old: Any, new: Any, path: Path) -> Iterator[Path]:
-    """The paths of the leaves in which two values differ, as rules read them."""
-    if isinstance(old, dict) and isinstance(new, dict):
-        for name in {**old, **new}:
-            yield from _differing(old.get(name, _ABSENT), new.get(name, _ABSENT), (*path, *canonical(name)))
-    elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
-        for one, other in zip(old, new, strict=True):
-            yield from _differing(one, other, path)
-    elif not _same(old, new):
-        if old is not _ABSENT and new is not _ABSENT:
-            yield path
-        for value in (old, new):
-            if value is not _ABSENT:
-                yield from _leaf_paths(value, path)
-
-
-def _leaf_paths(value: Any, path: Path) -> Iterator[Path]:
-    if isinstance(value, dict) and value:
-        for name, inner in value.items():
-            yield from _leaf_paths(inner, (*path, *canonical(name)))
-    else:
-        yield path
+    return are_same(one.get(name, ABSENT), other.get(name, ABSENT))
 
 
 def _set_twice(stored: Document, new: Document, names: set[str], collection: Collection) -> Iterator[FieldError]:
@@ -338,20 +293,10 @@ def _set_twice(stored: Document, new: Document, names: set[str], collection: Col
     for path in collection.immutable():
         if path[0] not in names:
             continue
-        after = dict(_values(new, path, ""))
-        for place, value in _values(stored, path, ""):
+        after = dict(values_at(new, path, ""))
+        for place, value in values_at(stored, path, ""):
             if value is not None and not (place in after and are_equal(value, after[place])):
                 yield FieldError(place, "immutable", "can't be changed once it is set")
-
-
-def _values(value: Any, path: Path, place: str) -> Iterator[tuple[str, Any]]:
-    if isinstance(value, list):
-        for n, inner in enumerate(value):
-            yield from _values(inner, path, f"{place}.{n}")
-    elif not path:
-        yield place, value
-    elif isinstance(value, dict) and path[0] in value:
-        yield from _values(value[path[0]], path[1:], f"{place}.{path[0]}" if place else path[0])
 
 
 # -- parts of documents
@@ -378,12 +323,12 @@ def _value_at(stored: Any, parts: list[str]) -> Any:
         elif isinstance(value, dict) and part in value:
             value = value[part]
         else:
-            return _ABSENT
+            return ABSENT
     return value
 
 
 def _without(stored: Document, patch: Mapping[str, Any]) -> Document:
-    return {name: value for name, value in stored.items() if patch.get(name, _ABSENT) is not None}
+    return {name: value for name, value in stored.items() if patch.get(name, ABSENT) is not None}
 
 
 def _merged(stored: Document, patch: Mapping[str, Any]) -> Document:

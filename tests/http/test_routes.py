@@ -16,7 +16,7 @@ GUARDED = {
     ("POST", "/{collection}"): ("/notes", {"title": "n"}, "create", "viewer"),
     ("PUT", "/{collection}/{id}"): ("/notes/a", {"title": "n"}, "update", "viewer"),
     ("PATCH", "/{collection}/{id}"): ("/notes/a", {"title": "n"}, "update", "viewer"),
-    ("POST", "/{collection}/{id}/purge"): ("/notes/a/purge", {"reason": "r"}, "purge", "boss"),
+    ("POST", "/{collection}/{id}/purge"): ("/notes/a/purge", {"reason": "r"}, "purge", "user"),
     ("DELETE", "/{collection}/{id}"): ("/notes/a", None, "delete", "viewer"),
     ("POST", "/{collection}/batch"): ("/notes/batch", {"documents": [{"title": "n"}]}, "create", "viewer"),
     ("GET", "/{collection}"): ("/notes", None, "read", "clerk"),
