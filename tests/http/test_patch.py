@@ -1,12 +1,19 @@
 """`PATCH /{collection}/{id}`: merge patch and operators, and every way in which a rule could be got round."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 from bson import Int64
 
-from permission_mongo.errors import Misconfigured
-from tests.http.harness import a_config, a_token, a_world
+from permission_mongo.documents.changes import Merge
+from permission_mongo.errors import Conflict, Forbidden, Misconfigured
+from permission_mongo.operations import DeleteOne, PurgeOne, UpdateOne
+from permission_mongo.planning.callers import Asking
+from permission_mongo.policy.guard import Guarded
+from permission_mongo.principal import Principal
+from permission_mongo.values import utc_now
+from tests.http.harness import CONFIG, a_config, a_token, a_world
 
 pytestmark = pytest.mark.mongo
 BOB, BOSS = a_token("bob"), a_token("boss", ["boss"])
@@ -37,7 +44,7 @@ collections:
       level: {type: integer}
 """
 POLICY = """
-roles: {user: {}, mover: {}, writer: {}, reader: {}, editor: {}, blind: {}, part: {}, checked: {}, root: {cross_tenant: true}, all: {}}
+roles: {user: {}, mover: {}, writer: {}, reader: {}, editor: {}, blind: {}, part: {}, barred: {}, checked: {}, root: {cross_tenant: true}, all: {}}
 policies:
   notes:
     user:
@@ -50,6 +57,10 @@ policies:
     reader: {actions: [read], fields: {deny: [secret, pay.bonus, hidden, lines.price]}}
     writer: {actions: [update], fields: {deny: [pay.bonus, lines.price]}}
     blind: {actions: [update]}
+    barred:
+      - {actions: [read, update], fields: {mask: {serial: last4}}}
+      - {effect: deny, actions: [update], fields: [kind], when: "resource.level == 1"}
+      - {effect: deny, actions: ["*"], fields: [secret]}
     part:
       - {actions: [read], when: "resource.kind == 'x'"}
       - {actions: [read], fields: {deny: [count]}}
@@ -60,7 +71,7 @@ policies:
       - {actions: [update], when: "resource.level == 1", fields: {allow: [tags]}}
       - {actions: [update], when: "true", check: "resource.count < 10", fields: {allow: [count]}}
     root: {actions: ["*"]}
-    all: {actions: ["*"]}
+    all: {actions: ["*", purge]}
 """
 ALL = a_token("al", ["all"])
 
@@ -515,3 +526,52 @@ async def test_hostile_stored_names_under_a_touched_field_are_no_fault_of_ours(w
     )
     status, _ = await patch(world, {"$set": {"open.y": 1}})
     assert status in (200, 422)
+
+
+async def test_a_merge_that_replaces_what_is_no_object_needs_the_whole_of_it(world):
+    """Below it stands a field that the rule can't write."""
+    await store(world, pay="text")
+    status, told = await refused(world, {"pay": {"month": 5}}, WRITER)
+    assert (status, fields_of(told)) == (403, ["pay.month"])
+
+
+async def test_what_policy_text_refuses_is_refused_before_the_document_is_looked_for(world):
+    for body in ({"$inc": {"hidden.b": 1}}, {"$set": {"pay.bonus": 1}}, {"nothing": 1}):
+        answer = await world.ask("PATCH", "/notes/none", body, token=WRITER)
+        assert (answer.status_code, answer.json()["error"]["message"]) == (403, "unknown or not permitted field")
+
+
+async def test_what_a_deny_hides_from_writers_is_written_by_nobody(world):
+    """In all rows by policy text, in some by the row; a claim can't help."""
+    barred = a_token("x", ["barred"])
+    await store(world, level=1)
+    for body in ({"$set": {"secret": "x"}}, {"$set": {"kind": "x"}}, {"kind": None}):
+        status, told = await refused(world, body, barred)
+        assert (status, told["message"]) == (403, "unknown or not permitted field")
+    await world.database["notes"].update_one({"_id": "a"}, {"$set": {"level": 2}})
+    assert (await patch(world, {"kind": "x"}, barred))[0] == 200
+
+
+async def test_a_field_that_is_set_once_is_not_guessed_by_one_who_can_not_read_it(world):
+    await store(world, serial="s")
+    told = [await refused(world, {"$set": {"serial": guess}}, a_token("x", ["barred"])) for guess in ("s", "t")]
+    assert (told[0][0], told[0][1]) == (403, told[1][1])
+
+
+@pytest.mark.parametrize("operation", ["update", "delete", "purge"])
+async def test_the_guard_stands_in_the_command_itself(mongo_uri, tmp_path, operation):
+    """Whatever was read and judged before: a plan whose filter matches nothing changes nothing."""
+    config = a_config(tmp_path, config=CONFIG + "limits: {query_timeout: 1s}\n", schema=SCHEMA, policy=POLICY)
+    async with a_world(mongo_uri, config) as world:
+        await store(world)
+        notes = world.gateway.config.collections["notes"]
+        change = UpdateOne(notes, "a", Merge({"title": "x"}))
+        asked = {"update": change, "delete": DeleteOne(notes, "a"), "purge": PurgeOne(notes, "a", "r")}[operation]
+        principal = Principal("al", "acme", frozenset({"all", "root"}), {}, "token")
+        asking = Asking(principal, utc_now(), {}, "r1")
+        plan = world.gateway.planner.plan(asked, asking)
+        closed = replace(plan, match=Guarded({"_id": {"$in": ["none"]}}))
+        with pytest.raises((Conflict, Forbidden)):
+            await world.gateway.store.execute(closed, asking.actor())
+        assert (await stored(world))["title"] == "t"
+        await world.gateway.store.execute(plan, asking.actor())
