@@ -63,13 +63,14 @@ policies:
       - {effect: deny, actions: ["*"], fields: [secret]}
     part:
       - {actions: [read], when: "resource.kind == 'x'"}
-      - {actions: [read], fields: {deny: [count]}}
+      - {actions: [read], fields: {deny: [count, serial]}}
       - {actions: [update], fields: {deny_write: [kind]}}
     checked:
       - {actions: [read], when: "true"}
       - {actions: [update], when: "resource.level == 1", fields: {allow: [title]}}
       - {actions: [update], when: "resource.level == 1", fields: {allow: [tags]}}
       - {actions: [update], when: "true", check: "resource.count < 10", fields: {allow: [count]}}
+      - {actions: [update], when: "resource.level == 1", check: "true", fields: {allow: [kind]}}
     root: {actions: ["*"]}
     all: {actions: ["*", purge]}
 """
@@ -474,10 +475,11 @@ async def test_one_rule_must_do_it_all(world):
     assert (await refused(world, {"title": "x", "tags": ["y"]}, checked))[0] == 403
     assert (await refused(world, {"title": "x", "count": 6}, checked))[0] == 403
     assert (await refused(world, {"count": 10}, checked))[0] == 403
-    for body in ({"title": "x"}, {"tags": ["y"]}, {"count": 6}):
+    for body in ({"title": "x"}, {"tags": ["y"]}, {"count": 6}, {"kind": "k"}):
         assert (await patch(world, body, checked))[0] == 200
     await world.database["notes"].update_one({"_id": "a"}, {"$set": {"level": 2}})
-    assert (await patch(world, {"title": "z"}, checked))[0] == 403
+    for body in ({"title": "z"}, {"kind": "k"}):
+        assert (await patch(world, body, checked))[0] == 403, "the rows of its own rule no longer hold"
     assert (await patch(world, {"count": 7}, checked))[0] == 200
 
 
@@ -539,6 +541,8 @@ async def test_what_policy_text_refuses_is_refused_before_the_document_is_looked
     for body in ({"$inc": {"hidden.b": 1}}, {"$set": {"pay.bonus": 1}}, {"nothing": 1}):
         answer = await world.ask("PATCH", "/notes/none", body, token=WRITER)
         assert (answer.status_code, answer.json()["error"]["message"]) == (403, "unknown or not permitted field")
+    answer = await world.ask("PATCH", "/notes/none", {"$set": {"secret": "x"}}, token=a_token("x", ["barred"]))
+    assert answer.status_code == 403
 
 
 async def test_what_a_deny_hides_from_writers_is_written_by_nobody(world):
@@ -555,6 +559,8 @@ async def test_what_a_deny_hides_from_writers_is_written_by_nobody(world):
 async def test_a_field_that_is_set_once_is_not_guessed_by_one_who_can_not_read_it(world):
     await store(world, serial="s")
     told = [await refused(world, {"$set": {"serial": guess}}, a_token("x", ["barred"])) for guess in ("s", "t")]
+    assert (told[0][0], told[0][1]) == (403, told[1][1])
+    told = [await refused(world, {"$set": {"serial": guess}}, a_token("p", ["part"])) for guess in ("s", "t")]
     assert (told[0][0], told[0][1]) == (403, told[1][1])
 
 
