@@ -10,14 +10,14 @@ from uuid import UUID
 from bson import encode
 from bson.errors import InvalidDocument
 
-from permission_mongo.documents.paths import leaf_paths
+from permission_mongo.documents.paths import leaf_paths, touches
 from permission_mongo.errors import Forbidden, PayloadTooLarge, Refusal, SchemaViolation
 from permission_mongo.operations import CreateMany, CreateOne, Sent
 from permission_mongo.planning.callers import Access, Asking, Callers, tenant_value
 from permission_mongo.planning.stamps import typed_stamp
 from permission_mongo.planning.targets import target_of
 from permission_mongo.plans import CreatePlan, Draft
-from permission_mongo.policy.evaluate import holds
+from permission_mongo.policy.evaluate import holds, verdict
 from permission_mongo.policy.grants import Lens
 from permission_mongo.policy.nodes import conjunction, negation
 from permission_mongo.schema.model import Collection
@@ -159,6 +159,10 @@ class _Creating:
         reach = access.reach
         within = conjunction((reach.within, negation(reach.denied)))
         paths = [path for path in leaf_paths(sent.document) if path]
+        barred = [one.paths for one in reach.hiding if verdict(one.when, document) is not False]
+        refused = {".".join(path) for path in paths if any(touches(path, hidden) for hidden in barred)}
+        if refused:
+            raise self._forbidden("unknown or not permitted field", sorted(refused))
         for grant in reach.grants:
             covers = all(grant.fields.writes(path) for path in paths)
             if covers and holds(conjunction((within, grant.rows, grant.check)), document):
