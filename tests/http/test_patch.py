@@ -581,3 +581,61 @@ async def test_the_guard_stands_in_the_command_itself(mongo_uri, tmp_path, opera
             await world.gateway.store.execute(closed, asking.actor())
         assert (await stored(world))["title"] == "t"
         await world.gateway.store.execute(plan, asking.actor())
+
+
+def nested(depth):
+    value = 1
+    for _ in range(depth):
+        value = {"x": value}
+    return value
+
+
+HOSTILE = [
+    2**70, -(2**63) - 1, 1e308, {"$numberLong": "x"}, {"$numberLong": str(2**63)}, {"$date": 10**30}, {"$oid": "x"}, {"$numberDecimal": "NaN"},
+    {"$numberDecimal": "1E+6144"}, {"$numberDouble": "Infinity"}, {"$uuid": 1}, nested(70), [nested(63)], [[[[]]]], [None], {}, [], "", "\u0000",
+    "$where", {"$ref": "x", "$id": 1}, {"": 1}, {"0": 1}, {"a": {"$date": None}}, True, None, {"$each": []}, {"$in": [{}]}, {"$type": "date"},
+]  # fmt: skip
+
+
+async def test_T18_T19_T20_no_value_makes_a_fault_of_ours(world):
+    await store(world, count=1, tags=["x"], lines=[{"sku": "s"}], open={"0": {"y": 1}}, free=[1, {"z": [1]}])
+    paths = [
+        "count",
+        "tags",
+        "lines.0",
+        "lines.0.sku",
+        "open",
+        "open.x.y",
+        "free",
+        "amount",
+        "at",
+        "meta",
+        "_id",
+        "nothing",
+        "free.z",
+        ".".join("x" * 32),
+    ]
+    for n, value in enumerate(HOSTILE):
+        for operator in (
+            "$set",
+            "$inc",
+            "$mul",
+            "$min",
+            "$push",
+            "$addToSet",
+            "$pull",
+            "$rename",
+            "$currentDate",
+            "$unset",
+        ):
+            for path in paths[n % 2 :: 2]:
+                status, answer = await patch(world, {operator: {path: value}})
+                assert status < 500, (operator, path, value, answer)
+        for path in ("count", "tags", "open", "free", "meta", "amount", "_id", "_version"):
+            status, answer = await patch(world, {path: value})
+            assert status < 500, (path, value, answer)
+            answer = await world.ask(
+                "PUT", f"/notes/a?_replace={'true' if n % 2 else 'false'}", {"title": "t", path: value}, token=ALL
+            )
+            assert answer.status_code < 500, (path, value, answer.text)
+    assert (await world.get("/notes/a", token=ALL)).status_code == 200
