@@ -10,8 +10,15 @@ from permission_mongo.plans import Actor
 from permission_mongo.values import Document, DocumentId
 
 
-def entry(actor: Actor, action: str, collection: str, ids: Sequence[DocumentId], batch: str | None = None) -> Document:
-    """The audit entry of one transaction."""
+def entry(
+    actor: Actor,
+    action: str,
+    collection: str,
+    ids: Sequence[DocumentId],
+    batch: str | None = None,
+    reason: str | None = None,
+) -> Document:
+    """The audit entry of one transaction. A `reason` stands here where no version is left to hold it."""
     kept: Document = {
         "_id": ObjectId(),
         "at": actor.now,
@@ -27,4 +34,6 @@ def entry(actor: Actor, action: str, collection: str, ids: Sequence[DocumentId],
     }
     if batch is not None:
         kept["batch"] = batch
+    if reason is not None:
+        kept["reason"] = reason
     return kept

@@ -9,6 +9,7 @@ Refusal
 ├── BatchNotFound           batch_not_found
 ├── Conflict                conflict
 │   └── StillRunning        conflict, to be asked again in a second
+├── PreconditionFailed      precondition_failed
 ├── PayloadTooLarge         payload_too_large
 ├── SchemaViolation         schema_validation
 ├── VersioningNotEnabled    versioning_not_enabled
@@ -74,6 +75,10 @@ class Conflict(Refusal):
 
 class StillRunning(Conflict):
     """The same write is on its way: asked again in a moment, it is answered."""
+
+
+class PreconditionFailed(Refusal):
+    code = "precondition_failed"
 
 
 class PayloadTooLarge(Refusal):

@@ -12,7 +12,7 @@ from permission_mongo.errors import DocumentNotFound, Forbidden, Refusal
 from permission_mongo.metrics import Metrics
 from permission_mongo.observations import Observation, Refused, Wrote
 from permission_mongo.operations import Operation, ReadAgain
-from permission_mongo.outcomes import BatchOutcome, Kept, Replayed
+from permission_mongo.outcomes import BatchOutcome, Deleted, Kept, Purged, Replayed
 from permission_mongo.parsing.ids import Fresh
 from permission_mongo.planning.callers import Asking
 from permission_mongo.planning.make import Planner
@@ -51,7 +51,7 @@ class Gateway:
 
     async def _again(self, kept: Kept, operation: Operation, asking: Asking) -> ShownAgain:
         """An earlier answer. No document is kept of it: what was written is read by the rules of today."""
-        if isinstance(kept, BatchOutcome):
+        if isinstance(kept, BatchOutcome | Deleted | Purged):
             return ShownAgain(kept)
         try:
             reading = ReadAgain(operation.collection, kept.id, kept.version, kept.created)
@@ -68,6 +68,12 @@ class Gateway:
         match shown:
             case BatchOutcome(verb, done, dry_run=False):
                 self.observe(Wrote(operation.collection.name, verb, len(done)))
+            case Deleted():
+                self.observe(Wrote(operation.collection.name, "deleted", 1))
+            case Purged():
+                self.observe(Wrote(operation.collection.name, "purged", 1))
+            case ShownDocument(updated=True):
+                self.observe(Wrote(operation.collection.name, "updated", 1))
             case ShownDocument(created=True):
                 self.observe(Wrote(operation.collection.name, "created", 1))
             case _:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from permission_mongo.batch import Batch
+from permission_mongo.documents.changes import Change
+from permission_mongo.documents.etags import Tags
 from permission_mongo.errors import SchemaViolation
 from permission_mongo.query.filters import EVERYTHING, Query
 from permission_mongo.query.pipeline import Pipeline
@@ -116,6 +118,37 @@ class ListVersions:
 
 
 @dataclass(frozen=True, slots=True)
+class UpdateOne:
+    """`change` is as it was sent: nothing in it is typed yet."""
+
+    collection: Collection
+    id: DocumentId
+    change: Change
+    if_match: Tags | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteOne:
+    """`if_match` must name the document as the caller sees it."""
+
+    collection: Collection
+    id: DocumentId
+    if_match: Tags | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PurgeOne:
+    """Erase the document and its history."""
+
+    collection: Collection
+    id: DocumentId
+    reason: str
+    if_match: Tags | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class DeleteMany:
     collection: Collection
     selection: ByIds | ByFilter
@@ -141,7 +174,7 @@ class ReadAgain:
     created: bool
 
 
-Write = CreateOne | CreateMany | DeleteMany | Undo
+Write = CreateOne | UpdateOne | DeleteOne | PurgeOne | CreateMany | DeleteMany | Undo
 Operation = Write | GetOne | GetMany | ListMany | CountMany | Aggregate | ListDeleted | ListVersions | ReadAgain
 
 

@@ -54,6 +54,27 @@ class Created:
 
 
 @dataclass(frozen=True, slots=True)
+class Updated:
+    """The document as it is now; `changed` is False where it was so before."""
+
+    document: Document
+    changed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    id: DocumentId
+
+
+@dataclass(frozen=True, slots=True)
+class Purged:
+    """`versions` were erased beside the live document, if there was one."""
+
+    id: DocumentId
+    versions: int
+
+
+@dataclass(frozen=True, slots=True)
 class Failure:
     """One item that was not done: its index, for an item without a known id, or its id."""
 
@@ -110,7 +131,7 @@ class Written:
 
 
 # What a replay is told from. No document is in it.
-Kept = BatchOutcome | Written
+Kept = BatchOutcome | Written | Deleted | Purged
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,4 +160,17 @@ class History:
     entries: tuple[Entry, ...] = field(default=())
 
 
-Outcome = Found | Page | Counted | Gathered | Computed | Created | BatchOutcome | History | Replayed
+Outcome = (
+    Found
+    | Page
+    | Counted
+    | Gathered
+    | Computed
+    | Created
+    | Updated
+    | Deleted
+    | Purged
+    | BatchOutcome
+    | History
+    | Replayed
+)

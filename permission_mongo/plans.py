@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection as Several
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -10,11 +10,17 @@ from typing import Any
 from bson.objectid import ObjectId
 
 from permission_mongo.batch import Batch
-from permission_mongo.documents.paths import Path
+from permission_mongo.documents.changes import Change
+from permission_mongo.documents.etags import Tags
+from permission_mongo.documents.fields import FieldRules
+from permission_mongo.documents.paths import Path, touches
 from permission_mongo.errors import Refusal
-from permission_mongo.policy.grants import Lens
+from permission_mongo.policy.grants import Hiding, Lens
 from permission_mongo.policy.guard import Guarded
+from permission_mongo.policy.nodes import Expression
 from permission_mongo.query.sorting import Ordered
+from permission_mongo.schema.model import Collection, Ref
+from permission_mongo.schema.validate import FieldError
 from permission_mongo.values import Document, DocumentId, MongoFilter
 
 
@@ -152,7 +158,7 @@ class Reference:
     match: Guarded
     wanted: tuple[Wanted, ...]
 
-    def of(self, indices: Collection[int]) -> Reference:
+    def of(self, indices: Several[int]) -> Reference:
         """Of these documents alone."""
         return replace(self, wanted=tuple(one for one in self.wanted if one.index in indices))
 
@@ -174,6 +180,112 @@ class CreatePlan:
     batch: Batch | None
     references: tuple[Reference, ...] = ()
     computed: Computing = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Precondition:
+    """`If-Match`: what the caller last saw must still be what the lens shows."""
+
+    wanted: Tags
+    lens: Lens
+
+    def accepts(self, stored: Document) -> bool:
+        return self.wanted.has_strong(self.lens.tag(self.lens.show(stored)))
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteOnePlan:
+    """Remove the row of `match` with this id. `visible` tells one that may not be deleted from an absent one."""
+
+    target: Target
+    id: DocumentId
+    match: Guarded
+    visible: Guarded
+    precondition: Precondition | None
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """One update rule whole: the rows it holds on, the fields it writes, what the document must be afterwards.
+
+    `kept` are paths out of its reach whatever `fields` says: stamped ones, and those its role is judged by.
+    """
+
+    rows: Expression
+    check: Expression
+    fields: FieldRules
+    kept: frozenset[Path]
+
+    def writes(self, path: Path) -> bool:
+        return self.fields.writes(path) and not touches(path, self.kept)
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A path that a change names, `sent` as it was written; `asked` says that its value must be readable."""
+
+    path: Path
+    sent: str
+    asked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Referable:
+    """The rows that a writer may point at by `ref`. `tenant_field` bounds them to the tenant of the document itself."""
+
+    ref: Ref
+    match: Guarded
+    tenant_field: str | None
+
+    def of(self, tenant: Any, wanted: tuple[Wanted, ...]) -> Reference:
+        """What a document of that tenant refers to here."""
+        within = self.match.further({self.tenant_field: {"$eq": tenant}}) if self.tenant_field else self.match
+        return Reference(self.ref.collection, within, wanted)
+
+
+@dataclass(frozen=True, slots=True)
+class UpdatePlan:
+    """Change the row of `match` with this id. `visible` tells one that may not be changed from an absent one.
+
+    `faults` are values that could not be typed; `hiding` what no caller writes in some rows; `lens` shows the
+    document before, to judge by, and after. `stamps` are typed. What the change refers to must be among `referable`.
+    """
+
+    target: Target
+    collection: Collection
+    id: DocumentId
+    match: Guarded
+    visible: Guarded
+    writers: tuple[Writer, ...]
+    hiding: tuple[Hiding, ...]
+    change: Change
+    named: tuple[Named, ...]
+    faults: tuple[FieldError, ...]
+    stamps: Document
+    lens: Lens
+    precondition: Precondition | None
+    reason: str | None
+    now: datetime
+    max_document_bytes: int
+    referable: tuple[Referable, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PurgePlan:
+    """Erase the row of `match` with this id, or, where it is deleted, the life that a record of `records` ended.
+
+    `visible` and `visible_records` tell what may not be purged from what is not there.
+    """
+
+    target: Target
+    id: DocumentId
+    match: Guarded
+    visible: Guarded
+    records: Guarded
+    visible_records: Guarded
+    precondition: Precondition | None
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,16 +385,6 @@ class AggregatePlan:
     most_bytes: int
 
 
-Plan = (
-    ReadPlan
-    | AgainPlan
-    | ListPlan
-    | CountPlan
-    | GetManyPlan
-    | AggregatePlan
-    | CreatePlan
-    | DeletePlan
-    | UndoPlan
-    | DeletedPlan
-    | VersionsPlan
-)
+Reading = ReadPlan | AgainPlan | ListPlan | CountPlan | GetManyPlan | AggregatePlan | DeletedPlan | VersionsPlan
+Writing = CreatePlan | UpdatePlan | DeleteOnePlan | PurgePlan | DeletePlan | UndoPlan
+Plan = Reading | Writing

@@ -12,7 +12,18 @@ from typing import Any, Final, assert_never
 from bson import encode
 
 from permission_mongo.errors import Refusal
-from permission_mongo.outcomes import BatchOutcome, Created, Failure, Item, Kept, Outcome, Written
+from permission_mongo.outcomes import (
+    BatchOutcome,
+    Created,
+    Deleted,
+    Failure,
+    Item,
+    Kept,
+    Outcome,
+    Purged,
+    Updated,
+    Written,
+)
 from permission_mongo.values import CODEC, Document
 
 # Bytes; MongoDB takes no record above 16 MiB.
@@ -25,7 +36,9 @@ def kept_of(outcome: Outcome) -> Kept:
     match outcome:
         case Created(document):
             return Written(document["_id"], document.get("_version"), created=True)
-        case BatchOutcome():
+        case Updated(document):
+            return Written(document["_id"], document.get("_version"), created=False)
+        case BatchOutcome() | Deleted() | Purged():
             return outcome
         case _:
             raise AssertionError(f"{type(outcome).__name__} is no outcome of a write")
@@ -33,7 +46,7 @@ def kept_of(outcome: Outcome) -> Kept:
 
 def interrupted(kept: Kept) -> Kept:
     """What is known of a write that was begun and never ended. One document is written at once or not at all."""
-    if isinstance(kept, Written):
+    if not isinstance(kept, BatchOutcome):
         return kept
     return replace(kept, missing=(), interrupted=True)
 
@@ -47,6 +60,10 @@ def to_bson(kept: Kept) -> Document:
     match kept:
         case Written(id_, version, created):
             return {"form": "written", "id": id_, "version": version, "created": created}
+        case Deleted(id_):
+            return {"form": "deleted", "id": id_}
+        case Purged(id_, versions):
+            return {"form": "purged", "id": id_, "versions": versions}
         case BatchOutcome():
             whole = _batch(kept, details=True)
             if _fits(whole):
@@ -58,8 +75,13 @@ def to_bson(kept: Kept) -> Document:
 
 
 def from_bson(stored: Document) -> Kept:
-    if stored["form"] == "written":
-        return Written(stored["id"], stored["version"], stored["created"])
+    match stored["form"]:
+        case "written":
+            return Written(stored["id"], stored["version"], stored["created"])
+        case "deleted":
+            return Deleted(stored["id"])
+        case "purged":
+            return Purged(stored["id"], stored["versions"])
     results = stored["results"]
     return BatchOutcome(
         stored["verb"],

@@ -43,6 +43,12 @@ def began(stored: Mapping[str, Any]) -> datetime | None:
     return moment if isinstance(moment, datetime) else None
 
 
+def tenant_of(stored: Mapping[str, Any], tenant_field: str | None) -> Any:
+    """Whose document it is; None without a tenant. A container is none."""
+    tenant = None if tenant_field is None else stored.get(tenant_field)
+    return None if isinstance(tenant, list | dict) else tenant
+
+
 def record(
     raw: RawBSONDocument,
     about: Mapping[str, Any],
@@ -56,12 +62,11 @@ def record(
     """
     collection, tenant_field = target
     start = began(about)
-    tenant = None if tenant_field is None else about.get(tenant_field)
     kept: Document = {
         "_id": ObjectId(),
         "collection": collection,
         "doc_id": about["_id"],
-        "tenant_id": None if isinstance(tenant, list | dict) else tenant,  # a container is no tenant
+        "tenant_id": tenant_of(about, tenant_field),
         "version": number,
         "mode": "full",
         "data": raw,

@@ -13,19 +13,21 @@ from uuid import uuid4
 from starlette.requests import ClientDisconnect, Request
 
 from permission_mongo.api.errors import UnsupportedMediaType
+from permission_mongo.documents.etags import Tags
 from permission_mongo.errors import CollectionNotFound, Forbidden, InvalidRequest, PayloadTooLarge, Unavailable
 from permission_mongo.gateway import Gateway
 from permission_mongo.operations import Operation, Write, is_rehearsal
+from permission_mongo.parsing.conditions import Conditions, read_tags
 from permission_mongo.parsing.lists import Parameters
 from permission_mongo.parsing.once import HEADER, read_once
 from permission_mongo.planning.callers import Asking
 from permission_mongo.schema.model import Collection
 
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,128}")
-# Headers that change what a write means, and are not in this version: refused, for ignoring one would break a promise.
-_UNAVAILABLE: Final = ("if-match",)
 # Headers that are part of what a write says: under one idempotency key they must not change.
 _OF_THE_WRITE: Final = (b"if-match", b"x-change-reason")
+IF_MATCH: Final = b"if-match"
+IF_NONE_MATCH: Final = b"if-none-match"
 
 
 @dataclass(slots=True)
@@ -61,8 +63,12 @@ class Call:
     def path(self, name: str) -> str:
         return str(self.request.path_params[name])
 
-    async def asking(self) -> Asking:
-        """Who asks. Unauthenticated, or Forbidden for a namespace that is not the default one."""
+    async def asking(self, takes: bytes | None = None) -> Asking:
+        """Who asks. Unauthenticated, or Forbidden for a namespace that is not the default one.
+
+        InvalidRequest for a condition other than the one that the route `takes`.
+        """
+        conditions: set[bytes] = set()
         authorization: list[str] = []
         api_key: list[str] = []
         namespace = b"default"
@@ -75,9 +81,13 @@ class Call:
                 namespace = value
             elif name == b"idempotency-key":
                 self.keys.append(value)
+            elif name in (IF_MATCH, IF_NONE_MATCH):
+                conditions.add(name)
         principal = await self.gateway.authenticator.authenticate(authorization, api_key)
         if namespace != b"default":
             raise Forbidden("no such namespace, or not yours")
+        for name in sorted(conditions - {takes}):
+            raise InvalidRequest(f"the header '{name.decode()}' is not taken here")
         client = self.request.scope.get("client")
         about = {"method": self.request.scope["method"], "ip": client[0] if client else None}
         return Asking(principal, self.gateway.clock(), about, self.request_id)
@@ -95,6 +105,15 @@ class Call:
         said = b"\n".join(name + b":" + value for name, value in scope["headers"] if name in _OF_THE_WRITE)
         path = scope["path"].encode("utf-8", "surrogatepass")
         return (scope["method"].encode(), path, scope["query_string"], said, self.received)
+
+    def tags(self, name: bytes) -> Tags | None:
+        """The tags of a conditional header."""
+        return read_tags(self.request.headers.getlist(name.decode()), name.decode())
+
+    @property
+    def conditions(self) -> Conditions:
+        """Of a single write."""
+        return Conditions(self.tags(IF_MATCH), self.request.headers.get("x-change-reason"))
 
     async def body(self) -> bytes:
         """The body, at most `limits.max_body_bytes`, within `server.body_timeout`."""
@@ -125,9 +144,6 @@ class Call:
 
     def _require_plain_json(self) -> None:
         headers = self.request.headers
-        for name in _UNAVAILABLE:
-            if name in headers:
-                raise InvalidRequest(f"the header '{name}' is not available in this version")
         kind = headers.get("content-type", "application/json").partition(";")[0].strip().lower()
         if kind != "application/json":
             raise UnsupportedMediaType("expected 'Content-Type: application/json'")

@@ -5,12 +5,20 @@ from __future__ import annotations
 from starlette.responses import Response
 
 from permission_mongo import metrics
-from permission_mongo.api.calls import Call
-from permission_mongo.api.render import render, respond
+from permission_mongo.api.calls import IF_MATCH, IF_NONE_MATCH, Call
+from permission_mongo.api.render import render, respond, unless_known
 from permission_mongo.operations import Operation
 from permission_mongo.parsing.aggregates import read_aggregate
 from permission_mongo.parsing.batches import read_create_many, read_delete_many, read_get_many, read_undo
-from permission_mongo.parsing.documents import read_create_one, read_get_one, read_list_versions
+from permission_mongo.parsing.documents import (
+    read_create_one,
+    read_delete_one,
+    read_get_one,
+    read_list_versions,
+    read_patch_one,
+    read_purge_one,
+    read_put_one,
+)
 from permission_mongo.parsing.lists import read_count, read_list, read_list_deleted, read_query
 from permission_mongo.planning.callers import Asking
 
@@ -22,8 +30,10 @@ async def _answer(call: Call, operation: Operation, asking: Asking) -> Response:
 
 
 async def get_one(call: Call) -> Response:
-    asking = await call.asking()
-    return await _answer(call, read_get_one(call.path("id"), call.parameters, call.collection), asking)
+    asking = await call.asking(IF_NONE_MATCH)
+    known = call.tags(IF_NONE_MATCH)
+    operation = read_get_one(call.path("id"), call.parameters, call.collection)
+    return unless_known(await _answer(call, operation, asking), known)
 
 
 async def list_many(call: Call) -> Response:
@@ -54,6 +64,34 @@ async def create_one(call: Call) -> Response:
     call.parameters.require_known(())
     reason = call.request.headers.get("x-change-reason")
     return await _answer(call, read_create_one(await call.body(), reason, collection, call.gateway.fresh), asking)
+
+
+async def put_one(call: Call) -> Response:
+    asking, collection = await call.asking(IF_MATCH), call.collection
+    body = await call.body()
+    operation = read_put_one(call.path("id"), body, call.parameters, call.conditions, collection)
+    return await _answer(call, operation, asking)
+
+
+async def patch_one(call: Call) -> Response:
+    asking, collection = await call.asking(IF_MATCH), call.collection
+    call.parameters.require_known(())
+    operation = read_patch_one(call.path("id"), await call.body(), call.conditions, collection)
+    return await _answer(call, operation, asking)
+
+
+async def delete_one(call: Call) -> Response:
+    asking, collection = await call.asking(IF_MATCH), call.collection
+    call.parameters.require_known(())
+    operation = read_delete_one(call.path("id"), await call.body(), call.conditions, collection)
+    return await _answer(call, operation, asking)
+
+
+async def purge_one(call: Call) -> Response:
+    asking, collection = await call.asking(IF_MATCH), call.collection
+    call.parameters.require_known(())
+    operation = read_purge_one(call.path("id"), await call.body(), call.conditions, collection)
+    return await _answer(call, operation, asking)
 
 
 async def create_many(call: Call) -> Response:

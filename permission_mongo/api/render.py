@@ -7,8 +7,9 @@ from typing import Any, assert_never
 from starlette.responses import Response
 
 from permission_mongo.api.errors import STATUS, headers_of
+from permission_mongo.documents.etags import Tags
 from permission_mongo.errors import Refusal
-from permission_mongo.outcomes import BatchOutcome, Entry, Failure, History, Item
+from permission_mongo.outcomes import BatchOutcome, Deleted, Entry, Failure, History, Item, Purged
 from permission_mongo.planning.showing import (
     Shown,
     ShownAgain,
@@ -31,11 +32,19 @@ def refuse(refusal: Refusal) -> Response:
     return respond(STATUS[refusal.code], {"error": refusal.as_entry()}, dict(headers_of(refusal)))
 
 
+def unless_known(response: Response, known: Tags | None) -> Response:
+    """`If-None-Match`: 304 without a body where the caller has this very view already."""
+    tag = response.headers.get("etag")
+    if known is None or tag is None or not known.has_weak(tag):
+        return response
+    return Response(status_code=304, headers={"etag": tag})
+
+
 def render(shown: Shown, collection: str) -> Response:
     match shown:
-        case ShownDocument(document, created):
-            headers = {"location": f"/{collection}/{document['_id']}"} if created else None
-            return respond(201 if created else 200, document, headers)
+        case ShownDocument(document, created, tag):
+            headers = {"location": f"/{collection}/{document['_id']}"} if created else {}
+            return respond(201 if created else 200, document, headers if tag is None else {**headers, "etag": tag})
         case ShownPage(documents, cursor, has_more, total):
             pagination = {"cursor": cursor, "has_more": has_more, **({} if total is None else {"total": total})}
             return respond(200, {"data": documents, "pagination": pagination})
@@ -45,6 +54,10 @@ def render(shown: Shown, collection: str) -> Response:
             return respond(200, {"documents": documents, "not_found": not_found})
         case ShownRows(rows):
             return respond(200, {"data": rows})
+        case Deleted(deleted):
+            return respond(200, {"deleted": True, "id": deleted})
+        case Purged(purged, versions):
+            return respond(200, {"purged": True, "id": purged, "versions": versions})
         case History(entries):
             return respond(200, [_entry(one) for one in entries])
         case BatchOutcome():

@@ -138,6 +138,10 @@ class _RuleReader:
             rule = replace(rule, hidden=frozenset(self._paths(section, "fields")))
         else:
             rule = replace(rule, check=self._expression("check"), fields=self._fields(), stamps=self._stamps())
+            if rule.fields.reassign and rule.check is None:
+                # By its `when` alone a rule would let a document be moved to anywhere that the rule reaches.
+                fields = section.section("fields")
+                fields.wrong("reassign", "'reassign' needs a 'check': what the document must be afterwards")
         section.done(["check", "set", "fields"])
         return rule
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from permission_mongo.documents.changes import Change
 from permission_mongo.errors import InvalidRequest, SchemaViolation
-from permission_mongo.operations import CreateOne, GetOne, ListVersions, Sent
-from permission_mongo.parsing.fields import read_body, reason_of
+from permission_mongo.operations import CreateOne, DeleteOne, GetOne, ListVersions, PurgeOne, Sent, UpdateOne
+from permission_mongo.parsing.changes import read_patch, read_put
+from permission_mongo.parsing.conditions import Conditions
+from permission_mongo.parsing.fields import read_body, reason_of, require_known
 from permission_mongo.parsing.ids import Fresh, read_id, read_new_id
 from permission_mongo.parsing.lists import Parameters, read_fields
 from permission_mongo.schema.model import Collection
@@ -38,6 +41,43 @@ def read_create_one(body: bytes, reason: str | None, collection: Collection, fre
 def read_get_one(text: str, parameters: Parameters, collection: Collection) -> GetOne:
     parameters.require_known(("_fields",))
     return GetOne(collection, read_id(text, collection, "id"), read_fields(parameters))
+
+
+def read_put_one(
+    text: str, body: bytes, parameters: Parameters, conditions: Conditions, collection: Collection
+) -> UpdateOne:
+    """Top-level fields to set; with `_replace=true` the whole document."""
+    parameters.require_known(("_replace",))
+    replaces = parameters.get("_replace") or "false"
+    if replaces not in ("true", "false"):
+        raise InvalidRequest("_replace: expected true or false")
+    return _update(text, read_put(body, replaces == "true"), conditions, collection)
+
+
+def read_patch_one(text: str, body: bytes, conditions: Conditions, collection: Collection) -> UpdateOne:
+    return _update(text, read_patch(body), conditions, collection)
+
+
+def _update(text: str, change: Change, conditions: Conditions, collection: Collection) -> UpdateOne:
+    reason = reason_of(conditions.reason, "X-Change-Reason")
+    return UpdateOne(collection, read_id(text, collection, "id"), change, conditions.if_match, reason)
+
+
+def read_delete_one(text: str, body: bytes, conditions: Conditions, collection: Collection) -> DeleteOne:
+    if body.strip():
+        raise InvalidRequest("a DELETE of one document takes no body; the id stands in the path")
+    found = read_id(text, collection, "id")
+    return DeleteOne(collection, found, conditions.if_match, reason_of(conditions.reason, "X-Change-Reason"))
+
+
+def read_purge_one(text: str, body: bytes, conditions: Conditions, collection: Collection) -> PurgeOne:
+    """`{"reason": "..."}`: it is all that will be left."""
+    found = read_body(body)
+    require_known(found, ("reason",))
+    reason = reason_of(found.get("reason"), "reason")
+    if reason is None:
+        raise InvalidRequest("reason: a purge needs one; it is all that will be left")
+    return PurgeOne(collection, read_id(text, collection, "id"), reason, conditions.if_match)
 
 
 def read_list_versions(text: str, parameters: Parameters, collection: Collection) -> ListVersions:

@@ -17,7 +17,7 @@ from permission_mongo.policy.binding import Bindings, bind
 from permission_mongo.policy.grants import Lens, Reach, Speaking
 from permission_mongo.policy.guard import Guarded, narrow
 from permission_mongo.policy.nodes import ALWAYS, Compare, Expression, Path, Value
-from permission_mongo.policy.rules import Action
+from permission_mongo.policy.rules import Action, RuleId
 from permission_mongo.principal import Principal
 from permission_mongo.query.filters import Query
 from permission_mongo.schema.model import Collection
@@ -102,6 +102,13 @@ class Callers:
         if standing.access is not None:
             return standing.access
         return self._bound(standing.speaking, asking.bindings(), collection, standing.crosses)
+
+    def judging(self, asking: Asking, collection: Collection) -> Mapping[RuleId, frozenset[FieldPath]]:
+        """For each rule that speaks for the caller: the paths that its role is judged by."""
+        return self._policy.judging(self._known_roles(asking.principal), collection.name)
+
+    def has_own_check(self, rule_id: RuleId) -> bool:
+        return self._policy.rules[rule_id].check is not None
 
     def crosses_tenants(self, asking: Asking) -> bool:
         return self._policy.is_cross_tenant(self._known_roles(asking.principal))

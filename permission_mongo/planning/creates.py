@@ -4,27 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from bson import encode
 from bson.errors import InvalidDocument
 
-from permission_mongo.documents.paths import leaf_paths
+from permission_mongo.documents.paths import leaf_paths, touches
 from permission_mongo.errors import Forbidden, PayloadTooLarge, Refusal, SchemaViolation
 from permission_mongo.operations import CreateMany, CreateOne, Sent
 from permission_mongo.planning.callers import Access, Asking, Callers, tenant_value
 from permission_mongo.planning.references import references_of
+from permission_mongo.planning.stamps import typed_stamp
 from permission_mongo.planning.targets import target_of
 from permission_mongo.plans import CreatePlan, Draft, Reference
-from permission_mongo.policy.evaluate import holds
+from permission_mongo.policy.evaluate import holds, verdict
 from permission_mongo.policy.grants import Lens
 from permission_mongo.policy.nodes import conjunction, negation
 from permission_mongo.schema.defaults import Fill, made_by_gateway
 from permission_mongo.schema.model import Collection
-from permission_mongo.schema.validate import FieldError, read_document, unfit_names, unknown_paths
-from permission_mongo.values import CODEC, Document, date_text, read_scalar
+from permission_mongo.schema.validate import MOST_TOLD, as_violation, read_document, unfit_names, unknown_paths
+from permission_mongo.values import CODEC, Document
 from permission_mongo.versions import made
 
 
@@ -70,9 +70,6 @@ def reading_lens(collection: Collection, asking: Asking, callers: Callers) -> Le
         return None
 
 
-MOST_TOLD = 100  # errors or fields of one document; the message counts all of them
-
-
 @dataclass(frozen=True, slots=True)
 class _Creating:
     """One caller creating in one collection."""
@@ -98,14 +95,14 @@ class _Creating:
     def _document(self, sent: Sent, access: Access) -> Document:
         wrong_names = unfit_names(sent.document, self.collection)
         if wrong_names:
-            raise _violation(wrong_names)
+            raise as_violation(wrong_names)
         self._require_fields(sent, access)
         if sent.fault is not None:
             raise sent.fault
         stamps = self._stamps(sent, access)
         read, errors = read_document({**sent.document, **stamps}, self.collection, self._fill())
         if errors:
-            raise _violation(errors)
+            raise as_violation(errors)
         document: Document = {"_id": sent.id, **self._marks(), **read}
         self._require_size(document)
         self._require_grant(sent, access, document)
@@ -151,7 +148,7 @@ class _Creating:
             stamps[collection.owner_field] = who.subject
         for grant in access.reach.grants:
             stamps |= dict(grant.stamps)
-        typed = {name: self._typed(name, value) for name, value in stamps.items()}
+        typed = {name: typed_stamp(collection, name, value, "create") for name, value in stamps.items()}
         if collection.tenant_field is not None and collection.tenant_field not in sent.document:
             tenant = tenant_value(collection, self.asking)
             if tenant is None:
@@ -159,14 +156,6 @@ class _Creating:
                 raise self._forbidden("a document needs a tenant, and your credential names none that fits", [])
             typed[collection.tenant_field] = tenant
         return typed
-
-    def _typed(self, name: str, value: Any) -> Any:
-        kind = self.collection.kind_of(name) or "any"
-        try:
-            in_text = kind == "string" and isinstance(value, datetime)
-            return read_scalar(kind, date_text(value) if in_text else value)
-        except ValueError as error:
-            raise self._forbidden(f"'{name}' can't be stamped with your identity", [name]) from error
 
     def _require_size(self, document: Document) -> None:
         limit = self.callers.config.limits.max_document_bytes
@@ -182,6 +171,10 @@ class _Creating:
         reach = access.reach
         within = conjunction((reach.within, negation(reach.denied)))
         paths = [path for path in leaf_paths(sent.document) if path]
+        barred = [one.paths for one in reach.hiding if verdict(one.when, document) is not False]
+        refused = {".".join(path) for path in paths if any(touches(path, hidden) for hidden in barred)}
+        if refused:
+            raise self._forbidden("unknown or not permitted field", sorted(refused))
         for grant in reach.grants:
             covers = all(grant.fields.writes(path) for path in paths)
             if covers and holds(conjunction((within, grant.rows, grant.check)), document):
@@ -191,9 +184,3 @@ class _Creating:
     def _forbidden(self, message: str, fields: list[str]) -> Forbidden:
         details: dict[str, Any] = {"action": "create", "collection": self.collection.name}
         return Forbidden(message, **details, **({"fields": fields[:MOST_TOLD]} if fields else {}))
-
-
-def _violation(errors: list[FieldError]) -> SchemaViolation:
-    count = len(errors)
-    message = f"the document breaks its schema in {count} place{'s' if count > 1 else ''}"
-    return SchemaViolation(message, errors=[error.as_entry() for error in errors[:MOST_TOLD]])

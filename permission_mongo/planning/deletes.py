@@ -3,15 +3,48 @@
 from __future__ import annotations
 
 from permission_mongo.errors import Forbidden, InvalidRequest
-from permission_mongo.operations import ByFilter, ByIds, DeleteMany, Undo
+from permission_mongo.operations import ByFilter, ByIds, DeleteMany, DeleteOne, PurgeOne, Undo
 from permission_mongo.planning.callers import Asking, Callers
 from permission_mongo.planning.reads import asked_reach, require_versions
-from permission_mongo.planning.targets import target_of
-from permission_mongo.plans import DeletePlan, UndoPlan
+from permission_mongo.planning.targets import precondition, target_of
+from permission_mongo.plans import DeleteOnePlan, DeletePlan, PurgePlan, UndoPlan
 from permission_mongo.policy.grants import Reach
 from permission_mongo.policy.guard import narrow, narrow_content, narrow_whole
 from permission_mongo.policy.nodes import NEVER
 from permission_mongo.values import MongoFilter
+
+
+def plan_delete_one(operation: DeleteOne, asking: Asking, callers: Callers) -> DeleteOnePlan:
+    """Rows of the `delete` rules AND visible rows, as for many."""
+    collection = operation.collection
+    deleting = callers.access(asking, collection, "delete").reach
+    reading = callers.access(asking, collection, "read")
+    return DeleteOnePlan(
+        target_of(collection, callers.config),
+        operation.id,
+        narrow({}, reading.reach, deleting),
+        reading.rows,
+        precondition(operation.if_match, reading),
+        operation.reason,
+    )
+
+
+def plan_purge(operation: PurgeOne, asking: Asking, callers: Callers) -> PurgePlan:
+    """Rows of the `purge` rules AND visible rows; of a deleted document its last content is asked."""
+    collection = operation.collection
+    purging = callers.access(asking, collection, "purge").reach
+    reading = callers.access(asking, collection, "read")
+    last: MongoFilter = {"collection": collection.name, "doc_id": {"$eq": operation.id}, "gone": True}
+    return PurgePlan(
+        target_of(collection, callers.config),
+        operation.id,
+        narrow({}, reading.reach, purging),
+        reading.rows,
+        narrow_content(last, reading.reach, purging),
+        narrow_content(last, reading.reach),
+        precondition(operation.if_match, reading),
+        operation.reason,
+    )
 
 
 def plan_delete(operation: DeleteMany, asking: Asking, callers: Callers) -> DeletePlan:

@@ -13,19 +13,22 @@ from permission_mongo.operations import (
     CreateMany,
     CreateOne,
     DeleteMany,
+    DeleteOne,
     GetMany,
     GetOne,
     ListDeleted,
     ListMany,
     ListVersions,
     Operation,
+    PurgeOne,
     ReadAgain,
     Undo,
+    UpdateOne,
 )
 from permission_mongo.planning.aggregates import plan_aggregate
 from permission_mongo.planning.callers import Asking, Callers
 from permission_mongo.planning.creates import plan_create_many, plan_create_one
-from permission_mongo.planning.deletes import plan_delete, plan_undo
+from permission_mongo.planning.deletes import plan_delete, plan_delete_one, plan_purge, plan_undo
 from permission_mongo.planning.reads import (
     plan_again,
     plan_count,
@@ -35,6 +38,7 @@ from permission_mongo.planning.reads import (
     plan_list,
     plan_versions,
 )
+from permission_mongo.planning.updates import plan_update
 from permission_mongo.plans import Plan
 from permission_mongo.query.cursors import CursorKey
 
@@ -64,6 +68,12 @@ class Planner:
                 return plan_create_one(operation, asking, self.callers, self.new_uuid)
             case CreateMany():
                 return plan_create_many(operation, asking, self.callers, self.new_uuid)
+            case UpdateOne():
+                return plan_update(operation, asking, self.callers, self.new_uuid)
+            case DeleteOne():
+                return plan_delete_one(operation, asking, self.callers)
+            case PurgeOne():
+                return plan_purge(operation, asking, self.callers)
             case DeleteMany():
                 return plan_delete(operation, asking, self.callers)
             case Undo():

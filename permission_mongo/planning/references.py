@@ -7,12 +7,12 @@ from collections.abc import Iterable
 from permission_mongo.documents.fields import EVERYTHING
 from permission_mongo.errors import Forbidden
 from permission_mongo.planning.callers import Asking, Callers, tenant_is
-from permission_mongo.plans import Reference, Wanted
+from permission_mongo.plans import Referable, Reference, Wanted
 from permission_mongo.policy.grants import Grant, Reach
 from permission_mongo.policy.guard import Guarded, narrow
 from permission_mongo.policy.nodes import ALWAYS, NEVER
 from permission_mongo.schema.model import Collection, Ref
-from permission_mongo.schema.references import references_in
+from permission_mongo.schema.references import references_in, refs_of
 from permission_mongo.values import Document
 
 
@@ -32,6 +32,15 @@ def references_of(
         Reference(ref.collection, _targets(ref, tenant, asking, callers), tuple(wanted))
         for (ref, tenant), wanted in asked.items()
     )
+
+
+def referable_from(collection: Collection, asking: Asking, callers: Callers) -> tuple[Referable, ...]:
+    """What a document of the collection may be changed to refer to; its own tenant is known once it is read."""
+
+    def tenant_of(ref: Ref) -> str | None:
+        return None if collection.tenant_field is None else callers.config.collections[ref.collection].tenant_field
+
+    return tuple(Referable(ref, _targets(ref, None, asking, callers), tenant_of(ref)) for ref in refs_of(collection))
 
 
 def _targets(ref: Ref, tenant: object, asking: Asking, callers: Callers) -> Guarded:

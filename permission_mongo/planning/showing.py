@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NewType, cast
 
 from permission_mongo.documents.fields import FieldRules
@@ -14,11 +14,14 @@ from permission_mongo.outcomes import (
     Computed,
     Counted,
     Created,
+    Deleted,
     Found,
     Gathered,
     History,
     Outcome,
     Page,
+    Purged,
+    Updated,
 )
 from permission_mongo.plans import (
     AgainPlan,
@@ -30,6 +33,7 @@ from permission_mongo.plans import (
     ListPlan,
     Plan,
     ReadPlan,
+    UpdatePlan,
 )
 from permission_mongo.policy.grants import Lens
 from permission_mongo.query.cursors import CursorKey
@@ -40,8 +44,12 @@ Revealed = NewType("Revealed", dict[str, Any])
 
 @dataclass(frozen=True, slots=True)
 class ShownDocument:
+    """`tag` is that of the whole view, whatever part of it is shown."""
+
     document: Revealed
     created: bool = False
+    tag: str | None = None
+    updated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +82,21 @@ class ShownRows:
 class ShownAgain:
     """The answer of an earlier request with the same key, as it is shown today."""
 
-    shown: ShownDocument | BatchOutcome
+    shown: ShownDocument | Deleted | Purged | BatchOutcome
 
 
-Shown = ShownDocument | ShownPage | ShownCount | ShownMany | ShownRows | BatchOutcome | History | ShownAgain
+Shown = (
+    ShownDocument
+    | ShownPage
+    | ShownCount
+    | ShownMany
+    | ShownRows
+    | Deleted
+    | Purged
+    | BatchOutcome
+    | History
+    | ShownAgain
+)
 
 
 def id_alone(id_: DocumentId, *, created: bool) -> ShownDocument:
@@ -89,11 +108,14 @@ def show(plan: Plan, outcome: Outcome, cursors: CursorKey, posix: float) -> Show
     """`posix` is the moment of the request in seconds, from which a cursor's life counts."""
     match plan, outcome:
         case ReadPlan(), Found(document):
-            return ShownDocument(_cut((_through(plan.lens, document),), plan.fields)[0])
+            whole = _through(plan.lens, document)
+            return ShownDocument(_cut((whole,), plan.fields)[0], tag=plan.lens.tag(whole))
         case AgainPlan(), Found(document):
-            return ShownDocument(_through(plan.lens, document), plan.created)
+            return _echoed(plan.lens, document, created=plan.created)
         case CreatePlan(), Created(document):
-            return ShownDocument(_echo(plan.lens, document), created=True)
+            return _echoed(plan.lens, document, created=True)
+        case UpdatePlan(), Updated(document, changed):
+            return replace(_echoed(plan.lens, document, created=False), updated=changed)
         case ListPlan() | DeletedPlan(), Page(documents, last, has_more, total):
             cursor = None if last is None else cursors.seal(last, plan.question, posix)
             fields = plan.fields if isinstance(plan, ListPlan) else None
@@ -104,7 +126,7 @@ def show(plan: Plan, outcome: Outcome, cursors: CursorKey, posix: float) -> Show
             return ShownMany(_cut(_all_through(plan.lens, documents), plan.fields), not_found)
         case AggregatePlan(), Computed(rows):
             return ShownRows(tuple(Revealed(_plainly_named(row)) for row in rows))
-        case _, BatchOutcome() | History():
+        case _, BatchOutcome() | History() | Deleted() | Purged():
             return outcome
         case _:
             raise AssertionError(f"{type(plan).__name__} does not lead to {type(outcome).__name__}")
@@ -118,11 +140,12 @@ def _all_through(lens: Lens, documents: Iterable[Document]) -> tuple[Revealed, .
     return cast("tuple[Revealed, ...]", lens.show_all(documents))
 
 
-def _echo(lens: Lens | None, document: Document) -> Revealed:
-    """What was created, as its creator may read it: without a right to read, the id alone."""
+def _echoed(lens: Lens | None, document: Document, *, created: bool) -> ShownDocument:
+    """What was written, as its writer may read it: where it is not visible, the id alone."""
     if lens is None or not lens.reach.sees(document):
-        return Revealed({"_id": document["_id"]})
-    return _through(lens, document)
+        return ShownDocument(Revealed({"_id": document["_id"]}), created)
+    whole = _through(lens, document)
+    return ShownDocument(whole, created, lens.tag(whole))
 
 
 def _cut(documents: tuple[Revealed, ...], fields: frozenset[Path] | None) -> tuple[Revealed, ...]:

@@ -1,9 +1,11 @@
-"""What storage must know of a collection."""
+"""What storage must know of a collection, and of what the caller last saw there."""
 
 from __future__ import annotations
 
 from permission_mongo.config.model import Config
-from permission_mongo.plans import Target
+from permission_mongo.documents.etags import Tags
+from permission_mongo.planning.callers import Access
+from permission_mongo.plans import Precondition, Target
 from permission_mongo.schema.model import Collection
 
 
@@ -17,3 +19,7 @@ def target_of(collection: Collection, config: Config) -> Target:
         limits.max_batch_size,
         limits.max_transaction_bytes,
     )
+
+
+def precondition(wanted: Tags | None, reading: Access) -> Precondition | None:
+    return None if wanted is None else Precondition(wanted, reading.lens)

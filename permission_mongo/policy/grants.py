@@ -9,15 +9,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
+from permission_mongo.documents.etags import tag_of
 from permission_mongo.documents.fields import FieldRules
 from permission_mongo.documents.paths import Path as FieldPath
-from permission_mongo.documents.paths import touches
+from permission_mongo.documents.paths import canonical, touches
 from permission_mongo.documents.reveal import View
 from permission_mongo.policy.binding import Bindings, bind
 from permission_mongo.policy.evaluate import holds, verdict
 from permission_mongo.policy.nodes import ALWAYS, Expression, Path, conjunction, disjunction, negation, paths_of
 from permission_mongo.policy.roles import RoleEngine
-from permission_mongo.policy.rules import Action, Role, Rule, RuleId
+from permission_mongo.policy.rules import ACTIONS, Action, Role, Rule, RuleId
 from permission_mongo.values import Document
 
 _MOST_PLANS = 4096
@@ -116,6 +117,10 @@ class Lens:
         reveal = self.show if self.uniform is None else self.uniform.reveal
         return tuple([reveal(document) for document in documents])
 
+    def tag(self, shown: Document) -> str:
+        """The entity tag of what this lens shows of a document."""
+        return tag_of(shown, self.mask_key)
+
     def _view(self, document: Document) -> View:
         """Rows on which the same rules speak share one view, and what it remembers."""
         speaking = self.reach.speaks_for(document)
@@ -185,6 +190,7 @@ class Policy:
         self.engine = RoleEngine(self.rules.values(), {role.name: role.inherits for role in roles.values()})
         self.speaking = lru_cache(maxsize=_MOST_PLANS)(self._speaking)
         self.crossing = lru_cache(maxsize=_MOST_PLANS)(self._crossing)
+        self.judging = lru_cache(maxsize=_MOST_PLANS)(self._judging)
 
     def _speaking(self, roles: frozenset[str], collection: str, action: Action) -> Speaking:
         """Casbin's answer for the roles, remembered under the very tuple that was asked."""
@@ -201,6 +207,28 @@ class Policy:
         The caller's other roles stay within: a right to cross belongs to its rules, as fields belong to theirs.
         """
         return self.engine.roles_of(role for role in roles if role in self.roles and self.roles[role].cross_tenant)
+
+    def _judging(self, roles: frozenset[str], collection: str) -> dict[RuleId, frozenset[FieldPath]]:
+        """For each allow rule that speaks for the roles: the paths its role is judged by in this collection.
+
+        They are those that a `when` of the rule's own role reads, by any action, or a deny that speaks for the caller.
+        """
+        speaking = [self.speaking(roles, collection, action) for action in ACTIONS]
+        denying = [rule for one in speaking for rule in (*one.denies, *one.hides)]
+        of_role: dict[str, list[Rule]] = {}
+        for rule in self.rules.values():
+            if rule.collection == collection and rule.effect == "allow":
+                of_role.setdefault(rule.role, []).append(rule)
+        return {
+            rule.id: frozenset(
+                canonical(path.dotted)
+                for judging in (*of_role[rule.role], *denying)
+                for path in paths_of(judging.when)
+                if path.root == "resource"
+            )
+            for one in speaking
+            for rule in one.allows
+        }
 
     def is_cross_tenant(self, roles: frozenset[str]) -> bool:
         """Whether one of the caller's own roles, inherited ones not counted, reaches past its tenant."""

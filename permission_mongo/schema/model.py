@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Final, Literal
 
-from permission_mongo.documents.paths import Path, canonical
+from permission_mongo.documents.paths import Path, canonical, is_position
 from permission_mongo.schema.computed import Computed
 from permission_mongo.values import SCALAR_TYPES
 
@@ -117,6 +117,24 @@ class Collection:
             fields = found.properties or _NOTHING
         return found
 
+    def at(self, parts: Sequence[str]) -> Field | None:
+        """The field at a path as written, a position being an element; None where it is open. ValueError: no array."""
+        found: Field | None = None
+        fields: Mapping[str, Field] | None = self.fields
+        for part in parts:
+            if found is not None and found.type == "array" and is_position(part):
+                found = found.items
+            elif is_position(part):
+                raise ValueError(f"'{part}' is a position, and '{found.name if found else part}' is no array")
+            else:
+                found = fields.get(part) if fields is not None else None
+            fields = found.properties if found is not None else None
+        return found
+
+    def immutable(self) -> tuple[Path, ...]:
+        """The paths of fields that are set once, those in objects and elements included."""
+        return tuple(_immutable(self.fields, ()))
+
     def knows(self, dotted: str) -> bool:
         """Whether a document may hold the path: declared, or below a field that is open."""
         path = canonical(dotted)
@@ -146,3 +164,13 @@ class Collection:
 def _computed_of(collection: Collection) -> tuple[tuple[str, Any], ...]:
     fields = ((name, one.computed) for name, one in collection.fields.items())
     return tuple((name, computed.expression) for name, computed in fields if computed is not None)
+
+
+def _immutable(fields: Mapping[str, Field], prefix: Path) -> Iterator[Path]:
+    for name, one in fields.items():
+        if one.immutable:
+            yield (*prefix, name)
+        inner = one
+        while inner.items is not None:
+            inner = inner.items
+        yield from _immutable(inner.properties or _NOTHING, (*prefix, name))

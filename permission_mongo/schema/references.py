@@ -17,6 +17,18 @@ def references_in(document: Document, collection: Collection) -> Iterator[tuple[
             yield from _in_value(document[name], one, name)
 
 
+def refs_of(collection: Collection) -> tuple[Ref, ...]:
+    """What documents of the collection may refer to, each once."""
+    return tuple(dict.fromkeys(ref for _, one in _referring(collection) for ref in _refs_below(one)))
+
+
+def _refs_below(one: Field) -> Iterator[Ref]:
+    if one.ref is not None:
+        yield one.ref
+    for field in [*(one.properties or {}).values(), *([one.items] if one.items is not None else [])]:
+        yield from _refs_below(field)
+
+
 @lru_cache(maxsize=1024)
 def _referring(collection: Collection) -> tuple[tuple[str, Field], ...]:
     return tuple((name, one) for name, one in collection.fields.items() if _refers(one))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Final
@@ -10,6 +10,7 @@ from typing import Any, Final
 from bson.decimal128 import Decimal128
 
 from permission_mongo.documents.paths import Path
+from permission_mongo.errors import SchemaViolation
 from permission_mongo.schema.defaults import Fill, default_of
 from permission_mongo.schema.formats import has_format
 from permission_mongo.schema.model import RESERVED_FIELDS, Collection, Field
@@ -24,20 +25,28 @@ from permission_mongo.values import (
     read_scalar,
 )
 
+MOST_TOLD: Final = 100  # errors or fields of one document
 _MOST_COMPILED: Final = 1024  # collections
 _ANY: Final = Collection("any")
 
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
-    """One broken constraint. `field` is a dotted path with array positions."""
+    """One broken constraint. `field` is a dotted path with array positions; None where it is not told."""
 
-    field: str
+    field: str | None
     code: str
     message: str
 
-    def as_entry(self) -> dict[str, str]:
+    def as_entry(self) -> dict[str, str | None]:
         return {"field": self.field, "code": self.code, "message": self.message}
+
+
+def as_violation(errors: Sequence[FieldError]) -> SchemaViolation:
+    """All of them at once; of very many the first, and how many there are."""
+    count = len(errors)
+    message = f"the document breaks its schema in {count} place{'s' if count > 1 else ''}"
+    return SchemaViolation(message, errors=[error.as_entry() for error in errors[:MOST_TOLD]])
 
 
 @dataclass(slots=True)
@@ -74,9 +83,21 @@ class _Reader:
                 fit = self.names_are_fit(inner, at, depth + 1) and fit
         return fit
 
+    def require_depth(self, value: Any, place: str) -> None:
+        waiting = [(value, 1)]
+        while waiting:
+            inner, depth = waiting.pop()
+            if depth > MAX_DEPTH:
+                self.wrong(place, "depth", f"nested deeper than {MAX_DEPTH}")
+                return
+            values = inner.values() if isinstance(inner, dict) else inner if isinstance(inner, list) else ()
+            waiting += [(one, depth + 1) for one in values if isinstance(one, dict | list)]
+
     # -- values
 
-    def fields(self, value: Mapping[str, Any], declared: Mapping[str, Field], place: str, fill: Fill) -> Document:
+    def fields(
+        self, value: Mapping[str, Any], declared: Mapping[str, Field], place: str, fill: Fill | None
+    ) -> Document:
         read: Document = {}
         for name, inner in value.items():
             at = f"{place}.{name}" if place else name
@@ -87,8 +108,8 @@ class _Reader:
                 self._absent(read, one, f"{place}.{name}" if place else name, fill)
         return read
 
-    def _absent(self, read: Document, one: Field, place: str, fill: Fill) -> None:
-        if one.default is not None:
+    def _absent(self, read: Document, one: Field, place: str, fill: Fill | None) -> None:
+        if fill is not None and one.default is not None:
             try:
                 read[one.name] = default_of(one, fill)
             except ValueError as error:  # the caller's id is not of the field's type
@@ -96,7 +117,7 @@ class _Reader:
         elif one.required and not one.auto:
             self.wrong(place, "required", "is required")
 
-    def value(self, value: Any, one: Field, place: str, fill: Fill) -> Any:
+    def value(self, value: Any, one: Field, place: str, fill: Fill | None) -> Any:
         if value is None:
             if one.required:
                 self.wrong(place, "required", "is required; null does not count")
@@ -118,7 +139,7 @@ class _Reader:
         self._constraints(read, one, place)
         return read
 
-    def _array(self, value: Any, one: Field, place: str, fill: Fill) -> Any:
+    def _array(self, value: Any, one: Field, place: str, fill: Fill | None) -> Any:
         if not isinstance(value, list):
             self.wrong(place, "type", "expected an array")
             return None
@@ -128,7 +149,7 @@ class _Reader:
             return [self.open(inner, f"{place}.{n}") for n, inner in enumerate(value)]
         return [self.value(inner, items, f"{place}.{n}", fill) for n, inner in enumerate(value)]
 
-    def _object(self, value: Any, one: Field, place: str, fill: Fill) -> Any:
+    def _object(self, value: Any, one: Field, place: str, fill: Fill | None) -> Any:
         if not isinstance(value, dict) or is_extended(value):
             self.wrong(place, "type", "expected an object")
             return None
@@ -169,12 +190,35 @@ class _Reader:
             self.wrong(place, "max_length", f"has {length} {unit}; at most {one.max_length}")
 
 
-def unfit_names(document: Any, collection: Collection) -> list[FieldError]:
-    """Names that can't be stored: looked at first, for a path is judged by its name."""
-    if isinstance(document, dict) and names_are_surely_fit(document, _known_names(collection)):
+def unfit_names(document: Any, collection: Collection, place: str = "") -> list[FieldError]:
+    """Names that can't be stored: looked at first, for a path is judged by its name. `place` is a value's own path."""
+    if not place and isinstance(document, dict) and names_are_surely_fit(document, _known_names(collection)):
         return []
     reader = _Reader(collection)
-    reader.names_are_fit(document)
+    reader.names_are_fit(document, place, len(place.split(".")) if place else 0)
+    return reader.errors
+
+
+def read_value(value: Any, one: Field | None, collection: Collection, place: str) -> tuple[Any, list[FieldError]]:
+    """A value as the field's type, None for an open one, and what can't be of its type: names alone, no constraints."""
+    reader = _Reader(collection)
+    read = reader.open(value, place) if one is None or value is None else reader.value(value, one, place, None)
+    return read, [error for error in reader.errors if error.code == "type"]
+
+
+def broken_constraints(document: Mapping[str, Any], names: Iterable[str], collection: Collection) -> list[FieldError]:
+    """Everything wrong with the named fields of a document that holds BSON values. No defaults are filled in."""
+    reader = _Reader(collection)
+    for name in names:
+        one = collection.fields.get(name)
+        if name not in document:
+            if one is not None and one.required and not one.auto:
+                reader.wrong(name, "required", "is required")
+        elif one is not None:
+            reader.value(document[name], one, name, None)
+        else:
+            reader.open(document[name], name)
+        reader.require_depth(document.get(name), name)
     return reader.errors
 
 

@@ -25,7 +25,8 @@ from permission_mongo.errors import Conflict, DocumentNotFound, Forbidden, Inval
 from permission_mongo.outcomes import BatchOutcome, Failure, Item
 from permission_mongo.plans import Actor, DeletePlan
 from permission_mongo.storage.faults import told_or_raised
-from permission_mongo.storage.rooms import BY_ID, Ledger, Rooms
+from permission_mongo.storage.ledger import Ledger, Traces
+from permission_mongo.storage.rooms import BY_ID, Rooms
 from permission_mongo.storage.transactions import Body, Contended, Lost, Raced
 from permission_mongo.values import CODEC, Document, DocumentId
 from permission_mongo.versions import LARGEST, made, number_of, record
@@ -249,7 +250,7 @@ class _Deletion:
         if rest and plan.batch.atomic and plan.expected is not None:
             raise _Incomplete(refused, list(without(rest, refused)))
         if removed:
-            await self._ledger.note(session, part, "delete", removed, records=records)
+            await self._ledger.note(session, part, "delete", removed, Traces(records=records))
         return removed, refused
 
     def _require_few_enough(self, more: int) -> None:

@@ -17,10 +17,19 @@ from pymongo.errors import (
     WaitQueueTimeoutError,
 )
 
-from permission_mongo.errors import Conflict, DeadlineExceeded, InvalidRequest, PayloadTooLarge, Refusal, Unavailable
+from permission_mongo.errors import (
+    Conflict,
+    DeadlineExceeded,
+    InvalidRequest,
+    PayloadTooLarge,
+    Refusal,
+    SchemaViolation,
+    Unavailable,
+)
 from permission_mongo.storage.transactions import Contended, Lost
 
 _TOO_LARGE: Final = frozenset({2, 10334, 17419, 17420})
+_UNSTORABLE: Final = frozenset({52, 55, 56, 57})  # names with `$` or dots, as writers beside the gateway make them
 _TOO_MUCH_FOR_ONE: Final = frozenset({251, 257, 388})
 
 
@@ -81,6 +90,8 @@ def _of_code(code: int | None) -> Refusal | None:
         return InvalidRequest("the filter holds a pattern that is no regular expression")
     if code in _TOO_LARGE:
         return PayloadTooLarge("the document is too large to be kept with its versions")
+    if code in _UNSTORABLE:
+        return SchemaViolation("the document holds a field that can't be stored again")
     if code in _TOO_MUCH_FOR_ONE:
         return PayloadTooLarge("too much for one transaction; send fewer or smaller documents")
     return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from time import monotonic
 from types import TracebackType
 from typing import Any, Final, TypeVar, cast
@@ -16,15 +16,10 @@ from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import AutoReconnect
 
-from permission_mongo.audit import entry
-from permission_mongo.batch import Batch
 from permission_mongo.errors import Unavailable
-from permission_mongo.outcomes import Outcome
-from permission_mongo.plans import Actor, Target
-from permission_mongo.replays import kept_of
 from permission_mongo.storage.idempotency import Answers
 from permission_mongo.storage.layout import AUDIT, BATCHES, VERSIONS
-from permission_mongo.storage.transactions import Body, Proof, Transactor
+from permission_mongo.storage.transactions import Transactor
 from permission_mongo.values import CODEC, Document, DocumentId, MongoFilter
 
 T = TypeVar("T")
@@ -149,86 +144,3 @@ class Rooms:
     async def ping(self) -> None:
         with pymongo.timeout(1.0):
             await self._database.command("ping")
-
-
-class Ledger:
-    """What a transaction writes beside its documents: its audit entry, and its part in the batch's record."""
-
-    def __init__(self, rooms: Rooms, actor: Actor, target: Target, batch: Batch | None) -> None:
-        self._rooms = rooms
-        self._actor = actor
-        self._target = target
-        self._batch = batch
-
-    def proof(self, part: Any) -> Proof:
-        """How to tell afterwards whether the transaction `part` was committed."""
-        if self._batch is not None:
-            return Proof(BATCHES, {"_id": self._batch.id, "parts": part})
-        return Proof(AUDIT, {"_id": part}) if self._target.audited else Proof(self._target.collection, {"_id": part})
-
-    def once(self, body: Body[T], told: Callable[[T], Outcome], *, final: bool = True) -> Body[T]:
-        """`body`, taking effect once under the caller's idempotency key; as it is, if there is none.
-
-        `told` says what the caller is told so far if this transaction is the last one committed, from the body's
-        result: all of it where it is `final`. The key is claimed first, so that a second request under it touches
-        no document.
-        """
-        once, now, answers = self._actor.once, self._actor.now, self._rooms.answers
-        if once is None:
-            return body
-
-        async def claimed(session: AsyncClientSession) -> T:
-            await answers.claim(session, once, now)
-            result = await body(session)
-            await answers.keep(session, once, kept_of(told(result)), running=not final)
-            return result
-
-        return claimed
-
-    async def note(
-        self,
-        session: AsyncClientSession,
-        part: Any,
-        action: str,
-        ids: list[DocumentId],
-        kept: Mapping[str, list[DocumentId]] | None = None,
-        records: Sequence[Any] = (),
-    ) -> None:
-        """For an undo the batch's record remembers `kept`, ids it made, and between which ids its `records` lie."""
-        batch = self._batch
-        if self._target.audited:
-            written = entry(self._actor, action, self._target.collection, ids, None if batch is None else batch.id)
-            await self._rooms.audit.insert_one({**written, "_id": part}, session=session)
-        if batch is not None:
-            await self._rooms.batches.update_one(
-                {"_id": batch.id},
-                {**self._batch_change(batch, part, action, len(ids), kept or {}), **_span(records)},
-                upsert=True,
-                session=session,
-            )
-
-    def _batch_change(
-        self, batch: Batch, part: Any, action: str, count: int, kept: Mapping[str, list[DocumentId]]
-    ) -> Document:
-        actor = self._actor
-        first = {"collection": self._target.collection, "tenant_id": actor.tenant, "by": actor.subject, "at": actor.now}
-        pushes: Document = {"parts": part, **{name: {"$each": ids} for name, ids in kept.items()}}
-        return {
-            "$setOnInsert": {**first, "reason": batch.reason},
-            "$inc": {f"counts.{action}": count},
-            "$push": pushes,
-        }
-
-    async def note_rehearsal(self, action: str, ids: list[DocumentId]) -> None:
-        """A dry run wrote nothing, and is audited all the same."""
-        if self._target.audited:
-            written = entry(self._actor, f"{action} (dry run)", self._target.collection, ids)
-            await self._rooms.audit.insert_one(written)
-
-
-def _span(records: Sequence[Any]) -> Document:
-    """The ids of versions grow with time: between the first and the last, few are of other writes.
-
-    An index on the batch would find them too, and cost each version a tenth more.
-    """
-    return {"$min": {"first": min(records)}, "$max": {"last": max(records)}} if records else {}

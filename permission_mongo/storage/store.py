@@ -13,13 +13,16 @@ from permission_mongo.plans import (
     CountPlan,
     CreatePlan,
     DeletedPlan,
+    DeleteOnePlan,
     DeletePlan,
     GetManyPlan,
     ListPlan,
     Once,
     Plan,
+    PurgePlan,
     ReadPlan,
     UndoPlan,
+    UpdatePlan,
     VersionsPlan,
 )
 from permission_mongo.storage.aggregates import aggregate
@@ -30,8 +33,10 @@ from permission_mongo.storage.gathering import Gathering
 from permission_mongo.storage.idempotency import Taken, still_running
 from permission_mongo.storage.lists import count, list_deleted, list_page
 from permission_mongo.storage.reads import get_many, list_versions, read_again, read_one
+from permission_mongo.storage.removals import delete_one, purge_one
 from permission_mongo.storage.rooms import Rooms
 from permission_mongo.storage.undo import undo
+from permission_mongo.storage.updates import update_one
 
 
 class Store:
@@ -89,6 +94,12 @@ class Store:
                 return await create_one(plan, actor, self._rooms)
             case CreatePlan():
                 return await create_many(plan, actor, self._rooms)
+            case UpdatePlan():
+                return await update_one(plan, actor, self._rooms)
+            case DeleteOnePlan():
+                return await delete_one(plan, actor, self._rooms)
+            case PurgePlan():
+                return await purge_one(plan, actor, self._rooms)
             case DeletePlan():
                 return await delete_many(plan, actor, self._rooms)
             case UndoPlan():

@@ -48,10 +48,11 @@ class Raced(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """A record that the transaction writes. If a commit's answer is lost, its presence tells what happened."""
+    """A record that the transaction writes, or, not `present`, removes: it tells of a commit without an answer."""
 
     collection: str
     match: Mapping[str, Any]
+    present: bool = True
 
 
 class Transactor:
@@ -129,7 +130,7 @@ class Transactor:
                 found = self._client[self._database].get_collection(
                     proof.collection, read_concern=ReadConcern("majority")
                 )
-                return await found.find_one(proof.match, {"_id": 1}) is not None
+                return (await found.find_one(proof.match, {"_id": 1}) is not None) == proof.present
         except PyMongoError as error:
             raise Lost from error
 

@@ -20,7 +20,8 @@ from permission_mongo.plans import Actor, DeletePlan, UndoPlan
 from permission_mongo.storage.creates import duplicate_index
 from permission_mongo.storage.deletes import delete_many
 from permission_mongo.storage.faults import told_or_raised
-from permission_mongo.storage.rooms import BY_ID, Ledger, Rooms
+from permission_mongo.storage.ledger import Ledger, Traces
+from permission_mongo.storage.rooms import BY_ID, Rooms
 from permission_mongo.storage.transactions import Contended, Lost
 from permission_mongo.values import Document, DocumentId, MongoFilter
 from permission_mongo.versions import TICK, made
@@ -195,7 +196,7 @@ class _Undoing:
             kept = {"_id": {"$in": [one["_id"] for one in records]}}
             await self.rooms.versions.update_many(kept, {"$unset": {"gone": ""}}, session=session)
             done = [one["doc_id"] for one in records]
-            await ledger.note(session, part, "restore", done, {"made": done})
+            await ledger.note(session, part, "restore", done, Traces(made=done))
             return done
 
         def told(done: list[DocumentId]) -> BatchOutcome:

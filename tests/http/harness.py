@@ -54,7 +54,7 @@ policies:
     user:
       - {actions: [create, read, update, delete, restore], when: "resource.owner_id == user.id", fields: {mask: {ssn: last4}}}
       - {effect: deny, actions: [delete], when: "resource.status == 'locked'"}
-    boss: {actions: ["*"]}
+    boss: {actions: ["*", purge]}
     clerk: {actions: [create], when: "resource.status == 'open'", fields: {allow: [title, status]}}
     root: {actions: ["*"]}
   plain:

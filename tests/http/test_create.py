@@ -317,3 +317,21 @@ async def test_a_cross_tenant_role_names_the_tenant_it_writes_to(world):
     assert answer.status_code == 201
     assert (await world.get("/notes/r", token=STRANGER)).json()["tenant_id"] == "evil"
     assert (await world.get("/notes/r", token=BOSS)).status_code == 404
+
+
+async def test_a_field_that_a_deny_hides_from_creators_is_sent_by_nobody(mongo_uri, tmp_path):
+    schema = "collections: {notes: {fields: {title: {type: string}, pay: {type: number}, level: {type: integer}}}}"
+    policy = """
+roles: {user: {}}
+policies:
+  notes:
+    user:
+      - {actions: ["*"]}
+      - {effect: deny, actions: [create], fields: [pay], when: "resource.level == 1"}
+"""
+    async with a_world(mongo_uri, a_config(tmp_path, schema=schema, policy=policy)) as world:
+        status, error = await refused(world, {"title": "n", "pay": 1, "level": 1})
+        assert (status, error["message"]) == (403, "unknown or not permitted field")
+        assert error["details"]["fields"] == ["pay"]
+        for body in ({"title": "n", "pay": 1, "level": 2}, {"title": "n", "level": 1}):
+            assert (await world.post("/notes", body)).status_code == 201

@@ -14,6 +14,10 @@ BATCH = "0" * 32
 # route -> a request that is right but for who asks, the action it needs, and a role that has not got it
 GUARDED = {
     ("POST", "/{collection}"): ("/notes", {"title": "n"}, "create", "viewer"),
+    ("PUT", "/{collection}/{id}"): ("/notes/a", {"title": "n"}, "update", "viewer"),
+    ("PATCH", "/{collection}/{id}"): ("/notes/a", {"title": "n"}, "update", "viewer"),
+    ("POST", "/{collection}/{id}/purge"): ("/notes/a/purge", {"reason": "r"}, "purge", "user"),
+    ("DELETE", "/{collection}/{id}"): ("/notes/a", None, "delete", "viewer"),
     ("POST", "/{collection}/batch"): ("/notes/batch", {"documents": [{"title": "n"}]}, "create", "viewer"),
     ("GET", "/{collection}"): ("/notes", None, "read", "clerk"),
     ("GET", "/{collection}/{id}"): ("/notes/a", None, "read", "clerk"),

@@ -8,6 +8,7 @@ import pytest
 
 from permission_mongo.batch import Batch
 from permission_mongo.config.model import Config
+from permission_mongo.documents.changes import Put, Step, Steps
 from permission_mongo.documents.paths import canonical
 from permission_mongo.errors import Forbidden, InvalidRequest, PayloadTooLarge, SchemaViolation, VersioningNotEnabled
 from permission_mongo.operations import (
@@ -17,16 +18,20 @@ from permission_mongo.operations import (
     CountMany,
     CreateOne,
     DeleteMany,
+    DeleteOne,
     GetMany,
     GetOne,
     ListMany,
     ListVersions,
+    PurgeOne,
     Sent,
     Undo,
+    UpdateOne,
 )
 from permission_mongo.planning.callers import Asking, Callers
 from permission_mongo.planning.make import Planner
 from permission_mongo.policy.guard import Guarded
+from permission_mongo.policy.rules import ACTIONS
 from permission_mongo.principal import Principal
 from permission_mongo.query.cursors import CursorKey
 from permission_mongo.query.filters import read_filter
@@ -86,12 +91,16 @@ WRITES = [
     DeleteMany(NOTES, ByIds(("x",)), OPTIONS),
     DeleteMany(NOTES, a_query({"title": "t"}), OPTIONS),
     Undo(NOTES, "c" * 32, OPTIONS),
+    UpdateOne(NOTES, "x", Put({}, {"title": "t"})),
+    UpdateOne(NOTES, "x", Steps((Step("$set", "title", "t"),))),
+    DeleteOne(NOTES, "x"),
+    PurgeOne(NOTES, "x", "why"),
 ]
 
 
 @pytest.mark.parametrize("operation", [*READS, *WRITES], ids=lambda one: type(one).__name__)
 def test_every_match_of_every_plan_holds_the_tenant_and_the_rule(operation):
-    planner = a_planner(a_rule(when="resource.owner == user.id"))
+    planner = a_planner(a_rule(when="resource.owner == user.id", actions=ACTIONS))
     guards = guards_of(planner.plan(operation, asked()))
     assert guards
     for guard in guards:
@@ -106,7 +115,7 @@ def test_a_role_without_the_action_and_a_caller_without_tenant_are_refused_befor
     with pytest.raises(Forbidden):
         planner.plan(operation, asked())
     with pytest.raises(Forbidden, match="credential names none"):
-        a_planner(a_rule()).plan(operation, asked(a_principal(tenant=None)))
+        a_planner(a_rule(actions=ACTIONS)).plan(operation, asked(a_principal(tenant=None)))
 
 
 def test_a_cross_tenant_role_is_the_only_way_past_the_tenant():

@@ -1,0 +1,362 @@
+"""A stored document and a plan to change it -> what is to be written, or a refusal. Pure.
+
+One rule must do it all: its rows hold on the stored document, its fields cover every path that is touched, and its
+check holds on the new one. Whatever the change says, the paths in which both documents differ are judged as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, assert_never
+
+from bson import encode
+from bson.errors import InvalidDocument
+
+from permission_mongo.documents.changes import Merge, Put, Step, Steps, apply_steps, merged
+from permission_mongo.documents.differences import ABSENT, are_alike, are_same, differing_paths, values_at
+from permission_mongo.documents.numbers import are_equal
+from permission_mongo.documents.paths import (
+    ALWAYS_SHOWN,
+    ID,
+    MADE,
+    VERSION,
+    Path,
+    any_above,
+    asked_path,
+    canonical,
+    touches,
+)
+from permission_mongo.errors import Forbidden, PayloadTooLarge, Refusal, SchemaViolation
+from permission_mongo.plans import Reference, UpdatePlan, Wanted, Writer
+from permission_mongo.policy.evaluate import holds, verdict
+from permission_mongo.schema.changes import below, is_object, leaves
+from permission_mongo.schema.model import Collection, Field, Ref
+from permission_mongo.schema.references import references_in
+from permission_mongo.schema.validate import MOST_TOLD, FieldError, as_violation, broken_constraints
+from permission_mongo.values import CODEC, Document, read_json, write_json
+
+_MARKS: Final = frozenset({*ID, *VERSION, MADE})
+
+
+@dataclass(frozen=True, slots=True)
+class Rewrite:
+    """Top-level fields to write, and to take away. What is named in neither stays byte for byte."""
+
+    fields: Document
+    gone: tuple[str, ...]
+
+
+def rewrite(plan: UpdatePlan, stored: Document) -> Rewrite | None:
+    """What to write; None where the change changes nothing. A Refusal where no rule of the caller's does it all."""
+    writers = [writer for writer in plan.writers if holds(writer.rows, stored)]
+    if not writers:
+        raise _forbidden(plan, "no rule of your roles allows changing this document")
+    row = _Row(plan, stored)
+    row.require_asked()
+    first: Refusal | None = None
+    for writer in writers:
+        try:
+            return _Attempt(plan, row, writer).outcome()
+        except _Uncovered as refusal:
+            first = first or refusal.refusal
+    raise first or _forbidden(plan, "no rule of your roles allows changing this document")
+
+
+class _Uncovered(Exception):
+    """This rule does not do it; another one may."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__()
+        self.refusal = refusal
+
+
+@dataclass(slots=True)
+class _Row:
+    """What the caller reads and no caller writes of one stored document."""
+
+    plan: UpdatePlan
+    stored: Document
+    _reading: tuple[tuple[Any, ...], frozenset[Path]] = field(init=False)
+    _unwritable: frozenset[Path] = field(init=False)
+
+    def __post_init__(self) -> None:
+        reach = self.plan.lens.reach
+        holding, hides = reach.speaks_for(self.stored)
+        rules = tuple(grant.fields for grant, holds_ in zip(reach.grants, holding, strict=True) if holds_)
+        hidden = (hiding.paths for hiding, hides_ in zip(reach.hiding, hides, strict=True) if hides_)
+        self._reading = rules, frozenset[Path]().union(*hidden)
+        barred = (one.paths for one in self.plan.hiding if verdict(one.when, self.stored) is not False)
+        self._unwritable = frozenset[Path]().union(*barred)
+
+    def reads_raw(self, path: Path) -> bool:
+        rules, hidden = self._reading
+        return path in ALWAYS_SHOWN or (not touches(path, hidden) and any(one.reads_raw(path) for one in rules))
+
+    def shows(self, path: Path) -> bool:
+        """Whether something of the value is shown, raw or masked."""
+        rules, hidden = self._reading
+        return not any_above(path, hidden) and any(one.covers(path) or one.covers_below(path) for one in rules)
+
+    def bars(self, path: Path) -> bool:
+        """Whether no rule may write here: hidden from writers, or set once and not theirs to compare."""
+        once = self.plan.collection.immutable()
+        return touches(path, self._unwritable) or (touches(path, once) and not self.reads_raw(path))
+
+    def require_asked(self) -> None:
+        """An operator that asks about a value is for those who read it, in this row."""
+        refused = [one.sent for one in self.plan.named if one.asked and not self.reads_raw(asked_path(one.sent))]
+        if refused:
+            raise _unwritable(self.plan, refused)
+
+
+@dataclass(slots=True)
+class _Attempt:
+    """One rule trying to do it all. `touched` are the paths it writes, each as it was sent."""
+
+    plan: UpdatePlan
+    row: _Row
+    writer: Writer
+    touched: dict[Path, str] = field(default_factory=dict)
+    faults: list[FieldError] = field(default_factory=list)
+
+    def outcome(self) -> Rewrite | None:
+        stored, collection = self.row.stored, self.plan.collection
+        self.faults = list(self.plan.faults)
+        new = self._changed()
+        names = {name for name in {**stored, **new} if not _same_in(stored, new, name)}
+        differing = set(differing_paths(_only(stored, names), _only(new, names), ()))
+        self._require_covered(differing)
+        # To write what the caller can't read always counts as a change: else an equal guess would tell.
+        blind = {path for path in self.touched if not self.row.reads_raw(path)}
+        if not names and not blind and not self.faults:
+            return None
+        names |= {path[0] for path in blind}
+        self._require_valid(new, names, differing | self.touched.keys())
+        final = {**new, **self.plan.stamps}
+        if not holds(self.writer.check, final):
+            raise _Uncovered(_forbidden(self.plan, "no rule of your roles allows the document as it would be"))
+        self._require_size(final, collection)
+        names |= self.plan.stamps.keys()
+        written = {name: final[name] for name in sorted(names) if name in final}
+        return Rewrite(written, tuple(sorted(name for name in names if name not in final)))
+
+    # -- the new document
+
+    def _changed(self) -> Document:
+        change = self.plan.change
+        match change:
+            case Put():
+                return self._put(change)
+            case Merge(patch):
+                self._touch_named()
+                return {**_without(self.row.stored, patch), **_merged(self.row.stored, patch)}
+            case Steps(steps):
+                self._touch_named()
+                whole = tuple(self._whole(step) for step in steps)
+                new, unfit = apply_steps(self.row.stored, whole, self.plan.now)
+                told = {fault.field for fault in self.faults}
+                self.faults += [FieldError(one.place, one.code, one.message) for one in unfit if one.place not in told]
+                return new
+            case _:
+                assert_never(change)
+
+    def _touch_named(self) -> None:
+        self.touched = {one.path: one.sent for one in self.plan.named}
+
+    def _put(self, change: Put) -> Document:
+        stored, new = self.row.stored, dict(self.row.stored)
+        for name, typed in change.fields.items():
+            one = self.plan.collection.fields.get(name, Field(name, "any"))
+            new[name] = self._over(stored.get(name, ABSENT), _Sent(typed, change.sent[name], name), one, (name,))
+        if change.replaces:
+            for name in [name for name in stored if name not in change.fields and name not in _MARKS]:
+                kept = self._kept(stored[name], self.plan.collection.fields.get(name, Field(name, "any")), (name,))
+                if kept is ABSENT:
+                    del new[name]
+                else:
+                    new[name] = kept
+        return new
+
+    def _over(self, old: Any, sent: _Sent, one: Field | None, path: Path) -> Any:
+        """A sent value in the place of a stored one; of an object, what the rule can't write is carried over."""
+        typed = sent.typed
+        if isinstance(old, dict) and isinstance(typed, dict) and typed and is_object(one) and _is_plain(typed):
+            result: Document = {}
+            for name, inner in old.items():
+                if name in typed:
+                    result[name] = self._over(inner, sent.below(name), below(one, name), (*path, name))
+                elif (kept := self._kept(inner, below(one, name), (*path, name))) is not ABSENT:
+                    result[name] = kept
+            for name in typed:
+                if name not in old:
+                    result[name] = self._over(ABSENT, sent.below(name), below(one, name), (*path, name))
+            return result
+        if old is not ABSENT and self.row.reads_raw(canonical(".".join(path))) and sent.equals(old):
+            self.faults = [fault for fault in self.faults if not sent.holds(fault)]
+            return old
+        for leaf in leaves(typed, one, path):
+            self.touched[leaf] = ".".join(leaf)
+        return typed
+
+    def _kept(self, old: Any, one: Field | None, path: Path) -> Any:
+        """What stays of a stored value that was not sent: what this rule can't write, or the caller is not shown."""
+        if isinstance(old, dict) and old and is_object(one) and _is_plain(old):
+            inner = {name: self._kept(value, below(one, name), (*path, name)) for name, value in old.items()}
+            inner = {name: value for name, value in inner.items() if value is not ABSENT}
+            return inner or ABSENT
+        plain = canonical(".".join(path))
+        return ABSENT if self._may(plain) and self.row.shows(plain) else old
+
+    def _whole(self, step: Step) -> Step:
+        """An object that is set keeps what the rule can't write of the one it replaces."""
+        if step.operator != "$set" or not isinstance(step.operand, dict):
+            return step
+        one = self.plan.collection.at(step.parts)
+        old = _value_at(self.row.stored, step.parts)
+        if one is None or not isinstance(old, dict) or not is_object(one):
+            return step
+        operand = _Attempt(self.plan, self.row, self.writer)._over(
+            old, _Sent(step.operand, _NEVER_EQUAL, step.path), one, canonical(step.path)
+        )
+        return replace(step, operand=operand)
+
+    # -- what the rule must cover
+
+    def _may(self, path: Path) -> bool:
+        return self.writer.writes(path) and not self.row.bars(path)
+
+    def _require_covered(self, differing: Iterable[Path]) -> None:
+        refused = [sent for path, sent in self.touched.items() if not self._may(path)]
+        refused += [self._as_sent(path) for path in differing if not self._may(path)]
+        if refused:
+            raise _Uncovered(_unwritable(self.plan, refused))
+
+    def _as_sent(self, path: Path) -> str:
+        return next((sent for named, sent in self.touched.items() if touches(path, (named,))), path[0])
+
+    def _require_valid(self, new: Document, names: set[str], touched: Iterable[Path]) -> None:
+        """Every error in what is touched at once; those in what the caller can't read are one, without a place."""
+        within = frozenset(touched)
+        broken = broken_constraints(new, sorted(names), self.plan.collection)
+        untyped = {fault.field for fault in self.faults}
+        broken = [error for error in broken if error.field not in untyped and touches(_path_of(error), within)]
+        errors = [*self.faults, *broken, *_set_twice(self.row.stored, new, names, self.plan.collection)]
+        told = [error for error in errors if self.row.reads_raw(_path_of(error))]
+        if len(told) < len(errors):
+            told.append(FieldError(None, "hidden", "a field that you can't read breaks the schema"))
+        if told:
+            raise as_violation(told)
+
+    def _require_size(self, final: Document, collection: Collection) -> None:
+        limit = self.plan.max_document_bytes
+        try:
+            size = len(encode(final, codec_options=CODEC))
+        except (InvalidDocument, OverflowError) as error:
+            raise SchemaViolation("the document can't be stored") from error
+        if size > limit:
+            raise PayloadTooLarge(f"the document has {size} bytes; at most {limit}", max_document_bytes=limit)
+
+
+# -- equal values
+
+_NEVER_EQUAL: Final = object()
+
+
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    """A value typed and as it was sent, and its place."""
+
+    typed: Any
+    raw: Any
+    place: str
+
+    def below(self, name: str) -> _Sent:
+        raw = self.raw[name] if isinstance(self.raw, dict) else self.raw
+        return _Sent(self.typed[name], raw, f"{self.place}.{name}")
+
+    def equals(self, old: Any) -> bool:
+        """Equal to the stored value as answers show it, or once it is read by its type."""
+        if self.raw is _NEVER_EQUAL:
+            return False
+        return are_alike(self.raw, read_json(write_json(old))) or are_same(self.typed, old)
+
+    def holds(self, fault: FieldError) -> bool:
+        return f"{fault.field}.".startswith(f"{self.place}.")
+
+
+def _same_in(one: Document, other: Document, name: str) -> bool:
+    return are_same(one.get(name, ABSENT), other.get(name, ABSENT))
+
+
+def _set_twice(stored: Document, new: Document, names: set[str], collection: Collection) -> Iterator[FieldError]:
+    """Fields that may be set once and were: in objects by their path, in arrays by their position."""
+    for path in collection.immutable():
+        if path[0] not in names:
+            continue
+        after = dict(values_at(new, path, ""))
+        for place, value in values_at(stored, path, ""):
+            if value is not None and not (place in after and are_equal(value, after[place])):
+                yield FieldError(place, "immutable", "can't be changed once it is set")
+
+
+# -- parts of documents
+
+
+def _is_plain(value: Mapping[str, Any]) -> bool:
+    """Whether rules can tell of every field: none is called like a position or holds a dot."""
+    return all(canonical(name) == (name,) for name in value)
+
+
+def _only(document: Document, names: Iterable[str]) -> Document:
+    return {name: document[name] for name in names if name in document}
+
+
+def _path_of(error: FieldError) -> Path:
+    return canonical(error.field or "")
+
+
+def _value_at(stored: Any, parts: list[str]) -> Any:
+    value = stored
+    for part in parts:
+        if isinstance(value, list) and part.isdigit() and int(part) < len(value):
+            value = value[int(part)]
+        elif isinstance(value, dict) and part in value:
+            value = value[part]
+        else:
+            return ABSENT
+    return value
+
+
+def _without(stored: Document, patch: Mapping[str, Any]) -> Document:
+    return {name: value for name, value in stored.items() if patch.get(name, ABSENT) is not None}
+
+
+def _merged(stored: Document, patch: Mapping[str, Any]) -> Document:
+    touched = {name: stored[name] for name in patch if name in stored}
+    return merged(touched, patch)
+
+
+def _forbidden(plan: UpdatePlan, message: str) -> Forbidden:
+    return Forbidden(message, action="update", collection=plan.collection.name)
+
+
+def _unwritable(plan: UpdatePlan, sent: Iterable[str]) -> Forbidden:
+    fields = sorted(set(sent))[:MOST_TOLD]
+    message = "unknown or not permitted field"
+    return Forbidden(message, action="update", collection=plan.collection.name, fields=fields)
+
+
+# -- references
+
+
+def new_references(plan: UpdatePlan, stored: Document, change: Rewrite) -> tuple[Reference, ...]:
+    """What the document refers to at a path where it did not before; the rest is not looked at again."""
+    before = {(canonical(place), ref, one) for place, ref, one in references_in(stored, plan.collection)}
+    wanted: dict[Ref, list[Wanted]] = {}
+    for place, ref, one in references_in(change.fields, plan.collection):
+        if (canonical(place), ref, one) not in before:
+            wanted.setdefault(ref, []).append(Wanted(0, place, ref.collection, one))
+    own = plan.collection.tenant_field
+    tenant = None if own is None else change.fields.get(own, stored.get(own))
+    return tuple(one.of(tenant, tuple(wanted[one.ref])) for one in plan.referable if one.ref in wanted)

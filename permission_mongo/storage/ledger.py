@@ -1,0 +1,113 @@
+"""What a transaction writes beside its documents: its audit entry, its part in a batch's record, the key it claims."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+from pymongo.asynchronous.client_session import AsyncClientSession
+
+from permission_mongo.audit import entry
+from permission_mongo.batch import Batch
+from permission_mongo.outcomes import Outcome
+from permission_mongo.plans import Actor, Target
+from permission_mongo.replays import kept_of
+from permission_mongo.storage.layout import AUDIT, BATCHES
+from permission_mongo.storage.rooms import Rooms
+from permission_mongo.storage.transactions import Body, Proof
+from permission_mongo.values import Document, DocumentId
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Traces:
+    """What an undo will look for: the ids that were `made`, and the ids of the `records` kept. `reason` is audited."""
+
+    made: Sequence[DocumentId] = ()
+    records: Sequence[Any] = ()
+    reason: str | None = None
+
+
+NO_TRACES: Final = Traces()
+
+
+class Ledger:
+    """What a transaction writes beside its documents: its audit entry, and its part in the batch's record."""
+
+    def __init__(self, rooms: Rooms, actor: Actor, target: Target, batch: Batch | None) -> None:
+        self._rooms = rooms
+        self._actor = actor
+        self._target = target
+        self._batch = batch
+
+    def proof(self, part: Any) -> Proof:
+        """How to tell afterwards whether the transaction `part` was committed."""
+        if self._batch is not None:
+            return Proof(BATCHES, {"_id": self._batch.id, "parts": part})
+        return Proof(AUDIT, {"_id": part}) if self._target.audited else Proof(self._target.collection, {"_id": part})
+
+    def once(self, body: Body[T], told: Callable[[T], Outcome], *, final: bool = True) -> Body[T]:
+        """`body`, taking effect once under the caller's idempotency key; as it is, if there is none.
+
+        `told` says what the caller is told so far if this transaction is the last one committed, from the body's
+        result: all of it where it is `final`. The key is claimed first, so that a second request under it touches
+        no document.
+        """
+        once, now, answers = self._actor.once, self._actor.now, self._rooms.answers
+        if once is None:
+            return body
+
+        async def claimed(session: AsyncClientSession) -> T:
+            await answers.claim(session, once, now)
+            result = await body(session)
+            await answers.keep(session, once, kept_of(told(result)), running=not final)
+            return result
+
+        return claimed
+
+    async def note(
+        self,
+        session: AsyncClientSession,
+        part: Any,
+        action: str,
+        ids: list[DocumentId],
+        traces: Traces = NO_TRACES,
+    ) -> None:
+        batch = self._batch
+        if self._target.audited:
+            of_batch = None if batch is None else batch.id
+            written = entry(self._actor, action, self._target.collection, ids, of_batch, traces.reason)
+            await self._rooms.audit.insert_one({**written, "_id": part}, session=session)
+        if batch is not None:
+            await self._rooms.batches.update_one(
+                {"_id": batch.id},
+                {**self._batch_change(batch, part, {action: len(ids)}, traces.made), **_span(traces.records)},
+                upsert=True,
+                session=session,
+            )
+
+    def _batch_change(self, batch: Batch, part: Any, counts: Mapping[str, int], made: Sequence[DocumentId]) -> Document:
+        actor = self._actor
+        first = {"collection": self._target.collection, "tenant_id": actor.tenant, "by": actor.subject, "at": actor.now}
+        pushes: Document = {"parts": part, **({"made": {"$each": list(made)}} if made else {})}
+        return {
+            "$setOnInsert": {**first, "reason": batch.reason},
+            "$inc": {f"counts.{action}": count for action, count in counts.items()},
+            "$push": pushes,
+        }
+
+    async def note_rehearsal(self, action: str, ids: list[DocumentId]) -> None:
+        """A dry run wrote nothing, and is audited all the same."""
+        if self._target.audited:
+            written = entry(self._actor, f"{action} (dry run)", self._target.collection, ids)
+            await self._rooms.audit.insert_one(written)
+
+
+def _span(records: Sequence[Any]) -> Document:
+    """The ids of versions grow with time: between the first and the last, few are of other writes.
+
+    An index on the batch would find them too, and cost each version a tenth more.
+    """
+    return {"$min": {"first": min(records)}, "$max": {"last": max(records)}} if records else {}

@@ -1,0 +1,132 @@
+"""One write of one document: its transaction, the state it ends, and what is kept of it.
+
+The row is read inside the transaction. Its snapshot is what is judged, kept and changed: a writer in between is a
+conflict, and the whole runs again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final, TypeVar
+
+from bson import decode
+from bson.objectid import ObjectId
+from bson.raw_bson import RawBSONDocument
+from pymongo.asynchronous.client_session import AsyncClientSession
+from pymongo.errors import DuplicateKeyError
+
+from permission_mongo.errors import Conflict, Forbidden, PayloadTooLarge, PreconditionFailed
+from permission_mongo.outcomes import Deleted, Outcome, Purged, Updated
+from permission_mongo.plans import Actor, Precondition, Target
+from permission_mongo.policy.rules import Action
+from permission_mongo.storage.layout import VERSIONS
+from permission_mongo.storage.ledger import Ledger, Traces
+from permission_mongo.storage.reads import not_found
+from permission_mongo.storage.rooms import Rooms
+from permission_mongo.storage.transactions import Body as Attempt
+from permission_mongo.storage.transactions import Proof
+from permission_mongo.values import CODEC, Document, DocumentId, MongoFilter
+from permission_mongo.versions import LARGEST, number_of, record
+
+T = TypeVar("T", bound=Updated | Deleted | Purged)
+Body = Callable[[AsyncClientSession, bool], Awaitable[T]]
+
+# Only read beside the bytes that are kept: text that another driver stored badly must not stop a write.
+LENIENT: Final = CODEC.with_options(unicode_decode_error_handler="replace")
+_TRIES: Final = 10_000  # the deadline ends it
+
+
+class Single:
+    """A write on its way. `renumber`, handed to its body: a number was taken, as by a writer beside the gateway."""
+
+    def __init__(self, target: Target, one: DocumentId, actor: Actor, rooms: Rooms) -> None:
+        self.target = target
+        self.id = one
+        self.actor = actor
+        self.rooms = rooms
+        self._part = ObjectId()
+        self._ledger = Ledger(rooms, actor, target, None)
+
+    def proof(self, otherwise: MongoFilter | None = None) -> Proof:
+        """How to tell whether it was committed: by its audit entry or its version, else by `otherwise` or absence."""
+        if self.target.audited:
+            return self._ledger.proof(self._part)
+        if self.target.versioned:
+            return Proof(VERSIONS, {"_id": self._part})
+        return self._absence() if otherwise is None else Proof(self.target.collection, otherwise)
+
+    def removal(self) -> Proof:
+        """The same where no version is kept: by its audit entry, else by absence."""
+        return self._ledger.proof(self._part) if self.target.audited else self._absence()
+
+    def _absence(self) -> Proof:
+        return Proof(self.target.collection, self.named(), present=False)
+
+    async def run(self, body: Body[T], proof: Proof) -> T:
+        """What `body` returns, committed. A taken number is tried once more behind the highest kept."""
+        deadline = self.rooms.deadline()
+        for renumber in (False, True):
+            try:
+                attempt: Attempt[T] = lambda session, n=renumber: body(session, n)  # type: ignore[misc]  # noqa: E731
+                return await self.rooms.transactor.run(
+                    self._ledger.once(attempt, _told),
+                    deadline=deadline,
+                    proof=proof,
+                    attempts=_TRIES,
+                )
+            except DuplicateKeyError as error:
+                if "version" not in (error.details or {}).get("keyPattern", {}):
+                    raise
+        raise Conflict("others changed the same document at the same time; try again")
+
+    def named(self) -> MongoFilter:
+        return {"_id": {"$eq": self.id}}
+
+    async def seen(
+        self, session: AsyncClientSession, visible: MongoFilter | None, precondition: Precondition | None
+    ) -> tuple[RawBSONDocument, Document]:
+        """The bytes and the document. DocumentNotFound if it is not visible, PreconditionFailed if it was changed."""
+        rows = self.rooms.raw(self.target.collection)
+        raw = None if visible is None else await rows.find_one(visible, session=session)
+        if raw is None:
+            raise not_found(self.target.collection)
+        stored = decode(raw.raw, LENIENT)
+        require_accepted(precondition, stored)
+        return raw, stored
+
+    async def keep(
+        self,
+        session: AsyncClientSession,
+        raw: RawBSONDocument,
+        stored: Document,
+        ended: Mapping[str, Any],
+        renumber: bool,
+    ) -> int:
+        """Keep the state that ends; its number. PayloadTooLarge if a record can't hold it."""
+        if len(raw.raw) > LARGEST:
+            raise PayloadTooLarge("the document is too large to be kept with its versions")
+        target = (self.target.collection, self.target.tenant_field)
+        kept = {**record(raw, stored, target, number_of(stored), ended), "_id": self._part}
+        if renumber or kept["version"] == 0:
+            # A row that somebody made again beside the gateway goes on behind its own last deletion.
+            life = (kept["tenant_id"], kept["doc_id"])
+            numbers = await self.rooms.next_numbers(session, self.target.collection, [life])
+            kept["version"] = max(kept["version"], numbers.get(life, 0))
+        await self.rooms.versions.insert_one(kept, session=session)
+        return int(kept["version"])
+
+    async def note(self, session: AsyncClientSession, action: str, reason: str | None = None) -> None:
+        await self._ledger.note(session, self._part, action, [self.id], Traces(reason=reason))
+
+    def forbidden(self, action: Action, verb: str) -> Forbidden:
+        message = f"no rule of your roles allows {verb} this document"
+        return Forbidden(message, action=action, collection=self.target.collection)
+
+
+def _told(outcome: Updated | Deleted | Purged) -> Outcome:
+    return outcome
+
+
+def require_accepted(precondition: Precondition | None, stored: Document) -> None:
+    if precondition is not None and not precondition.accepts(stored):
+        raise PreconditionFailed("the document is not the one that If-Match names; read it again")

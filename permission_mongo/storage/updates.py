@@ -1,0 +1,100 @@
+"""One document changed: read, judged and written in one transaction, the state it ends kept."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bson.raw_bson import RawBSONDocument
+from pymongo import ReturnDocument
+from pymongo.asynchronous.client_session import AsyncClientSession
+
+from permission_mongo.documents.changes import Put
+from permission_mongo.outcomes import Updated
+from permission_mongo.plans import Actor, UpdatePlan
+from permission_mongo.rewrites import Rewrite, new_references, rewrite
+from permission_mongo.storage.computed import read_again
+from permission_mongo.storage.references import dangling, violation
+from permission_mongo.storage.rooms import Rooms
+from permission_mongo.storage.singles import Single
+from permission_mongo.storage.transactions import Raced
+from permission_mongo.values import Document, MongoFilter
+from permission_mongo.versions import TICK, began, made
+
+
+async def update_one(plan: UpdatePlan, actor: Actor, rooms: Rooms) -> Updated:
+    """DocumentNotFound if it is not visible; what is refused of it, `rewrites` says."""
+    single = Single(plan.target, plan.id, actor, rooms)
+    written: MongoFilter = single.named()
+
+    async def body(session: AsyncClientSession, renumber: bool) -> Updated:
+        visible = None if plan.visible.is_empty else plan.visible.also(single.named())
+        raw, stored = await single.seen(session, visible, plan.precondition)
+        change = rewrite(plan, await _as_judged(session, plan, stored, rooms))
+        if change is None:
+            return Updated(await _as_told(session, plan, stored, rooms), changed=False)
+        missing = await dangling(session, new_references(plan, stored, change), rooms)
+        if missing:
+            raise violation(missing)
+        # Without a record of its own, that it was written is told by what was written.
+        written.update({name: {"$eq": value} for name, value in change.fields.items()})
+        marks = await _ended(session, single, plan, (raw, stored), renumber)
+        document = await _written(session, single, plan, stored, _update(change, marks))
+        await single.note(session, "update")
+        return Updated(await _as_told(session, plan, document, rooms), changed=True)
+
+    return await single.run(body, single.proof(written))
+
+
+async def _as_judged(session: AsyncClientSession, plan: UpdatePlan, stored: Document, rooms: Rooms) -> Document:
+    """With the computed fields that a PUT names: to put back what was read is no change."""
+    names = plan.change.fields if isinstance(plan.change, Put) else {}
+    if not any(plan.collection.is_computed(name) for name in names):
+        return stored
+    return {**stored, **await read_again(session, plan.target.collection, plan.id, plan.collection.computed, rooms)}
+
+
+async def _as_told(session: AsyncClientSession, plan: UpdatePlan, document: Document, rooms: Rooms) -> Document:
+    computed = plan.collection.computed
+    if not computed:
+        return document
+    return await read_again(session, plan.target.collection, plan.id, computed, rooms)
+
+
+def _update(change: Rewrite, marks: Document) -> Document:
+    update: Document = {"$set": {**change.fields, **marks}}
+    if change.gone:
+        update["$unset"] = dict.fromkeys(change.gone, "")
+    return {operator: paths for operator, paths in update.items() if paths}
+
+
+async def _ended(
+    session: AsyncClientSession,
+    single: Single,
+    plan: UpdatePlan,
+    state: tuple[RawBSONDocument, Document],
+    renumber: bool,
+) -> Document:
+    """Keep the state that ends; the marks of the one that begins, at least a moment later."""
+    if not plan.target.versioned:
+        return {}
+    raw, stored = state
+    start, actor = began(stored), single.actor
+    at = actor.now if start is None else max(actor.now, start + TICK)
+    mark = made("update", actor.subject, at, plan.reason, None)
+    number = await single.keep(session, raw, stored, mark, renumber)
+    return {"_version": number + 1, "_made": mark}
+
+
+async def _written(
+    session: AsyncClientSession, single: Single, plan: UpdatePlan, stored: Document, update: Document
+) -> Document:
+    """The document as MongoDB has it now. The guard and the version that was judged stand in the command itself."""
+    if not update:
+        return stored
+    unchanged: dict[str, Any] = {"$eq": stored["_version"]} if "_version" in stored else {"$exists": False}
+    match = plan.match.also({**single.named(), "_version": unchanged})
+    live = single.rooms.live(plan.target.collection)
+    found = await live.find_one_and_update(match, update, return_document=ReturnDocument.AFTER, session=session)
+    if found is None:
+        raise Raced
+    return found
