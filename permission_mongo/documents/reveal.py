@@ -122,7 +122,7 @@ class View:
     def _decided(self, path: Path) -> _Decision:
         if path in ALWAYS_SHOWN:
             return _Decision(_Show.RAW, _Show.RAW, "redact")
-        if path[0] == MADE or any_above(path, self.hidden):
+        if path[:1] == (MADE,) or any_above(path, self.hidden):
             return _Decision(_Show.HIDDEN, _Show.HIDDEN, "redact")
         leaves, containers, masks = set(), set(), []
         for rules in self.rules:
