@@ -23,6 +23,7 @@ from permission_mongo.documents.paths import (
     VERSION,
     Path,
     any_above,
+    any_below,
     asked_path,
     canonical,
     touches,
@@ -97,6 +98,11 @@ class _Row:
         """Whether something of the value is shown, raw or masked."""
         rules, hidden = self._reading
         return not any_above(path, hidden) and any(one.covers(path) or one.covers_below(path) for one in rules)
+
+    def shows_whole(self, path: Path) -> bool:
+        """Whether the rules that hold here hide nothing below the path."""
+        rules, hidden = self._reading
+        return not touches(path, hidden) and any(one.covers(path) and not any_below(path, one.deny) for one in rules)
 
     def bars(self, path: Path) -> bool:
         """Whether no rule may write here: hidden from writers, or set once and not theirs to compare."""
@@ -204,7 +210,8 @@ class _Attempt:
         if isinstance(old, dict) and old and is_object(one) and _is_plain(old):
             inner = {name: self._kept(value, below(one, name), (*path, name)) for name, value in old.items()}
             inner = {name: value for name, value in inner.items() if value is not ABSENT}
-            return inner or ABSENT
+            # Where something may be out of sight, an object is left whether or not anything was: else it would tell.
+            return inner if inner or not self._may_take(canonical(".".join(path))) else ABSENT
         plain = canonical(".".join(path))
         return ABSENT if self._may(plain) and self.row.shows(plain) else old
 
@@ -222,6 +229,10 @@ class _Attempt:
         return replace(step, operand=operand)
 
     # -- what the rule must cover
+
+    def _may_take(self, path: Path) -> bool:
+        """Whether the whole object is this rule's to take away: nothing below it can be out of sight or reach."""
+        return self._may(path) and self.row.shows_whole(path)
 
     def _may(self, path: Path) -> bool:
         return self.writer.writes(path) and not self.row.bars(path)

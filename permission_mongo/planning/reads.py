@@ -68,7 +68,7 @@ def plan_list(operation: ListMany, asking: Asking, callers: Callers, cursors: Cu
         operation.skip,
         collection.computed,
         query.match if behind else {},
-        _asks_computed(asked, collection),
+        sort is not None and any(collection.is_computed(path) for path in sort.paths),
     )
 
 

@@ -58,7 +58,7 @@ def read_sort(names: Iterable[Any], collection: Collection, place: str) -> Sort:
 
 def _fault(fields: list[tuple[str, int]], collection: Collection, place: str) -> str | None:
     """An array counts by one of its elements, and only in one field: of two, or below one, no order is defined."""
-    arrays: list[str] = []
+    arrays: list[str] = [name for name, _ in fields if collection.is_computed(name)][:1]
     for name, _ in fields:
         above, leaf = _may_be_arrays(name, collection)
         if above:
@@ -66,6 +66,8 @@ def _fault(fields: list[tuple[str, int]], collection: Collection, place: str) ->
         if leaf and _nests(name, collection):
             return f"{place}: '{name}' is an array of arrays"
         arrays += [name] if leaf else []
+    if len(arrays) > 1 and collection.is_computed(arrays[0]):
+        return f"{place}: '{arrays[0]}' is computed, and '{arrays[1]}' may be an array"
     return f"{place}: '{arrays[0]}' and '{arrays[1]}' may both be arrays" if len(arrays) > 1 else None
 
 

@@ -52,15 +52,26 @@ async def computed_by_order(plan: ListPlan, by: Ordered, rooms: Rooms) -> Raw:
 async def _page(
     plan: ListPlan, match: MongoFilter, key: MongoFilter, order: dict[str, int], rooms: Rooms, hint: Hint
 ) -> Raw:
-    """Where nothing that is asked needs the computed fields, only the rows of the page have them computed."""
-    told: Stages = [] if plan.ordered is None else [{"$set": {MADE: {"$meta": "sortKey"}}}]
-    cut: Stages = [{"$sort": order}, *([{"$skip": plan.skip}] if plan.skip else []), {"$limit": plan.limit + 1}]
-    asked: Stages = [{"$match": one} for one in (plan.asked, key) if one]
-    first, then = [{"$match": match}], [computing(plan.computed)]
-    stages = [*first, *then, *asked, *cut] if plan.computes_first else [*first, *asked, *cut, *then]
+    """Only what stands behind a question or an order that needs computed fields is computed for more than a page."""
+    first: Stages = [{"$match": match}]
+    behind_key: Stages = [{"$match": key}] if key else []
+    asked: Stages = [{"$match": plan.asked}] if plan.asked else []
+    sort: Stages = [{"$sort": order}]
+    cut: Stages = [*([{"$skip": plan.skip}] if plan.skip else []), {"$limit": plan.limit + 1}]
+    then: Stages = [computing(plan.computed)]
+    if plan.orders_computed:
+        stages = [*first, *then, *asked, *behind_key, *sort, *cut, *_told_by_values(order)]
+    else:
+        told: Stages = [] if plan.ordered is None else [{"$set": {MADE: {"$meta": "sortKey"}}}]
+        rest = [*then, *asked, *cut] if asked else [*cut, *then]
+        stages = [*first, *behind_key, *sort, *told, *rest]
     more: dict[str, Any] = {} if hint is None else {"hint": hint}
-    live = rooms.live(plan.collection)
-    return await live.aggregate_raw_batches([*stages, *told], maxTimeMS=rooms.max_time_ms, **more)
+    return await rooms.live(plan.collection).aggregate_raw_batches(stages, maxTimeMS=rooms.max_time_ms, **more)
+
+
+def _told_by_values(order: dict[str, int]) -> Stages:
+    """MongoDB tells no sort key of what a stage made; such an order has no arrays, so the values are the key."""
+    return [{"$set": {MADE: [{"$ifNull": [f"${name}", None]} for name in order]}}]
 
 
 async def count_computed(plan: ListPlan | CountPlan, rooms: Rooms, milliseconds: int) -> int:

@@ -50,14 +50,18 @@ COMPUTED = {"total", "label", "pay", "lot"}
 @pytest.fixture
 async def world(mongo_uri, tmp_path):
     async with a_world(mongo_uri, a_config(tmp_path, schema=SCHEMA, policy=POLICY)) as found:
-        rows = [
-            {"_id": "1", "name": "a", "net": 10, "tax": 2, "salary": 100, "lines": [{"amount": 3}, {"amount": 4}]},
-            {"_id": "2", "name": "b", "net": 20, "tax": 5, "salary": 200},
-            {"_id": "3", "name": "c"},
-        ]
-        assert (await found.post("/orders/batch", {"documents": rows})).status_code == 201
-        await found.post("/orders", {"_id": "9", "name": "a", "net": 10, "tax": 2}, token=EVE)
+        await filled(found)
         yield found
+
+
+async def filled(world):
+    rows = [
+        {"_id": "1", "name": "a", "net": 10, "tax": 2, "salary": 100, "lines": [{"amount": 3}, {"amount": 4}]},
+        {"_id": "2", "name": "b", "net": 20, "tax": 5, "salary": 200},
+        {"_id": "3", "name": "c"},
+    ]
+    assert (await world.post("/orders/batch", {"documents": rows})).status_code == 201
+    await world.post("/orders", {"_id": "9", "name": "a", "net": 10, "tax": 2}, token=EVE)
 
 
 async def ids(world, query="", **more):

@@ -252,3 +252,20 @@ async def test_a_collection_without_versions_keeps_none(mongo_uri, tmp_path, con
 async def test_who_may_not_update_is_forbidden_before_anything_is_read(world):
     assert (await put(world, "/notes/none", {"title": "n"}, token=VIEWER))[0] == 403
     assert SECRET not in str(await put(world, "/notes/none", {"title": "n"}))
+
+
+PART = """
+roles: {user: {}}
+policies:
+  notes: {user: {actions: [create, read, update], fields: {deny: [pay.bonus]}}}
+"""
+
+
+async def test_a2_a_replace_does_not_tell_whether_something_hidden_was_in_an_object(mongo_uri, tmp_path):
+    """The object stays, empty to the caller, whether or not it holds what is hidden."""
+    async with a_world(mongo_uri, a_config(tmp_path, policy=PART)) as world:
+        await world.add("with", "without", pay={"month": 3})
+        await world.database["notes"].update_one({"_id": "with"}, {"$set": {"pay.bonus": 9}})
+        shown = [await put(world, f"/notes/{one}?_replace=true", {"title": "t"}) for one in ("with", "without")]
+        assert [(status, body["pay"], body["_version"]) for status, body in shown] == [(200, {}, 2), (200, {}, 2)]
+        assert [(await stored(world, one))["pay"] for one in ("with", "without")] == [{"bonus": 9}, {}]

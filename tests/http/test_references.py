@@ -42,12 +42,16 @@ BOSS, EVE, ROOT = a_token("boss", ["boss"]), a_token("eve", ["boss"], "evil"), a
 @pytest.fixture
 async def world(mongo_uri, tmp_path):
     async with a_world(mongo_uri, a_config(tmp_path, schema=SCHEMA, policy=POLICY)) as found:
-        people = [{"_id": "ann", "open": True}, {"_id": "ben", "open": True}, {"_id": "shy", "open": False}]
-        assert (await found.post("/users/batch", {"documents": people}, token=BOSS)).status_code == 201
-        await found.post("/users", {"_id": "evan", "open": True}, token=EVE)
-        await found.post("/secrets", {"_id": "s1"}, token=BOSS)
-        await found.post("/secrets", {"_id": "s2"}, token=EVE)
+        await filled(found)
         yield found
+
+
+async def filled(world):
+    people = [{"_id": "ann", "open": True}, {"_id": "ben", "open": True}, {"_id": "shy", "open": False}]
+    assert (await world.post("/users/batch", {"documents": people}, token=BOSS)).status_code == 201
+    await world.post("/users", {"_id": "evan", "open": True}, token=EVE)
+    await world.post("/secrets", {"_id": "s1"}, token=BOSS)
+    await world.post("/secrets", {"_id": "s2"}, token=EVE)
 
 
 def errors(answer):
