@@ -26,6 +26,11 @@ class FieldRules:
         """Whether every field is readable raw."""
         return self.allow is None and not self.deny and not self.mask
 
+    @property
+    def writes_all(self) -> bool:
+        """Whether every field may be written."""
+        return self.allow is None and not self.deny and not self.deny_write
+
     def covers(self, path: Path) -> bool:
         """Whether the field is shown, raw or masked."""
         return (self.allow is None or any_above(path, self.allow)) and not any_above(path, self.deny)

@@ -57,9 +57,14 @@ class View:
     mask_key: bytes = b""
     _shapes: dict[tuple[Path, tuple[str, ...]], _Shape] = field(default_factory=dict, compare=False, repr=False)
 
+    _shows_all: bool = field(default=False, init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_shows_all", not self.hidden and any(rules.shows_all for rules in self.rules))
+
     def reveal(self, stored: Document) -> Document:
         """A new document with what is shown; `_made` never is. The stored one stays as it was."""
-        if not self.hidden and any(rules.shows_all for rules in self.rules):
+        if self._shows_all:
             shown = stored.copy()
             shown.pop(MADE, None)
             return shown

@@ -68,7 +68,9 @@ class Access:
 
     def matching(self, asked: MongoFilter, lending: Reach) -> Guarded:
         """What was asked for, among the rows that lend."""
-        return self.rows.further(asked) if lending is self.reach else narrow(asked, lending)
+        if lending is not self.reach:
+            return narrow(asked, lending)
+        return self.rows.further(asked) if asked else self.rows
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from uuid import UUID
 from bson import encode
 from bson.errors import InvalidDocument
 
-from permission_mongo.documents.paths import leaf_paths, touches
+from permission_mongo.documents.paths import Path, leaf_paths, touches
 from permission_mongo.errors import Forbidden, PayloadTooLarge, Refusal, SchemaViolation
 from permission_mongo.operations import CreateMany, CreateOne, Sent
 from permission_mongo.planning.callers import Access, Asking, Callers, tenant_value
@@ -20,7 +20,6 @@ from permission_mongo.planning.targets import target_of
 from permission_mongo.plans import CreatePlan, Draft, Reference
 from permission_mongo.policy.evaluate import holds, verdict
 from permission_mongo.policy.grants import Lens
-from permission_mongo.policy.nodes import conjunction, negation
 from permission_mongo.schema.defaults import Fill, made_by_gateway
 from permission_mongo.schema.model import Collection
 from permission_mongo.schema.validate import MOST_TOLD, as_violation, read_document, unfit_names, unknown_paths
@@ -96,7 +95,8 @@ class _Creating:
         wrong_names = unfit_names(sent.document, self.collection)
         if wrong_names:
             raise as_violation(wrong_names)
-        self._require_fields(sent, access)
+        paths = frozenset(path for path in leaf_paths(sent.document) if path)
+        self._require_fields(sent, access, paths)
         if sent.fault is not None:
             raise sent.fault
         stamps = self._stamps(sent, access)
@@ -105,7 +105,7 @@ class _Creating:
             raise as_violation(errors)
         document: Document = {"_id": sent.id, **self._marks(), **read}
         self._require_size(document)
-        self._require_grant(sent, access, document)
+        self._require_grant(access, paths, document)
         return document
 
     def _fill(self) -> Fill:
@@ -117,7 +117,7 @@ class _Creating:
         who = self.asking.principal.subject
         return {"_version": 1, "_made": made("create", who, self.asking.now, self.reason, self.batch)}
 
-    def _require_fields(self, sent: Sent, access: Access) -> None:
+    def _require_fields(self, sent: Sent, access: Access, paths: frozenset[Path]) -> None:
         """Unknown, stamped and unwritable fields are told alike, before any value is looked at."""
         refused = [".".join(path) for path in unknown_paths(sent.document, self.collection)]
         stamped = self._stamped(access)
@@ -126,9 +126,9 @@ class _Creating:
             raise self._forbidden("unknown or not permitted field", sorted(refused))
         if sent.names_id and not self.collection.client_ids:
             refused.append("_id")
-        paths = set(leaf_paths(sent.document))
         grants = access.reach.grants
-        refused += [".".join(path) for path in paths if path and not any(grant.fields.writes(path) for grant in grants)]
+        if not any(grant.fields.writes_all for grant in grants):
+            refused += [".".join(path) for path in paths if not any(grant.fields.writes(path) for grant in grants)]
         if refused:
             raise self._forbidden("unknown or not permitted field", sorted(set(refused)))
 
@@ -166,18 +166,16 @@ class _Creating:
         if size > limit:
             raise PayloadTooLarge(f"the document has {size} bytes; at most {limit}", max_document_bytes=limit)
 
-    def _require_grant(self, sent: Sent, access: Access, document: Document) -> None:
+    def _require_grant(self, access: Access, paths: frozenset[Path], document: Document) -> None:
         """One rule must do it all: reach the final document, accept it, and cover every field sent."""
         reach = access.reach
-        within = conjunction((reach.within, negation(reach.denied)))
-        paths = [path for path in leaf_paths(sent.document) if path]
         barred = [one.paths for one in reach.hiding if verdict(one.when, document) is not False]
         refused = {".".join(path) for path in paths if any(touches(path, hidden) for hidden in barred)}
         if refused:
             raise self._forbidden("unknown or not permitted field", sorted(refused))
-        for grant in reach.grants:
-            covers = all(grant.fields.writes(path) for path in paths)
-            if covers and holds(conjunction((within, grant.rows, grant.check)), document):
+        for grant, final in zip(reach.grants, reach.finals, strict=True):
+            covers = grant.fields.writes_all or all(grant.fields.writes(path) for path in paths)
+            if covers and holds(final, document):
                 return
         raise self._forbidden("no rule of your roles allows creating this document", [])
 

@@ -45,7 +45,13 @@ def verdict(expression: Expression, document: Any) -> Truth:
             truth = verdict(part, document)
             return None if truth is None else not truth
         case And(parts):
-            return _all(verdict(part, document) for part in parts)
+            unknown = False
+            for part in parts:
+                truth = verdict(part, document)
+                if truth is False:
+                    return False
+                unknown = unknown or truth is None
+            return None if unknown else True
         case Or(parts):
             return _any(verdict(part, document) for part in parts)
         case _:
@@ -118,15 +124,6 @@ def _contains(stored: Iterable[Any], value: Any) -> bool:
 def _covers(quantifier: Quantifier, stored: list[Any], items: Iterable[Operand]) -> bool:
     found = (_contains(stored, item.value) for item in items if isinstance(item, Value))
     return any(found) if quantifier == "any" else all(found)
-
-
-def _all(truths: Iterable[Truth]) -> Truth:
-    unknown = False
-    for truth in truths:
-        if truth is False:
-            return False
-        unknown = unknown or truth is None
-    return None if unknown else True
 
 
 def _any(truths: Iterable[Truth]) -> Truth:

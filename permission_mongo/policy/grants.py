@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from typing import cast
 
 from permission_mongo.documents.etags import tag_of
 from permission_mongo.documents.fields import FieldRules
@@ -52,12 +53,28 @@ class Reach:
     grants: tuple[Grant, ...]
     denied: Expression
     hiding: tuple[Hiding, ...] = ()
+    _rows: Expression | None = field(default=None, init=False, compare=False, repr=False)
+    _finals: tuple[Expression, ...] | None = field(default=None, init=False, compare=False, repr=False)
 
     @property
     def rows(self) -> Expression:
         """Rows = the tenant's AND some allow rule's AND NOT any deny rule's."""
-        allowed = disjunction(tuple(grant.rows for grant in self.grants))
-        return conjunction((self.within, allowed, negation(self.denied)))
+        if self._rows is None:
+            allowed = disjunction(tuple(grant.rows for grant in self.grants))
+            object.__setattr__(self, "_rows", conjunction((self.within, allowed, negation(self.denied))))
+        return cast("Expression", self._rows)
+
+    @property
+    def finals(self) -> tuple[Expression, ...]:
+        """For each grant, what must hold of a new document: reached, not denied, accepted by its `check`."""
+        if self._finals is None:
+            object.__setattr__(self, "_finals", tuple(self._final(grant) for grant in self.grants))
+        return cast("tuple[Expression, ...]", self._finals)
+
+    def _final(self, grant: Grant) -> Expression:
+        # Each rule's rows are within the tenant already, unless it is one that crosses tenants.
+        own = () if grant.check == grant.rows else (grant.check,)
+        return conjunction((self.within, negation(self.denied), grant.rows, *own))
 
     @property
     def accepted_rows(self) -> Expression:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from bson import encode
 from bson.raw_bson import RawBSONDocument
@@ -37,19 +37,22 @@ class Guarded:
         """The filter narrowed further: joined by `$and`, so that no condition can widen it."""
         return all_of([self.filter, condition])
 
+    @property
+    def encoded(self) -> RawBSONDocument:
+        """The filter as BSON, made once."""
+        if self._encoded is None:
+            object.__setattr__(self, "_encoded", RawBSONDocument(encode(self.filter, codec_options=CODEC)))
+        return cast("RawBSONDocument", self._encoded)
+
     def one(self, id: DocumentId) -> MongoFilter:
-        """The filter at one id. Its rows are encoded once, for the same caller asks for many."""
+        """The filter at one id."""
         return self._at(id)
 
     def among(self, ids: Iterable[DocumentId]) -> MongoFilter:
         return self._at({"$in": list(ids)})
 
     def _at(self, ids: Any) -> MongoFilter:
-        if not self.filter:
-            return {"_id": ids}
-        if self._encoded is None:
-            object.__setattr__(self, "_encoded", RawBSONDocument(encode(self.filter, codec_options=CODEC)))
-        return {"_id": ids, "$and": [self._encoded]}
+        return {"_id": ids, "$and": [self.encoded]} if self.filter else {"_id": ids}
 
 
 def narrow(asked: MongoFilter, *reaches: Reach) -> Guarded:

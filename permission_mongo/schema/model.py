@@ -91,8 +91,7 @@ class Collection:
     @property
     def stamped(self) -> frozenset[str]:
         """The fields that the gateway writes and no caller may."""
-        names = {name for name, one in self.fields.items() if one.auto or one.auto_update or one.computed}
-        return frozenset({*names, *(name for name in (self.tenant_field, self.owner_field) if name)})
+        return _stamped_of(self)
 
     @property
     def computed(self) -> tuple[tuple[str, Any], ...]:
@@ -158,6 +157,12 @@ class Collection:
             return "integer"
         one = self.declared(canonical(dotted))
         return one.type if one is not None and one.type in SCALAR_TYPES else None
+
+
+@lru_cache(maxsize=1024)
+def _stamped_of(collection: Collection) -> frozenset[str]:
+    names = {name for name, one in collection.fields.items() if one.auto or one.auto_update or one.computed}
+    return frozenset({*names, *(name for name in (collection.tenant_field, collection.owner_field) if name)})
 
 
 @lru_cache(maxsize=1024)

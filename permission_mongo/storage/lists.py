@@ -34,7 +34,7 @@ async def list_page(plan: ListPlan, rooms: Rooms) -> Page:
     async with rooms.bounded():
         ends = rooms.deadline()
         if plan.ordered is None:
-            rows, more = await _read(await _by_id(plan, rooms), plan.limit, plan.max_bytes)
+            rows, more = await _by_id(plan, rooms)
             last = rows[-1]["_id"] if more else None
         else:
             rows, more = await _sorted(plan, plan.ordered, rooms)
@@ -44,37 +44,27 @@ async def list_page(plan: ListPlan, rooms: Rooms) -> Page:
     return Page(tuple(rows), last, more, total)
 
 
-async def _by_id(plan: ListPlan, rooms: Rooms) -> Rows:
-    most = plan.limit + 1
+async def _by_id(plan: ListPlan, rooms: Rooms) -> tuple[list[Document], bool]:
     if plan.computed:
-        return await computed_by_id(plan, rooms)
-    live, milliseconds = rooms.live(plan.collection), rooms.max_time_ms
+        return await _read(await computed_by_id(plan, rooms), plan.limit, plan.max_bytes)
     if plan.after is None:
-        return live.find_raw_batches(
-            plan.match.filter,
-            sort=[("_id", 1)],
-            skip=plan.skip,
-            limit=most,
-            batch_size=most,
-            max_time_ms=milliseconds,
-        )
-    index = [*((name, 1) for name, _ in plan.prefix), ("_id", 1)]
-    return live.find_raw_batches(
+        skip = {"skip": plan.skip} if plan.skip else {}
+        return await _found(plan, {"filter": plan.match.encoded, "sort": {"_id": 1}, **skip}, rooms)
+    index = {**dict.fromkeys((name for name, _ in plan.prefix), 1), "_id": 1}
+    bounded = {
         # `min` includes its bound; the row behind which the page begins was shown already.
-        plan.match.also({"_id": {"$ne": plan.after}}),
-        sort=index,
-        hint=index,
-        min={**dict(plan.prefix), "_id": plan.after},
-        max={**dict(plan.prefix), "_id": _TOP},
-        limit=most,
-        batch_size=most,
-        max_time_ms=milliseconds,
-    )
+        "filter": plan.match.also({"_id": {"$ne": plan.after}}),
+        "sort": index,
+        "hint": index,
+        "min": {**dict(plan.prefix), "_id": plan.after},
+        "max": {**dict(plan.prefix), "_id": _TOP},
+    }
+    return await _found(plan, bounded, rooms)
 
 
 async def _sorted(plan: ListPlan, by: Ordered, rooms: Rooms) -> tuple[list[Document], bool]:
     try:
-        return await _read(await _by_order(plan, by, rooms), plan.limit, plan.max_bytes)
+        return await _by_order(plan, by, rooms)
     except OperationFailure as error:
         if error.code not in _CANT_SORT:
             raise
@@ -86,26 +76,35 @@ async def _sorted(plan: ListPlan, by: Ordered, rooms: Rooms) -> tuple[list[Docum
         raise InvalidRequest("sort: these documents can't be sorted by these fields", fields=fields) from error
 
 
-async def _by_order(plan: ListPlan, by: Ordered, rooms: Rooms) -> Rows:
+async def _by_order(plan: ListPlan, by: Ordered, rooms: Rooms) -> tuple[list[Document], bool]:
     """With the key each row is sorted by, as MongoDB tells it, under the one name that is never shown."""
     if plan.computed:
-        return await computed_by_order(plan, by, rooms)
-    most, match, more = plan.limit + 1, plan.match.filter, dict[str, Any]()
+        return await _read(await computed_by_order(plan, by, rooms), plan.limit, plan.max_bytes)
+    asked: Document = {"filter": plan.match.encoded, "projection": {MADE: {"$meta": "sortKey"}}, "sort": dict(by.order)}
     if plan.after is not None:
-        match = plan.match.also(behind(by.order, plan.after))
+        asked["filter"] = plan.match.also(behind(by.order, plan.after))
         if by.index is not None:
             least, highest = bounds(by, plan.prefix, plan.after)
-            more = {"hint": list(by.index), "min": dict(least), "max": dict(highest)}
-    return rooms.live(plan.collection).find_raw_batches(
-        match,
-        {MADE: {"$meta": "sortKey"}},
-        sort=list(by.order),
-        skip=plan.skip,
+            asked |= {"hint": dict(by.index), "min": dict(least), "max": dict(highest)}
+    return await _found(plan, {**asked, "skip": plan.skip} if plan.skip else asked, rooms)
+
+
+async def _found(plan: ListPlan, asked: Document, rooms: Rooms) -> tuple[list[Document], bool]:
+    """By one plain command, which costs less than the driver's cursor; by that where the answer is not whole."""
+    most = plan.limit + 1
+    rows = await rooms.few(plan.collection, {**asked, "limit": most, "batchSize": most}, plan.max_bytes)
+    if rows is not None:
+        return rows[: plan.limit], len(rows) > plan.limit
+    options = {name: value for name, value in asked.items() if name not in ("filter", "sort")}
+    cursor = rooms.live(plan.collection).find_raw_batches(
+        asked["filter"],
+        sort=list(asked["sort"].items()),
         limit=most,
         batch_size=most,
         max_time_ms=rooms.max_time_ms,
-        **more,
+        **{**options, **({"hint": list(options["hint"].items())} if "hint" in options else {})},
     )
+    return await _read(cursor, plan.limit, plan.max_bytes)
 
 
 def _keys(rows: Sequence[Document], by: Ordered, *, more: bool) -> Any | None:

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any, Final, TypeVar, cast
 
 import pymongo
+from bson import decode
 from bson.codec_options import CodecOptions
 from bson.raw_bson import DEFAULT_RAW_BSON_OPTIONS, RawBSONDocument
 from pymongo import AsyncMongoClient
@@ -101,6 +102,30 @@ class Rooms:
                 return await self.live(name).find_one(match, max_time_ms=self.max_time_ms)
         found: list[Document] = answer["cursor"]["firstBatch"]
         return found[0] if found else None
+
+    async def few(self, name: str, asked: Document, most_bytes: int) -> list[Document] | None:
+        """The rows of a `find`, by one command. None where one answer does not hold all, or not within the bytes.
+
+        To be asked within a turn. Its size is known before anything of it is decoded.
+        """
+        command = {"find": name, **asked, "maxTimeMS": self.max_time_ms}
+        try:
+            answer: Any = await self._database.command(command, codec_options=_RAW)
+        except AutoReconnect:
+            return None  # a find is repeated by the driver, a command is not
+        if len(answer.raw) > most_bytes:
+            await self._forget(name, answer["cursor"]["id"])
+            return None
+        cursor = decode(answer.raw, CODEC)["cursor"]
+        if cursor["id"]:
+            await self._forget(name, cursor["id"])
+            return None
+        rows: list[Document] = cursor["firstBatch"]
+        return rows
+
+    async def _forget(self, name: str, cursor: int) -> None:
+        if cursor:
+            await self._database.command({"killCursors": name, "cursors": [cursor]})
 
     async def some(self, name: str, match: MongoFilter, most: int) -> dict[DocumentId, Document]:
         """Those of at most `most` documents that match, by id."""

@@ -62,12 +62,35 @@ policies:
 """
 
 
+# Databases that were emptied and may serve again, by the configuration they were made for: to make one anew costs
+# MongoDB more than most tests do. `_MADE` has the collections and indexes each of them must still have.
+_SPARE: dict[str, list[str]] = {}
+_MADE: dict[str, dict[str, set[str]]] = {}
+
+
 def a_config(folder: Path, config: str = CONFIG, schema: str = SCHEMA, policy: str = POLICY) -> Config:
     """The configuration of these three texts, on a database of its own."""
     for name, text in (("config.yaml", config), ("schema.yml", schema), ("policy.yml", policy)):
         (folder / name).write_text(text)
     loaded = load_config(folder, {})
-    return replace(loaded, mongodb=replace(loaded.mongodb, database=f"test_{uuid4().hex[:12]}", min_pool_size=0))
+    spare = _SPARE.get(loaded.digest)
+    name = spare.pop() if spare else f"test_{uuid4().hex[:12]}"
+    return replace(loaded, mongodb=replace(loaded.mongodb, database=name, min_pool_size=0))
+
+
+async def _layout(database: AsyncDatabase) -> dict[str, set[str]]:
+    names = await database.list_collection_names()
+    return {name: {*await database[name].index_information()} for name in names}
+
+
+async def _give_back(database: AsyncDatabase, digest: str) -> None:
+    """Empty the database for another test; a changed one is dropped."""
+    if await _layout(database) != _MADE.get(digest) or database.name in _SPARE.get(digest, []):
+        await database.client.drop_database(database.name)
+        return
+    for name in _MADE[digest]:
+        await database[name].delete_many({})
+    _SPARE.setdefault(digest, []).append(database.name)
 
 
 def a_token(sub="alice", roles=("user",), tenant: str | None = "acme", **claims) -> str:
@@ -121,5 +144,8 @@ async def a_world(mongo_uri: str, config: Config) -> AsyncIterator[World]:
     async with new_client(mongo_uri, config.mongodb) as look, app.router.lifespan_context(app):
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
-            yield World(client, look[config.mongodb.database], app.state.gateway, app)
-        await look.drop_database(config.mongodb.database)
+            database = look[config.mongodb.database]
+            if config.digest not in _MADE:
+                _MADE[config.digest] = await _layout(database)
+            yield World(client, database, app.state.gateway, app)
+        await _give_back(database, config.digest)
