@@ -91,10 +91,10 @@ async def _by_order(plan: ListPlan, by: Ordered, rooms: Rooms) -> tuple[list[Doc
 
 async def _found(plan: ListPlan, asked: Document, rooms: Rooms) -> tuple[list[Document], bool]:
     """By one plain command, which costs less than the driver's cursor; by that where the answer is not whole."""
+    found = await rooms.few(plan.collection, asked, plan.limit, plan.max_bytes)
+    if found is not None:
+        return found
     most = plan.limit + 1
-    rows = await rooms.few(plan.collection, {**asked, "limit": most, "batchSize": most}, plan.max_bytes)
-    if rows is not None:
-        return rows[: plan.limit], len(rows) > plan.limit
     options = {name: value for name, value in asked.items() if name not in ("filter", "sort")}
     cursor = rooms.live(plan.collection).find_raw_batches(
         asked["filter"],

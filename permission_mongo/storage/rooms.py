@@ -103,25 +103,27 @@ class Rooms:
         found: list[Document] = answer["cursor"]["firstBatch"]
         return found[0] if found else None
 
-    async def few(self, name: str, asked: Document, most_bytes: int) -> list[Document] | None:
-        """The rows of a `find`, by one command. None where one answer does not hold all, or not within the bytes.
+    async def few(self, name: str, asked: Document, most: int, most_bytes: int) -> tuple[list[Document], bool] | None:
+        """At most `most` rows of a `find` and `most_bytes`, the first of any size, and whether there are more.
 
-        To be asked within a turn. Its size is known before anything of it is decoded.
+        By one command, within a turn; None where one answer does not tell. Sizes are known before anything is decoded.
         """
-        command = {"find": name, **asked, "maxTimeMS": self.max_time_ms}
+        # One beyond the limit, so that MongoDB sees that there is no more and keeps no cursor.
+        command = {"find": name, **asked, "limit": most + 1, "batchSize": most + 2, "maxTimeMS": self.max_time_ms}
         try:
             answer: Any = await self._database.command(command, codec_options=_RAW)
         except AutoReconnect:
             return None  # a find is repeated by the driver, a command is not
-        if len(answer.raw) > most_bytes:
-            await self._forget(name, answer["cursor"]["id"])
+        if len(answer.raw) <= most_bytes:
+            cursor = decode(answer.raw, CODEC)["cursor"]
+            if not cursor["id"]:
+                return cursor["firstBatch"][:most], len(cursor["firstBatch"]) > most
+        rows: list[RawBSONDocument] = answer["cursor"]["firstBatch"]
+        await self._forget(name, answer["cursor"]["id"])
+        fitting = _fitting(rows, most_bytes)
+        if len(fitting) == len(rows) and answer["cursor"]["id"]:
             return None
-        cursor = decode(answer.raw, CODEC)["cursor"]
-        if cursor["id"]:
-            await self._forget(name, cursor["id"])
-            return None
-        rows: list[Document] = cursor["firstBatch"]
-        return rows
+        return [decode(row.raw, CODEC) for row in fitting[:most]], len(rows) > min(len(fitting), most)
 
     async def _forget(self, name: str, cursor: int) -> None:
         if cursor:
@@ -169,3 +171,13 @@ class Rooms:
     async def ping(self) -> None:
         with pymongo.timeout(1.0):
             await self._database.command("ping")
+
+
+def _fitting(rows: list[RawBSONDocument], most_bytes: int) -> list[RawBSONDocument]:
+    """The first rows that are within the bytes together; one at least."""
+    size = 0
+    for n, row in enumerate(rows):
+        size += len(row.raw)
+        if size > most_bytes and n:
+            return rows[:n]
+    return rows

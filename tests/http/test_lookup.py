@@ -177,7 +177,10 @@ async def test_a10_a_collection_that_the_caller_may_not_read_is_forbidden(world)
         "$cmd",
     ):
         answer = await ask(world, join(source=name), {"$project": {"x": "$orders._id"}})
-        assert told(answer) == (404, "collection_not_found", "no such collection"), name
+        if "\x00" in name:
+            assert answer.status_code == 400  # told of the text, wherever it stands
+        else:
+            assert told(answer) == (404, "collection_not_found", "no such collection"), name
 
 
 async def test_a10_a_hidden_local_field_is_refused(world):
