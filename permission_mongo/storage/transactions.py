@@ -87,6 +87,7 @@ class Transactor:
         raise Contended
 
     async def _attempt(self, body: Body[T], deadline: float, proof: Proof, commit: bool) -> T:
+        await self._require_primary(deadline)
         session = self._client.start_session()
         committed = in_doubt = False
         try:
@@ -101,11 +102,20 @@ class Transactor:
             in_doubt = True
             raise
         except PyMongoError as error:
-            in_doubt = error.timeout or isinstance(error, ConnectionFailure)
+            # Where no server was found nothing was sent.
+            found = not isinstance(error, ServerSelectionTimeoutError)
+            in_doubt = found and (error.timeout or isinstance(error, ConnectionFailure))
             raise
         finally:
             # A task of its own: a cancelled request or a passed deadline must not leave locks behind.
             await asyncio.shield(self._keep(asyncio.create_task(self._end(session, committed, in_doubt))))
+
+    async def _require_primary(self, deadline: float) -> None:
+        """ServerSelectionTimeoutError after the time set for that: within a deadline PyMongo looks for all of it."""
+        if not self._client.topology_description.has_writable_server():
+            longest = min(self._client.options.server_selection_timeout, max(deadline - monotonic(), 0.001))
+            with pymongo.timeout(longest):
+                await self._client.admin.command("ping")
 
     async def _commit(self, session: AsyncClientSession, deadline: float, proof: Proof) -> None:
         while True:
