@@ -10,7 +10,8 @@ from tests.http.harness import CONFIG, POLICY, SCHEMA, a_config, a_token, a_worl
 
 pytestmark = pytest.mark.mongo
 UNKNOWN = "0" * 32
-BOSS, BOB, STRANGER = a_token("boss", ["boss"]), a_token("bob"), a_token("eve", ["boss"], "evil")
+BOSS, BOB = a_token("boss", ["boss"]), a_token("bob")
+STRANGER = a_token("alice", ["boss"], "evil")  # called like the caller: nothing but the tenant hides what is hers
 # Every route that reads a body, with one that is right
 BODIES = {
     "create": ("POST", "/notes", b'{"title": "n"}'),
