@@ -23,6 +23,8 @@ from permission_mongo.parsing.once import HEADER, read_once
 from permission_mongo.planning.callers import Asking
 from permission_mongo.schema.model import Collection
 
+_LENGTH: Final = re.compile(r"[0-9]+")
+_LONGEST_LENGTH: Final = 18
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 # Headers that are part of what a write says: under one idempotency key they must not change.
 _OF_THE_WRITE: Final = (b"if-match", b"x-change-reason")
@@ -131,7 +133,8 @@ class Call:
         most = self.gateway.config.limits.max_body_bytes
         declared = self.request.headers.get("content-length", "0")
         received = bytearray()
-        if declared.isdigit() and int(declared) > most:
+        # Python takes other signs than 0 to 9 for digits that it can't read, and reads no number of thousands of them.
+        if _LENGTH.fullmatch(declared) and (len(declared) > _LONGEST_LENGTH or int(declared) > most):
             raise self._too_large(most)
         async for part in self.request.stream():
             received += part

