@@ -22,6 +22,7 @@ from permission_mongo.documents.paths import (
     MADE,
     VERSION,
     Path,
+    Touching,
     any_above,
     asked_path,
     canonical,
@@ -119,6 +120,7 @@ class _Attempt:
     writer: Writer
     touched: dict[Path, str] = field(default_factory=dict)
     faults: list[FieldError] = field(default_factory=list)
+    unchanged: set[str] = field(default_factory=set)  # places of sent values that are the stored ones
 
     def outcome(self) -> Rewrite | None:
         stored, collection = self.row.stored, self.plan.collection
@@ -169,6 +171,7 @@ class _Attempt:
         for name, typed in change.fields.items():
             one = self.plan.collection.fields.get(name, Field(name, "any"))
             new[name] = self._over(stored.get(name, ABSENT), _Sent(typed, change.sent[name], name), one, (name,))
+        self.faults = [fault for fault in self.faults if not self._is_within_unchanged(fault)]
         if change.replaces:
             for name in [name for name in stored if name not in change.fields and name not in _MARKS]:
                 kept = self._kept(stored[name], self.plan.collection.fields.get(name, Field(name, "any")), (name,))
@@ -177,6 +180,10 @@ class _Attempt:
                 else:
                     new[name] = kept
         return new
+
+    def _is_within_unchanged(self, fault: FieldError) -> bool:
+        parts = (fault.field or "").split(".")
+        return any(".".join(parts[:n]) in self.unchanged for n in range(1, len(parts) + 1))
 
     def _over(self, old: Any, sent: _Sent, one: Field | None, path: Path) -> Any:
         """A sent value in the place of a stored one; of an object, what the rule can't write is carried over."""
@@ -193,7 +200,7 @@ class _Attempt:
                     result[name] = self._over(ABSENT, sent.below(name), below(one, name), (*path, name))
             return result
         if old is not ABSENT and self.row.reads_raw(canonical(".".join(path))) and sent.equals(old):
-            self.faults = [fault for fault in self.faults if not sent.holds(fault)]
+            self.unchanged.add(sent.place)
             return old
         for leaf in leaves(typed, one, path):
             self.touched[leaf] = ".".join(leaf)
@@ -233,14 +240,15 @@ class _Attempt:
             raise _Uncovered(_unwritable(self.plan, refused))
 
     def _as_sent(self, path: Path) -> str:
-        return next((sent for named, sent in self.touched.items() if touches(path, (named,))), path[0])
+        above = (path[:n] for n in range(len(path), 0, -1))
+        return next((self.touched[one] for one in above if one in self.touched), path[0])
 
     def _require_valid(self, new: Document, names: set[str], touched: Iterable[Path]) -> None:
         """Every error in what is touched at once; those in what the caller can't read are one, without a place."""
-        within = frozenset(touched)
+        within = Touching(touched)
         broken = broken_constraints(new, sorted(names), self.plan.collection)
         untyped = {fault.field for fault in self.faults}
-        broken = [error for error in broken if error.field not in untyped and touches(_path_of(error), within)]
+        broken = [error for error in broken if error.field not in untyped and _path_of(error) in within]
         errors = [*self.faults, *broken, *_set_twice(self.row.stored, new, names, self.plan.collection)]
         told = [error for error in errors if self.row.reads_raw(_path_of(error))]
         if len(told) < len(errors):
@@ -280,9 +288,6 @@ class _Sent:
         if self.raw is _NEVER_EQUAL:
             return False
         return are_alike(self.raw, read_json(write_json(old))) or are_same(self.typed, old)
-
-    def holds(self, fault: FieldError) -> bool:
-        return f"{fault.field}.".startswith(f"{self.place}.")
 
 
 def _same_in(one: Document, other: Document, name: str) -> bool:
