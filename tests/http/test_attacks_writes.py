@@ -30,7 +30,7 @@ collections:
         properties: {by: {type: string, ref: users}, open: {type: integer}, needed: {type: integer, required: true}}
 """
 POLICY = """
-roles: {boss: {}, blind: {}, reader: {}}
+roles: {boss: {}, blind: {}, reader: {}, half: {}}
 policies:
   users:
     boss: {actions: ["*"]}
@@ -40,11 +40,12 @@ policies:
     blind:
       - {actions: [read], fields: {allow: [title, inner.open]}}
       - {actions: [update]}
+    half: {actions: [read, update], fields: {deny: [inner.needed]}}
     reader:
       - {actions: [read]}
       - {actions: [update], fields: {allow: [title]}}
 """
-BOSS, BLIND, READER = (a_token(role, [role]) for role in ("boss", "blind", "reader"))
+BOSS, BLIND, READER, HALF = (a_token(role, [role]) for role in ("boss", "blind", "reader", "half"))
 
 
 @pytest.fixture
@@ -53,6 +54,84 @@ async def world(mongo_uri, tmp_path):
         people = [{"_id": "ann", "open": True}, {"_id": "shy", "open": False}, {"_id": "sly", "open": False}]
         assert (await found.post("/users/batch", {"documents": people}, token=BOSS)).status_code == 201
         yield found
+
+
+async def seen_of(world, *bodies, method="PATCH", path="/tasks/t", token=BLIND, **stored):
+    """What a caller who does not read them is told of writes to a document that has these fields too."""
+    plain = {"_id": "t", "tenant_id": "acme", "title": "x", **stored}
+    await world.database["tasks"].replace_one({"_id": "t"}, plain, upsert=True)
+    answers = [await world.ask(method, path, body, token=token) for body in bodies]
+    return [(one.status_code, one.json()) for one in answers]
+
+
+@pytest.mark.parametrize(
+    ("method", "guess"),
+    [
+        ("PATCH", lambda one: {"$set": {"owner": one}}),
+        ("PATCH", lambda one: {"owner": one}),
+        ("PUT", lambda one: {"owner": one}),
+        ("PATCH", lambda one: {"helpers": [one]}),
+        ("PUT", lambda one: {"helpers": ["ann", one]}),
+        ("PATCH", lambda one: {"inner": {"by": one}}),
+        ("PATCH", lambda one: {"$set": {"inner.by": one}}),
+        ("PUT", lambda one: {"lines": [{"sku": "a", "by": one}]}),
+    ],
+)
+async def test_t11_a_guessed_reference_is_looked_for_though_it_is_the_stored_one(world, method, guess):
+    stored = {
+        "owner": "shy",
+        "helpers": ["shy"],
+        "inner": {"by": "shy", "needed": 1},
+        "lines": [{"sku": "a", "by": "shy"}],
+    }
+    right, wrong = await seen_of(world, guess("shy"), guess("sly"), method=method, **stored)
+    assert (right[0], right) == (422, wrong)
+
+
+async def test_t11_a_stored_reference_that_is_not_named_is_not_looked_at_again(world):
+    inner = {"by": "shy", "needed": 1}
+    assert (await seen_of(world, {"$set": {"inner.open": 2}}, inner=inner))[0][0] == 200
+    assert (await seen_of(world, {"inner": {"open": 2}}, method="PUT", inner=inner))[0][0] == 200
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"$set": {"hidden.1": "a"}},
+        {"$set": {"hidden.1300": "a"}},
+        {"$unset": {"hidden.0": ""}},
+        {"$set": {"lines.0.sku": "a"}},
+        {"$set": {"lines.0": {"sku": "a"}}},
+    ],
+)
+async def test_t11_a_position_in_a_hidden_array_does_not_tell_its_length(world, body):
+    told = [
+        await seen_of(world, body),
+        await seen_of(world, body, hidden=["a", "b"], lines=[{"sku": "b"}]),
+        await seen_of(world, body, hidden=["a"] * 600),
+    ]
+    assert told[0] == told[1] == told[2]
+    assert told[0][0][0] == 403
+
+
+async def test_t11_to_take_away_what_is_needed_does_not_tell_whether_it_is_there(world):
+    body = {"$unset": {"inner.needed": ""}}
+    absent, present = await seen_of(world, body), await seen_of(world, body, inner={"needed": 1})
+    assert absent == present
+    assert absent[0][0] == 422
+
+
+async def test_t11_an_object_that_is_left_out_does_not_tell_whether_some_of_it_was_hidden(world):
+    for shown in ({}, {"open": 1}):
+        told = [
+            await seen_of(world, {"title": "y"}, method="PUT", path="/tasks/t?_replace=true", token=HALF, inner=inner)
+            for inner in (shown, {**shown, "needed": 1})
+        ]
+        for answers in told:
+            assert answers[0][0] == 200
+            answers[0][1].pop("updated_at")
+        assert told[0] == told[1]
+    assert (await world.database["tasks"].find_one({"_id": "t"}))["inner"] == {"needed": 1}
 
 
 async def test_t14_many_names_beside_many_errors_end_soon(world):
