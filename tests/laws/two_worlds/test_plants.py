@@ -55,7 +55,7 @@ def patched(*places: tuple[object, str, object]) -> Callable[[pytest.MonkeyPatch
     return break_it
 
 
-def no_check_of_fields(access, collection, query, *more):
+def no_check_of_fields(access, collection, query, **more):
     return access.reach
 
 
