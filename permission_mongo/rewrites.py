@@ -7,6 +7,7 @@ check holds on the new one. Whatever the change says, the paths in which both do
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, assert_never
 
@@ -22,8 +23,8 @@ from permission_mongo.documents.paths import (
     MADE,
     VERSION,
     Path,
+    Touching,
     any_above,
-    any_below,
     asked_path,
     canonical,
     touches,
@@ -42,10 +43,13 @@ _MARKS: Final = frozenset({*ID, *VERSION, MADE})
 
 @dataclass(frozen=True, slots=True)
 class Rewrite:
-    """Top-level fields to write, and to take away. What is named in neither stays byte for byte."""
+    """Top-level fields to write, and to take away. What is named in neither stays byte for byte. `blind` are the places
+    that were sent and that the caller does not read.
+    """
 
     fields: Document
     gone: tuple[str, ...]
+    blind: frozenset[str] = frozenset()
 
 
 def rewrite(plan: UpdatePlan, stored: Document) -> Rewrite | None:
@@ -99,11 +103,6 @@ class _Row:
         rules, hidden = self._reading
         return not any_above(path, hidden) and any(one.covers(path) or one.covers_below(path) for one in rules)
 
-    def shows_whole(self, path: Path) -> bool:
-        """Whether the rules that hold here hide nothing below the path."""
-        rules, hidden = self._reading
-        return not touches(path, hidden) and any(one.covers(path) and not any_below(path, one.deny) for one in rules)
-
     def bars(self, path: Path) -> bool:
         """Whether no rule may write here: hidden from writers, or set once and not theirs to compare."""
         once = self.plan.collection.immutable()
@@ -125,6 +124,7 @@ class _Attempt:
     writer: Writer
     touched: dict[Path, str] = field(default_factory=dict)
     faults: list[FieldError] = field(default_factory=list)
+    unchanged: set[str] = field(default_factory=set)  # places of sent values that are the stored ones
 
     def outcome(self) -> Rewrite | None:
         stored, collection = self.row.stored, self.plan.collection
@@ -145,7 +145,13 @@ class _Attempt:
         self._require_size(final, collection)
         names |= self.plan.stamps.keys()
         written = {name: final[name] for name in sorted(names) if name in final}
-        return Rewrite(written, tuple(sorted(name for name in names if name not in final)))
+        return Rewrite(written, tuple(sorted(name for name in names if name not in final)), self._blind_places())
+
+    def _blind_places(self) -> frozenset[str]:
+        sent = [(one.sent, one.path) for one in self.plan.named]
+        if isinstance(self.plan.change, Put):
+            sent = [(place, path) for path, place in self.touched.items()]
+        return frozenset(place for place, path in sent if not self.row.reads_raw(path))
 
     # -- the new document
 
@@ -160,12 +166,21 @@ class _Attempt:
             case Steps(steps):
                 self._touch_named()
                 whole = tuple(self._whole(step) for step in steps)
+                self.faults += self._taken_away(steps)
                 new, unfit = apply_steps(self.row.stored, whole, self.plan.now)
                 told = {fault.field for fault in self.faults}
                 self.faults += [FieldError(one.place, one.code, one.message) for one in unfit if one.place not in told]
                 return new
             case _:
                 assert_never(change)
+
+    def _taken_away(self, steps: Iterable[Step]) -> Iterator[FieldError]:
+        """What is needed and not read: a refusal where it is, and none where it is not, would tell which."""
+        for step in steps:
+            one = self.plan.collection.at(step.parts)
+            needed = step.operator == "$unset" and one is not None and one.required
+            if needed and not self.row.reads_raw(canonical(step.path)):
+                yield FieldError(step.path, "required", "is required")
 
     def _touch_named(self) -> None:
         self.touched = {one.path: one.sent for one in self.plan.named}
@@ -175,6 +190,7 @@ class _Attempt:
         for name, typed in change.fields.items():
             one = self.plan.collection.fields.get(name, Field(name, "any"))
             new[name] = self._over(stored.get(name, ABSENT), _Sent(typed, change.sent[name], name), one, (name,))
+        self.faults = [fault for fault in self.faults if not _is_within(fault.field or "", self.unchanged)]
         if change.replaces:
             for name in [name for name in stored if name not in change.fields and name not in _MARKS]:
                 kept = self._kept(stored[name], self.plan.collection.fields.get(name, Field(name, "any")), (name,))
@@ -199,7 +215,7 @@ class _Attempt:
                     result[name] = self._over(ABSENT, sent.below(name), below(one, name), (*path, name))
             return result
         if old is not ABSENT and self.row.reads_raw(canonical(".".join(path))) and sent.equals(old):
-            self.faults = [fault for fault in self.faults if not sent.holds(fault)]
+            self.unchanged.add(sent.place)
             return old
         for leaf in leaves(typed, one, path):
             self.touched[leaf] = ".".join(leaf)
@@ -207,12 +223,12 @@ class _Attempt:
 
     def _kept(self, old: Any, one: Field | None, path: Path) -> Any:
         """What stays of a stored value that was not sent: what this rule can't write, or the caller is not shown."""
-        if isinstance(old, dict) and old and is_object(one) and _is_plain(old):
+        plain = canonical(".".join(path))
+        if isinstance(old, dict) and is_object(one) and _is_plain(old):
             inner = {name: self._kept(value, below(one, name), (*path, name)) for name, value in old.items()}
             inner = {name: value for name, value in inner.items() if value is not ABSENT}
-            # Where something may be out of sight, an object is left whether or not anything was: else it would tell.
-            return inner if inner or not self._may_take(canonical(".".join(path))) else ABSENT
-        plain = canonical(".".join(path))
+            # Where something below may be hidden, an object that goes with its last field would tell that none was.
+            return ABSENT if not inner and self.row.reads_raw(plain) and (old or self._may(plain)) else inner
         return ABSENT if self._may(plain) and self.row.shows(plain) else old
 
     def _whole(self, step: Step) -> Step:
@@ -230,28 +246,31 @@ class _Attempt:
 
     # -- what the rule must cover
 
-    def _may_take(self, path: Path) -> bool:
-        """Whether the whole object is this rule's to take away: nothing below it can be out of sight or reach."""
-        return self._may(path) and self.row.shows_whole(path)
-
     def _may(self, path: Path) -> bool:
         return self.writer.writes(path) and not self.row.bars(path)
 
     def _require_covered(self, differing: Iterable[Path]) -> None:
         refused = [sent for path, sent in self.touched.items() if not self._may(path)]
-        refused += [self._as_sent(path) for path in differing if not self._may(path)]
-        if refused:
-            raise _Uncovered(_unwritable(self.plan, refused))
+        beside = [path for path in differing if not self._may(path)]
+        if refused or beside:
+            raise _Uncovered(_unwritable(self.plan, [*refused, *self._as_sent(beside)]))
 
-    def _as_sent(self, path: Path) -> str:
-        return next((sent for named, sent in self.touched.items() if touches(path, (named,))), path[0])
+    def _as_sent(self, paths: Iterable[Path]) -> Iterator[str]:
+        """Of each path what was sent there, above it or below it."""
+        sent = dict(self.touched)
+        for named, place in self.touched.items():
+            for n in range(1, len(named)):
+                sent.setdefault(named[:n], place)
+        for path in paths:
+            above = (path[:n] for n in range(len(path), 0, -1))
+            yield next((sent[one] for one in above if one in sent), path[0])
 
     def _require_valid(self, new: Document, names: set[str], touched: Iterable[Path]) -> None:
         """Every error in what is touched at once; those in what the caller can't read are one, without a place."""
-        within = frozenset(touched)
+        within = Touching(touched)
         broken = broken_constraints(new, sorted(names), self.plan.collection)
         untyped = {fault.field for fault in self.faults}
-        broken = [error for error in broken if error.field not in untyped and touches(_path_of(error), within)]
+        broken = [error for error in broken if error.field not in untyped and _path_of(error) in within]
         errors = [*self.faults, *broken, *_set_twice(self.row.stored, new, names, self.plan.collection)]
         told = [error for error in errors if self.row.reads_raw(_path_of(error))]
         if len(told) < len(errors):
@@ -292,9 +311,6 @@ class _Sent:
             return False
         return are_alike(self.raw, read_json(write_json(old))) or are_same(self.typed, old)
 
-    def holds(self, fault: FieldError) -> bool:
-        return f"{fault.field}.".startswith(f"{self.place}.")
-
 
 def _same_in(one: Document, other: Document, name: str) -> bool:
     return are_same(one.get(name, ABSENT), other.get(name, ABSENT))
@@ -312,6 +328,12 @@ def _set_twice(stored: Document, new: Document, names: set[str], collection: Col
 
 
 # -- parts of documents
+
+
+def _is_within(place: str, places: AbstractSet[str]) -> bool:
+    """Whether a dotted place is one of these, or below one."""
+    parts = place.split(".")
+    return any(".".join(parts[:n]) in places for n in range(1, len(parts) + 1))
 
 
 def _is_plain(value: Mapping[str, Any]) -> bool:
@@ -362,11 +384,14 @@ def _unwritable(plan: UpdatePlan, sent: Iterable[str]) -> Forbidden:
 
 
 def new_references(plan: UpdatePlan, stored: Document, change: Rewrite) -> tuple[Reference, ...]:
-    """What the document refers to at a path where it did not before; the rest is not looked at again."""
+    """What the document refers to at a path where it did not before; the rest is not looked at again.
+
+    What is sent to a place that the caller does not read is looked at in any case: else an equal guess would tell.
+    """
     before = {(canonical(place), ref, one) for place, ref, one in references_in(stored, plan.collection)}
     wanted: dict[Ref, list[Wanted]] = {}
     for place, ref, one in references_in(change.fields, plan.collection):
-        if (canonical(place), ref, one) not in before:
+        if (canonical(place), ref, one) not in before or _is_within(place, change.blind):
             wanted.setdefault(ref, []).append(Wanted(0, place, ref.collection, one))
     own = plan.collection.tenant_field
     tenant = None if own is None else change.fields.get(own, stored.get(own))

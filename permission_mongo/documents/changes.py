@@ -9,6 +9,7 @@ from typing import Any, Final, Literal, assert_never
 
 from bson.dbref import DBRef
 
+from permission_mongo.documents.equality import Values
 from permission_mongo.documents.numbers import added, are_equal, is_below, is_number, multiplied
 from permission_mongo.documents.paths import is_position
 from permission_mongo.values import Document
@@ -215,7 +216,8 @@ def _take_away(new: Document, step: Step) -> None:
     values = place.value
     if not isinstance(values, list):
         raise Unfit(step.path, "type", "is no array")
-    place.put([value for value in values if not _is_pulled(value, step)])
+    wanted = Values(step.operand)
+    place.put([value for value in values if not _is_pulled(value, wanted, step.among)])
 
 
 def _require_way(new: Document, step: Step) -> None:
@@ -230,10 +232,10 @@ def _require_way(new: Document, step: Step) -> None:
         container = _child(container, key)
 
 
-def _is_pulled(value: Any, step: Step) -> bool:
+def _is_pulled(value: Any, wanted: Values, among: bool) -> bool:
     # A list of values is a condition, and a condition on an array holds if it holds of one of its elements.
-    inner = value if step.among and isinstance(value, list) else []
-    return any(are_equal(one, wanted) for one in (value, *inner) for wanted in step.operand)
+    inner = value if among and isinstance(value, list) else []
+    return any(map(wanted.has, (value, *inner)))
 
 
 def _counted(step: Step, value: Any) -> Any:
@@ -258,11 +260,10 @@ def _extended(step: Step, values: Any) -> list[Any]:
         values = []
     if not isinstance(values, list):
         raise Unfit(step.path, "type", "is no array")
-    extended = list(values)
-    for value in step.operand:
-        if step.operator == "$push" or not any(are_equal(value, known) for known in extended):
-            extended.append(value)
-    return extended
+    if step.operator == "$push":
+        return [*values, *step.operand]
+    known = Values(values)
+    return [*values, *(value for value in step.operand if known.add(value))]
 
 
 def _rename(new: Document, step: Step) -> None:

@@ -59,6 +59,17 @@ def touches(path: Path, others: Iterable[Path]) -> bool:
     return any(is_prefix(other, path) or is_prefix(path, other) for other in others)
 
 
+class Touching:
+    """`touches` for many paths: it costs the depth of the path that is asked about, whatever their number."""
+
+    def __init__(self, paths: Iterable[Path]) -> None:
+        self._paths = frozenset(paths)
+        self._above = frozenset(path[:n] for path in self._paths for n in range(len(path)))
+
+    def __contains__(self, path: Path) -> bool:
+        return path in self._above or any(path[:n] in self._paths for n in range(len(path) + 1))
+
+
 def leaf_paths(value: object, prefix: Path = ()) -> Iterable[Path]:
     """The paths of a document's leaves; an empty object or array is a leaf.
 

@@ -9,6 +9,7 @@ from permission_mongo.documents.paths import ID, Path, any_above
 from permission_mongo.errors import InvalidRequest
 from permission_mongo.operations import Aggregate
 from permission_mongo.planning.callers import Access, Asking, Callers, require_paths
+from permission_mongo.planning.reads import require_stored
 from permission_mongo.plans import AggregatePlan, JoinPlan
 from permission_mongo.policy.grants import Reach
 from permission_mongo.policy.guard import narrow
@@ -39,7 +40,9 @@ def _lent(
     access: Access, collection: Collection, action: Action, paths: Iterable[str]
 ) -> tuple[tuple[Path, ...], Reach]:
     """The paths as rules know them, and the rows that lend all of them. Forbidden if one is not the caller's."""
-    wanted = require_paths(access, collection, action, Query(paths=frozenset(paths)))
+    asked = frozenset(paths)
+    wanted = require_paths(access, collection, action, Query(paths=asked))
+    require_stored(asked, collection)
     return wanted, access.lending(wanted)
 
 

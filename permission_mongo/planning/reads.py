@@ -92,17 +92,20 @@ def _sorted(query: Query, sort: Sort) -> Query:
 
 
 def asked_reach(access: Access, collection: Collection, query: Query, *, takes_computed: bool = False) -> Reach:
-    """The rows that may answer a query, its paths having been checked before its values.
-
-    A computed field is stored nowhere: a question that does not compute it first would find it absent in every row.
-    """
+    """The rows that may answer a query, its paths having been checked before its values."""
     reach = access.lending(require_paths(access, collection, "read", query))
-    computed = [] if takes_computed else sorted(path for path in query.paths if collection.is_computed(path))
-    if computed:
-        raise InvalidRequest(f"{computed[0]}: a computed field can't be asked about here", fields=computed)
+    if not takes_computed:
+        require_stored(query.paths, collection)
     if query.fault is not None:
         raise InvalidRequest(query.fault)
     return reach
+
+
+def require_stored(paths: Iterable[str], collection: Collection) -> None:
+    """A computed field is stored nowhere: a question that does not compute it first would find it absent."""
+    computed = sorted(path for path in paths if collection.is_computed(path))
+    if computed:
+        raise InvalidRequest(f"{computed[0]}: a computed field can't be asked about here", fields=computed)
 
 
 def plan_deleted(operation: ListDeleted, asking: Asking, callers: Callers, cursors: CursorKey) -> DeletedPlan:

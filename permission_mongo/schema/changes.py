@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, assert_never
 
 from permission_mongo.documents.changes import Change, Merge, Put, Step, Steps
-from permission_mongo.documents.paths import Path, canonical
+from permission_mongo.documents.paths import Path, canonical, is_position
 from permission_mongo.schema.model import Collection, Field
 from permission_mongo.schema.validate import FieldError, read_value, unfit_names, unknown_paths
 from permission_mongo.values import is_extended, read_scalar
@@ -56,12 +56,13 @@ def top_field(collection: Collection, name: str) -> Field | None:
 
 
 def _of_step(step: Step, collection: Collection) -> Iterator[tuple[Path, str, bool]]:
-    asked = step.operator not in ("$set", "$unset")
+    # What becomes of a position tells whether there is an array, and how long it is.
+    asked = step.operator not in ("$set", "$unset") or any(map(is_position, step.parts))
     path = canonical(step.path)
     if step.operator == "$set" and isinstance(step.operand, dict):
         one = _field_at(step.path, collection)
         for leaf in leaves(step.operand, one if one is not None else Field(step.path, "any"), ()):
-            yield (*path, *leaf), ".".join((step.path, *leaf)), False
+            yield (*path, *leaf), ".".join((step.path, *leaf)), asked
         return
     yield path, step.path, asked
     if step.operator == "$rename":
