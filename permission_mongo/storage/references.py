@@ -9,6 +9,7 @@ from pymongo.asynchronous.client_session import AsyncClientSession
 
 from permission_mongo.errors import SchemaViolation
 from permission_mongo.plans import Reference, Wanted
+from permission_mongo.schema.validate import FieldError, as_violation
 from permission_mongo.storage.rooms import Rooms
 from permission_mongo.values import DocumentId
 
@@ -52,10 +53,6 @@ async def _found(session: AsyncClientSession, reference: Reference, rooms: Rooms
 
 def violation(missing: Iterable[Wanted]) -> SchemaViolation:
     """What the writer of one document is told of its references."""
-    errors = [
-        {"field": one.field, "code": "ref", "message": f"there is no such document in {one.collection}"}
-        for one in missing
-    ]
-    count = len(errors)
-    message = f"the document breaks its schema in {count} place{'s' if count > 1 else ''}"
-    return SchemaViolation(message, errors=errors[:100])
+    return as_violation(
+        [FieldError(one.field, "ref", f"there is no such document in {one.collection}") for one in missing]
+    )
