@@ -6,17 +6,17 @@ check holds on the new one. Whatever the change says, the paths in which both do
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from collections.abc import Set as AbstractSet
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, assert_never
 
 from bson import encode
 from bson.errors import InvalidDocument
 
-from permission_mongo.documents.changes import Merge, Put, Step, Steps, apply_steps, merged
+from permission_mongo.documents.changes import Merge, Put, Step, Steps, apply_steps
 from permission_mongo.documents.differences import ABSENT, are_alike, are_same, differing_paths, values_at
 from permission_mongo.documents.numbers import are_equal
+from permission_mongo.documents.parts import gone_from, is_plain, is_within, merged_into, only, value_at, without
 from permission_mongo.documents.paths import (
     ALWAYS_SHOWN,
     ID,
@@ -59,6 +59,7 @@ def rewrite(plan: UpdatePlan, stored: Document) -> Rewrite | None:
         raise _forbidden(plan, "no rule of your roles allows changing this document")
     row = _Row(plan, stored)
     row.require_asked()
+    row.open_ways()
     first: Refusal | None = None
     for writer in writers:
         try:
@@ -103,6 +104,23 @@ class _Row:
         rules, hidden = self._reading
         return not any_above(path, hidden) and any(one.covers(path) or one.covers_below(path) for one in rules)
 
+    def shows_null(self, path: Path) -> bool:
+        rules, hidden = self._reading
+        return not any_above(path, hidden) and any(one.covers(path) for one in rules)
+
+    def masks(self, path: Path) -> bool:
+        """Whether the value is shown as one mask, whatever it holds."""
+        covering = [one for one in self._reading[0] if one.covers(path)]
+        return bool(covering) and all(one.mask_at(path) for one in covering)
+
+    def open_ways(self) -> None:
+        """A null that is not shown, above a path of the change, counts as absent: a refusal below it would tell."""
+        for one in self.plan.named:
+            for n in range(1, len(one.path)):
+                above = one.path[:n]
+                if value_at(self.stored, list(above)) is None and not self.shows_null(above):
+                    self.stored = gone_from(self.stored, above)
+
     def bars(self, path: Path) -> bool:
         """Whether no rule may write here: hidden from writers, or set once and not theirs to compare."""
         once = self.plan.collection.immutable()
@@ -131,7 +149,7 @@ class _Attempt:
         self.faults = list(self.plan.faults)
         new = self._changed()
         names = {name for name in {**stored, **new} if not _same_in(stored, new, name)}
-        differing = set(differing_paths(_only(stored, names), _only(new, names), ()))
+        differing = set(differing_paths(only(stored, names), only(new, names), ()))
         self._require_covered(differing)
         # To write what the caller can't read always counts as a change: else an equal guess would tell.
         blind = {path for path in self.touched if not self.row.reads_raw(path)}
@@ -162,7 +180,7 @@ class _Attempt:
                 return self._put(change)
             case Merge(patch):
                 self._touch_named()
-                return {**_without(self.row.stored, patch), **_merged(self.row.stored, patch)}
+                return {**without(self.row.stored, patch), **merged_into(self.row.stored, patch)}
             case Steps(steps):
                 self._touch_named()
                 whole = tuple(self._whole(step) for step in steps)
@@ -190,7 +208,7 @@ class _Attempt:
         for name, typed in change.fields.items():
             one = self.plan.collection.fields.get(name, Field(name, "any"))
             new[name] = self._over(stored.get(name, ABSENT), _Sent(typed, change.sent[name], name), one, (name,))
-        self.faults = [fault for fault in self.faults if not _is_within(fault.field or "", self.unchanged)]
+        self.faults = [fault for fault in self.faults if not is_within(fault.field or "", self.unchanged)]
         if change.replaces:
             for name in [name for name in stored if name not in change.fields and name not in _MARKS]:
                 kept = self._kept(stored[name], self.plan.collection.fields.get(name, Field(name, "any")), (name,))
@@ -203,7 +221,7 @@ class _Attempt:
     def _over(self, old: Any, sent: _Sent, one: Field | None, path: Path) -> Any:
         """A sent value in the place of a stored one; of an object, what the rule can't write is carried over."""
         typed = sent.typed
-        if isinstance(old, dict) and isinstance(typed, dict) and typed and is_object(one) and _is_plain(typed):
+        if isinstance(old, dict) and isinstance(typed, dict) and typed and is_object(one) and is_plain(typed):
             result: Document = {}
             for name, inner in old.items():
                 if name in typed:
@@ -224,7 +242,7 @@ class _Attempt:
     def _kept(self, old: Any, one: Field | None, path: Path) -> Any:
         """What stays of a stored value that was not sent: what this rule can't write, or the caller is not shown."""
         plain = canonical(".".join(path))
-        if isinstance(old, dict) and is_object(one) and _is_plain(old):
+        if isinstance(old, dict) and is_object(one) and is_plain(old) and not self.row.masks(plain):
             inner = {name: self._kept(value, below(one, name), (*path, name)) for name, value in old.items()}
             inner = {name: value for name, value in inner.items() if value is not ABSENT}
             # Where something below may be hidden, an object that goes with its last field would tell that none was.
@@ -236,7 +254,7 @@ class _Attempt:
         if step.operator != "$set" or not isinstance(step.operand, dict):
             return step
         one = self.plan.collection.at(step.parts)
-        old = _value_at(self.row.stored, step.parts)
+        old = value_at(self.row.stored, step.parts)
         if one is None or not isinstance(old, dict) or not is_object(one):
             return step
         operand = _Attempt(self.plan, self.row, self.writer)._over(
@@ -327,47 +345,8 @@ def _set_twice(stored: Document, new: Document, names: set[str], collection: Col
                 yield FieldError(place, "immutable", "can't be changed once it is set")
 
 
-# -- parts of documents
-
-
-def _is_within(place: str, places: AbstractSet[str]) -> bool:
-    """Whether a dotted place is one of these, or below one."""
-    parts = place.split(".")
-    return any(".".join(parts[:n]) in places for n in range(1, len(parts) + 1))
-
-
-def _is_plain(value: Mapping[str, Any]) -> bool:
-    """Whether rules can tell of every field: none is called like a position or holds a dot."""
-    return all(canonical(name) == (name,) for name in value)
-
-
-def _only(document: Document, names: Iterable[str]) -> Document:
-    return {name: document[name] for name in names if name in document}
-
-
 def _path_of(error: FieldError) -> Path:
     return canonical(error.field or "")
-
-
-def _value_at(stored: Any, parts: list[str]) -> Any:
-    value = stored
-    for part in parts:
-        if isinstance(value, list) and part.isdigit() and int(part) < len(value):
-            value = value[int(part)]
-        elif isinstance(value, dict) and part in value:
-            value = value[part]
-        else:
-            return ABSENT
-    return value
-
-
-def _without(stored: Document, patch: Mapping[str, Any]) -> Document:
-    return {name: value for name, value in stored.items() if patch.get(name, ABSENT) is not None}
-
-
-def _merged(stored: Document, patch: Mapping[str, Any]) -> Document:
-    touched = {name: stored[name] for name in patch if name in stored}
-    return merged(touched, patch)
 
 
 def _forbidden(plan: UpdatePlan, message: str) -> Forbidden:
@@ -391,7 +370,7 @@ def new_references(plan: UpdatePlan, stored: Document, change: Rewrite) -> tuple
     before = {(canonical(place), ref, one) for place, ref, one in references_in(stored, plan.collection)}
     wanted: dict[Ref, list[Wanted]] = {}
     for place, ref, one in references_in(change.fields, plan.collection):
-        if (canonical(place), ref, one) not in before or _is_within(place, change.blind):
+        if (canonical(place), ref, one) not in before or is_within(place, change.blind):
             wanted.setdefault(ref, []).append(Wanted(0, place, ref.collection, one))
     own = plan.collection.tenant_field
     tenant = None if own is None else change.fields.get(own, stored.get(own))

@@ -30,7 +30,7 @@ collections:
         properties: {by: {type: string, ref: users}, open: {type: integer}, needed: {type: integer, required: true}}
 """
 POLICY = """
-roles: {boss: {}, blind: {}, reader: {}, half: {}}
+roles: {boss: {}, blind: {}, reader: {}, half: {}, part: {}, masked: {}}
 policies:
   users:
     boss: {actions: ["*"]}
@@ -40,12 +40,15 @@ policies:
     blind:
       - {actions: [read], fields: {allow: [title, inner.open]}}
       - {actions: [update]}
+    part: {actions: [read, update], fields: {allow: [title, inner.open]}}
+    masked: {actions: [read, update], fields: {mask: {inner: redact}}}
     half: {actions: [read, update], fields: {deny: [inner.needed]}}
     reader:
       - {actions: [read]}
       - {actions: [update], fields: {allow: [title]}}
 """
 BOSS, BLIND, READER, HALF = (a_token(role, [role]) for role in ("boss", "blind", "reader", "half"))
+PART, MASKED = a_token("part", ["part"]), a_token("masked", ["masked"])
 
 
 @pytest.fixture
@@ -132,6 +135,28 @@ async def test_t11_an_object_that_is_left_out_does_not_tell_whether_some_of_it_w
             answers[0][1].pop("updated_at")
         assert told[0] == told[1]
     assert (await world.database["tasks"].find_one({"_id": "t"}))["inner"] == {"needed": 1}
+
+
+@pytest.mark.parametrize(
+    ("method", "body"),
+    [
+        ("PATCH", {"$set": {"inner.open": 1}}),
+        ("PATCH", {"$set": {"inner": {"open": 1}}}),
+        ("PATCH", {"$inc": {"inner.open": 1}}),
+        ("PATCH", {"inner": {"open": 1}}),
+        ("PUT", {"inner": {"open": 1}}),
+    ],
+)
+async def test_t11_a_write_below_a_hidden_null_is_one_below_nothing(world, method, body):
+    absent = await seen_of(world, body, method=method, token=PART)
+    assert absent == await seen_of(world, body, method=method, token=PART, inner=None)
+    assert absent[0][0] == 200
+
+
+async def test_t11_a_masked_object_that_is_left_out_goes_whatever_it_held(world):
+    for inner in ({}, {"open": 1}):
+        await seen_of(world, {"title": "y"}, method="PUT", path="/tasks/t?_replace=true", token=MASKED, inner=inner)
+        assert "inner" not in await world.database["tasks"].find_one({"_id": "t"})
 
 
 async def test_t14_many_names_beside_many_errors_end_soon(world):
