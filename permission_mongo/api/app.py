@@ -40,11 +40,13 @@ class _DocumentConvertor(StringConvertor):
 
 register_url_convertor("document", _DocumentConvertor())
 
-# The route asked most stands first; its ids can't be words of the others.
+# The routes asked most stand first. An id can't be a word of the other routes, nor a collection one of the service's.
 ROUTES: Final[tuple[tuple[str, str, Endpoint], ...]] = (
     ("GET", "/{collection}/{id}", endpoints.get_one),
     ("GET", "/health", endpoints.health),
     ("GET", "/ready", endpoints.ready),
+    ("GET", "/{collection}", endpoints.list_many),
+    ("POST", "/{collection}", endpoints.create_one),
     ("POST", "/{collection}/batch", endpoints.create_many),
     ("DELETE", "/{collection}/batch", endpoints.delete_many),
     ("PUT", "/{collection}/{id}", endpoints.put_one),
@@ -57,10 +59,8 @@ ROUTES: Final[tuple[tuple[str, str, Endpoint], ...]] = (
     ("GET", "/{collection}/deleted", endpoints.list_deleted),
     ("POST", "/{collection}/{id}/purge", endpoints.purge_one),
     ("GET", "/{collection}/{id}/versions", endpoints.list_versions),
-    ("GET", "/{collection}", endpoints.list_many),
     ("POST", "/{collection}/query", endpoints.query),
     ("POST", "/{collection}/count", endpoints.count),
-    ("POST", "/{collection}", endpoints.create_one),
 )
 METRICS: Final = ("GET", "/metrics", endpoints.show_metrics)
 

@@ -77,7 +77,11 @@ class View:
         for name in shape.hidden:
             del shown[name]
         for name, path, decision in shape.judged:
-            seen = self._value(value[name], path, decision)
+            inner = value[name]
+            if decision.leaf is _Show.MASKED and type(inner) is str:
+                shown[name] = masked(inner, decision.mask, self.mask_key)
+                continue
+            seen = self._value(inner, path, decision)
             if seen is _NOTHING:
                 del shown[name]
             else:

@@ -42,9 +42,18 @@ class Path:
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """A literal, or a claim once bound: str, int, float, bool, None, datetime, ObjectId or UUID."""
+    """A literal, or a claim once bound: str, int, float, bool, None, datetime, ObjectId or UUID.
+
+    Equal to one of the same type alone: to Python 1 is True, and what compares with one must not stand for the other.
+    """
 
     value: Any
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Value) and type(self.value) is type(other.value) and bool(self.value == other.value)
+
+    def __hash__(self) -> int:
+        return hash((type(self.value), self.value))
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,13 +140,14 @@ UNKNOWN = Constant(None)
 
 
 def conjunction(parts: Iterator[Expression] | tuple[Expression, ...]) -> Expression:
-    """Kleene AND, folded: one False decides, True drops out."""
+    """Kleene AND, folded: one False decides, True drops out, and what stands in one of its parts stands once."""
     kept: list[Expression] = []
     for part in parts:
-        if part == NEVER:
-            return NEVER
-        if part != ALWAYS and part not in kept:
-            kept.append(part)
+        for one in part.parts if isinstance(part, And) else (part,):
+            if one == NEVER:
+                return NEVER
+            if one != ALWAYS and one not in kept:
+                kept.append(one)
     return ALWAYS if not kept else kept[0] if len(kept) == 1 else And(tuple(kept))
 
 

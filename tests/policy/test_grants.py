@@ -153,3 +153,11 @@ def test_a_cross_tenant_right_is_the_roles_own_and_not_inherited():
 def test_an_impossible_claim_gives_no_rows_rather_than_a_refusal():
     found = reach(a_policy(a_rule(when="resource.a == user.missing")), "user")
     assert narrow({}, found).is_empty
+
+
+def test_a_number_and_a_truth_are_not_one_condition():
+    """To Python 1 is True: a rule that asks for both is true of no document."""
+    both = bind(parse("resource.n == 1 && resource.n == true"), a_caller())
+    assert not any(holds(both, {"n": value}) for value in (1, True, 1.0))
+    either = bind(parse("resource.n == 1 || resource.n == true"), a_caller())
+    assert all(holds(either, {"n": value}) for value in (1, True))
