@@ -26,9 +26,8 @@ IGNORED: Final[Mapping[str, Mapping[str, str]]] = {
         "collection": "entries are in '_pm_audit'",
         "include_changes": "an entry names its documents; what changed is in their versions",
     },
-    "scalability": {"max_aggregation_stages": "there are no aggregations in this version"},
 }
-_LIMITS: Final = ("max_batch_size", "max_result_size")
+_LIMITS: Final = ("max_batch_size", "max_result_size", "max_aggregation_stages")
 
 
 def ignore_go_keys(section: Section, name: str) -> None:
@@ -51,7 +50,6 @@ def with_go_limits(root: Section) -> Section:
         else:
             entries[key], keys[key] = node, scalability.node.keys[key]
             scalability.wrong(key, f"'scalability.{key}' is read as 'limits.{key}'", warning=True)
-    ignore_go_keys(scalability, "scalability")
     scalability.done()
     return Section(Map(entries, keys, limits.node.mark), root.findings, "limits")
 

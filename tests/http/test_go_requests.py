@@ -83,3 +83,15 @@ async def test_codes_and_shapes_of_refusals(world):
     assert (absent.status_code, absent.json()["error"]["code"]) == (404, "document_not_found")
     history = await world.get("/users/507f1f77bcf86cd799439011/versions", token=ADMIN)
     assert (history.status_code, history.json()["error"]["code"]) == (501, "versioning_not_enabled")
+
+
+async def test_list_sorted_and_cut(world):
+    """`_sort=-created_at&_limit=20` and `_fields=name,email`, as its pages have them."""
+    for age in (30, 20, 40):
+        await world.post("/users", {"name": f"p{age}", "email": f"p{age}@x.org", "age": age}, token=ADMIN)
+    newest = await world.get("/users", params={"_sort": "-created_at", "_limit": "20"}, token=ADMIN)
+    moments = [one["created_at"] for one in newest.json()["data"]]
+    assert (len(moments), moments) == (3, sorted(moments, reverse=True))
+    cut = await world.get("/users", params={"_sort": "age", "_fields": "name,email"}, token=ADMIN)
+    assert [one["name"] for one in cut.json()["data"]] == ["p20", "p30", "p40"]
+    assert all({*one} == {"_id", "name", "email"} for one in cut.json()["data"])
