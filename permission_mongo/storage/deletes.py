@@ -281,7 +281,7 @@ class _Deletion:
                 if renumber or any(one["version"] == 0 for one in records):
                     await self._renumber(session, records)
                 if records:
-                    await self._rooms.versions.insert_many(records, session=session)
+                    await self._rooms.keep(session, records)
                 removed += [one["doc_id"] for one in records]
                 kept += [one["_id"] for one in records]
         if len(removed) != count:
