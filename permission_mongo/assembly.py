@@ -15,6 +15,7 @@ from permission_mongo.parsing.ids import Fresh
 from permission_mongo.planning.callers import Callers
 from permission_mongo.planning.make import Planner
 from permission_mongo.query.cursors import CursorKey, derived
+from permission_mongo.running import Running
 from permission_mongo.storage.connection import new_client, require_server
 from permission_mongo.storage.keys import MongoKeyStore
 from permission_mongo.storage.layout import prepare
@@ -38,13 +39,14 @@ async def open_gateway(config: Config, uri: str) -> AsyncIterator[Gateway]:
         slots = max(1, config.mongodb.max_pool_size - 4)
         store = Store(Rooms(client, config.mongodb.database, config.limits.query_timeout, slots))
         fresh = Fresh()
-        callers = Callers(config, derived(secret, "masks"))
+        planner = Planner(Callers(config, derived(secret, "masks")), CursorKey(derived(secret, "cursors")), fresh.uuid)
         try:
             yield Gateway(
                 config,
                 Authenticator(authenticator, keys),
-                Planner(callers, CursorKey(derived(secret, "cursors")), fresh.uuid),
+                planner,
                 store,
+                Running(planner, store, utc_now),
                 Metrics(),
                 fresh,
                 utc_now,

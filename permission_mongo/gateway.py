@@ -17,6 +17,7 @@ from permission_mongo.parsing.ids import Fresh
 from permission_mongo.planning.callers import Asking
 from permission_mongo.planning.make import Planner
 from permission_mongo.planning.showing import Shown, ShownAgain, ShownDocument, id_alone, show
+from permission_mongo.running import Running
 from permission_mongo.storage.store import Store
 
 
@@ -28,6 +29,7 @@ class Gateway:
     authenticator: Authenticator
     planner: Planner
     store: Store
+    running: Running
     metrics: Metrics
     fresh: Fresh
     clock: Callable[[], datetime]
@@ -43,8 +45,7 @@ class Gateway:
         return shown
 
     async def _answer(self, operation: Operation, asking: Asking) -> Shown:
-        plan = self.planner.plan(operation, asking)  # refuses before any query runs
-        outcome = await self.store.execute(plan, asking.actor())
+        plan, outcome = await self.running.run(operation, asking)
         if isinstance(outcome, Replayed):
             return await self._again(outcome.kept, operation, replace(asking, once=None))
         return show(plan, outcome, self.planner.cursors, asking.posix())
@@ -66,8 +67,8 @@ class Gateway:
 
     def _observe_writes(self, operation: Operation, shown: Shown) -> None:
         match shown:
-            case BatchOutcome(verb, done, dry_run=False):
-                self.observe(Wrote(operation.collection.name, verb, len(done)))
+            case BatchOutcome(verb, dry_run=False):
+                self.observe(Wrote(operation.collection.name, verb, shown.count))
             case Deleted():
                 self.observe(Wrote(operation.collection.name, "deleted", 1))
             case Purged():

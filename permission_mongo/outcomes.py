@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
+from permission_mongo.batch import Bound
 from permission_mongo.errors import Refusal
 from permission_mongo.values import Document, DocumentId
 
@@ -98,7 +99,9 @@ class BatchOutcome:
 
     `results`, if asked for, has an item for each that was asked, in that order. `batch` is the id, if it wrote;
     `stopped` is why it ended before all was done. `counted` stands for `done` where only the number was kept, and
-    `interrupted` says that the gateway ended in the middle, so that this is what is known of it.
+    `interrupted` says that the gateway ended in the middle, so that this is what is known of it. Of very many failures
+    only the first are in `failed`, and `unlisted` counts the rest. `more` is where a filter's next chunk begins, None
+    at its end.
     """
 
     verb: Literal["created", "deleted", "restored"]
@@ -111,6 +114,8 @@ class BatchOutcome:
     results: tuple[Item, ...] | None = None
     counted: int | None = None
     interrupted: bool = False
+    unlisted: int = 0
+    more: Bound | None = None
 
     @property
     def count(self) -> int:

@@ -385,6 +385,7 @@ class AggregatePlan:
     most_bytes: int
 
 
+Chunked = DeletePlan  # may be of a filter, and then in chunks
 Reading = ReadPlan | AgainPlan | ListPlan | CountPlan | GetManyPlan | AggregatePlan | DeletedPlan | VersionsPlan
 Writing = CreatePlan | UpdatePlan | DeleteOnePlan | PurgePlan | DeletePlan | UndoPlan
 Plan = Reading | Writing

@@ -92,6 +92,7 @@ def from_bson(stored: Document) -> Kept:
         stopped=None if stored["stopped"] is None else _refusal(stored["stopped"]),
         results=None if results is None else tuple(_item(one) for one in results),
         counted=stored["count"],
+        unlisted=stored.get("unlisted", 0),
     )
 
 
@@ -112,6 +113,7 @@ def _batch(outcome: BatchOutcome, *, details: bool) -> Document:
         "count": outcome.count,
         "done": list(outcome.done) if outcome.verb == "created" else [],
         "missing": list(outcome.missing),
+        "unlisted": outcome.unlisted,
         "failed": [_entry({"id": one.id, "index": one.index}, one.refusal, details) for one in outcome.failed],
         "batch": outcome.batch,
         "stopped": None if outcome.stopped is None else _told(outcome.stopped, details=True),

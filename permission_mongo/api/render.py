@@ -118,7 +118,7 @@ def _item(one: Item) -> dict[str, Any]:
 
 
 def _partial(outcome: BatchOutcome) -> dict[str, Any]:
-    failed, done = len(outcome.failed), outcome.count
+    failed, done = len(outcome.failed) + outcome.unlisted, outcome.count
     told = f"{done} {outcome.verb}, {failed} could not be"
     if outcome.interrupted:
         told = f"the gateway ended before all was done; {told}, and the rest was not tried"

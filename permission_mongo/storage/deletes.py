@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Final
 
 import pymongo
 from bson import decode
@@ -20,10 +20,12 @@ from bson.raw_bson import RawBSONDocument
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.errors import BulkWriteError, PyMongoError
 
-from permission_mongo.batch import quarters, without
+from permission_mongo.batch import Bound, quarters, without
 from permission_mongo.errors import Conflict, DocumentNotFound, Forbidden, InvalidRequest, PayloadTooLarge, Refusal
+from permission_mongo.jobs import AT_FIRST, Turn, added
 from permission_mongo.outcomes import BatchOutcome, Failure, Item
 from permission_mongo.plans import Actor, DeletePlan
+from permission_mongo.storage.chunks import next_ids, require_fitting_options
 from permission_mongo.storage.faults import told_or_raised
 from permission_mongo.storage.ledger import Ledger, Traces
 from permission_mongo.storage.rooms import BY_ID, Rooms
@@ -58,6 +60,7 @@ class _Progress:
     refused: list[DocumentId] = field(default_factory=list)
     contended: list[Failure] = field(default_factory=list)
     stopped: Refusal | None = None
+    more: Bound | None = None
 
 
 def _itself(outcome: BatchOutcome) -> BatchOutcome:
@@ -65,13 +68,18 @@ def _itself(outcome: BatchOutcome) -> BatchOutcome:
 
 
 async def delete_many(
-    plan: DeletePlan, actor: Actor, rooms: Rooms, told: Callable[[BatchOutcome], BatchOutcome] = _itself
+    plan: DeletePlan,
+    actor: Actor,
+    rooms: Rooms,
+    told: Callable[[BatchOutcome], BatchOutcome] = _itself,
+    turn: Turn = AT_FIRST,
 ) -> BatchOutcome:
-    """Remove the plan's rows, chunk by chunk; what one transaction did stays done if a later one fails.
+    """Remove the plan's rows: those it names, chunk by chunk, or of a filter's one chunk, as it is its `turn`.
 
-    `told` is what the caller is told of it, where the deletion is part of something else.
+    What one transaction did stays done if a later one fails. `told` is what the caller is told of it, where the
+    deletion is part of something else.
     """
-    deletion = _Deletion(plan, actor, rooms, told)
+    deletion = _Deletion(plan, actor, rooms, told, turn)
     await deletion.run()
     return deletion.outcome()
 
@@ -80,10 +88,11 @@ class _Deletion:
     """One batch on its way."""
 
     def __init__(
-        self, plan: DeletePlan, actor: Actor, rooms: Rooms, told: Callable[[BatchOutcome], BatchOutcome]
+        self, plan: DeletePlan, actor: Actor, rooms: Rooms, told: Callable[[BatchOutcome], BatchOutcome], turn: Turn
     ) -> None:
         self._plan = plan
         self._told = told
+        self._turn = turn
         self._rooms = rooms
         self._ended = made("delete", actor.subject, actor.now, plan.batch.reason, plan.batch.id)
         self._ledger = Ledger(rooms, actor, plan.target, plan.batch)
@@ -101,8 +110,7 @@ class _Deletion:
                 if self._progress.stopped is not None:
                     break
         else:
-            await self._require_at_most(plan.match.filter)
-            await self._chunks()
+            await self._chunk()
         if plan.batch.dry_run:
             await self._ledger.note_rehearsal("delete", self._progress.done)
 
@@ -112,9 +120,8 @@ class _Deletion:
     def _outcome_with(self, part: _Part) -> BatchOutcome:
         """What the caller is told if the work ends with this part."""
         done = [*self._progress.done, *part[0]]
-        return self._told(
-            self._outcome(replace(self._progress, done=done, refused=[*self._progress.refused, *part[1]]))
-        )
+        outcome = self._outcome(replace(self._progress, done=done, refused=[*self._progress.refused, *part[1]]))
+        return self._told(added(self._turn.before, outcome))
 
     def _outcome(self, progress: _Progress) -> BatchOutcome:
         plan = self._plan
@@ -131,6 +138,7 @@ class _Deletion:
             dry_run=plan.batch.dry_run,
             stopped=progress.stopped,
             results=self._results(progress, failures) if plan.batch.results else None,
+            more=progress.more,
         )
 
     def _results(self, progress: _Progress, failures: list[Failure]) -> tuple[Item, ...]:
@@ -160,35 +168,19 @@ class _Deletion:
 
     # -- filter mode
 
-    async def _chunks(self) -> None:
-        """Chunk after chunk in id order, each id above the chunk before: no document is met twice."""
-        after: DocumentId | None = None
-        while self._progress.stopped is None and not self._plan.match.is_empty:
-            ids = await self._next_ids(after)
-            if not ids:
-                return
-            if self._plan.batch.atomic and after is None and len(ids) > self._plan.target.chunk:
-                raise InvalidRequest("'atomic' is for at most one chunk", max_batch_size=self._plan.target.chunk)
-            chunk = ids[: self._plan.target.chunk]
-            last = len(ids) <= self._plan.target.chunk
-            await self._parts(chunk, last=last)
-            if last:
-                return
-            after = chunk[-1]
-
-    async def _next_ids(self, after: DocumentId | None) -> list[DocumentId]:
-        # An object can be an id to MongoDB, and no caller can name one: such a row stays.
-        match = self._plan.match.also({"_id": {"$not": {"$type": "object"}}})
-        limit = self._plan.target.chunk + 2
-        found = self._live().find(match, {"_id": 1}, sort=[("_id", 1)], limit=limit, batch_size=limit + 1)
-        if after is not None:
-            # A bound on the index goes on across types of ids, where `$gt` would stop at the end of one.
-            least: list[Any] = [("_id", after)]
-            found = found.hint([("_id", 1)]).min(least)
-        with pymongo.timeout(self._rooms.timeout):
-            rows = await found.to_list()
-        rows = [row for row in rows if row["_id"] != after or type(row["_id"]) is not type(after)]
-        return [row["_id"] for row in rows]
+    async def _chunk(self) -> None:
+        """The next chunk in id order: each is above the one before, so that no document is met twice."""
+        plan, behind = self._plan, self._turn.behind
+        if behind is None:
+            await self._require_at_most(plan.match.filter)
+        ids = await next_ids(self._rooms, plan, behind)
+        chunk, is_last = ids[: plan.target.chunk], len(ids) <= plan.target.chunk
+        if behind is None and not is_last:
+            require_fitting_options(plan.batch, plan.target.chunk)
+        if chunk:
+            await self._parts(chunk, last=is_last)
+        if not is_last and self._progress.stopped is None:
+            self._progress.more = Bound(chunk[-1])
 
     # -- transactions
 
@@ -256,7 +248,8 @@ class _Deletion:
     def _require_few_enough(self, more: int) -> None:
         """Counted again as it happens: rows that match may have come since the first look."""
         most = self._plan.batch.max_affected
-        if most is not None and len(self._progress.done) + more > most:
+        before = self._turn.before.count if self._turn.before else 0
+        if most is not None and before + len(self._progress.done) + more > most:
             raise InvalidRequest(f"more than {most} documents match", matched_at_least=most + 1)
 
     async def _remove(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import assert_never
 
 from permission_mongo.errors import Refusal, Unavailable
+from permission_mongo.jobs import AT_FIRST, Turn, added
 from permission_mongo.outcomes import BatchOutcome, Outcome, Replayed
 from permission_mongo.plans import (
     Actor,
@@ -46,14 +47,21 @@ class Store:
         self._rooms = rooms
         self._gathering = Gathering(rooms)
 
-    async def execute(self, plan: Plan, actor: Actor) -> Outcome:
-        """What happened; a Refusal where MongoDB, time or another writer stood in the way."""
+    async def execute(self, plan: Plan, actor: Actor, turn: Turn = AT_FIRST) -> Outcome:
+        """What happened; a Refusal where MongoDB, time or another writer stood in the way.
+
+        Of a filter's work one chunk is done, as it is its `turn`.
+        """
         with refusing():
             if actor.once is not None:
-                return await self._once(plan, actor, actor.once)
-            return await self._execute(plan, actor)
+                return await self._once(plan, actor, actor.once, turn)
+            return await self._execute(plan, actor, turn)
 
-    async def _once(self, plan: Plan, actor: Actor, once: Once) -> Outcome:
+    async def settle(self, once: Once, outcome: BatchOutcome, actor: Actor) -> None:
+        """Keep the answer of a batch that ended."""
+        await self._rooms.answers.settle(once, outcome, actor.now)
+
+    async def _once(self, plan: Plan, actor: Actor, once: Once, turn: Turn) -> Outcome:
         """What happened, now or when the same request came first."""
         answers = self._rooms.answers
         earlier = await answers.find(once)
@@ -61,9 +69,9 @@ class Store:
             return Replayed(earlier)
         try:
             with refusing():
-                outcome = await self._execute(plan, actor)
-            if isinstance(outcome, BatchOutcome):
-                await answers.settle(once, outcome, actor.now)
+                outcome = await self._execute(plan, actor, turn)
+            if isinstance(outcome, BatchOutcome) and outcome.more is None:
+                await self.settle(once, added(turn.before, outcome), actor)
             return outcome
         except Unavailable:
             raise  # whether it took effect is not known
@@ -78,7 +86,7 @@ class Store:
             return Replayed(earlier)
         raise still_running() if isinstance(error, Taken) else error
 
-    async def _execute(self, plan: Plan, actor: Actor) -> Outcome:
+    async def _execute(self, plan: Plan, actor: Actor, turn: Turn) -> Outcome:
         match plan:
             case ReadPlan():
                 return await read_one(plan, self._gathering, self._rooms)
@@ -101,7 +109,7 @@ class Store:
             case PurgePlan():
                 return await purge_one(plan, actor, self._rooms)
             case DeletePlan():
-                return await delete_many(plan, actor, self._rooms)
+                return await delete_many(plan, actor, self._rooms, turn=turn)
             case UndoPlan():
                 return await undo(plan, actor, self._rooms)
             case DeletedPlan():
