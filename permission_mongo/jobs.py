@@ -31,6 +31,7 @@ def added(before: BatchOutcome | None, chunk: BatchOutcome) -> BatchOutcome:
         chunk,
         done=(),
         counted=before.count + chunk.count,
+        unchanged=before.unchanged + chunk.unchanged,
         failed=failed[:MOST_LISTED],
         unlisted=before.unlisted + chunk.unlisted + len(failed[MOST_LISTED:]),
         batch=chunk.batch or before.batch,

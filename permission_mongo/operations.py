@@ -156,6 +156,37 @@ class DeleteMany:
 
 
 @dataclass(frozen=True, slots=True)
+class Alike:
+    """The same change for all that are selected."""
+
+    selection: ByIds | ByFilter
+    change: Change
+
+
+@dataclass(frozen=True, slots=True)
+class Revised:
+    """`if_match` must name the document as the caller sees it."""
+
+    id: DocumentId
+    change: Change
+    if_match: Tags | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Each:
+    """To each document its own change, in the order asked; no id twice."""
+
+    items: tuple[Revised, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateMany:
+    collection: Collection
+    edits: Alike | Each
+    options: Batch
+
+
+@dataclass(frozen=True, slots=True)
 class Undo:
     """Put back what the batch `undone` did."""
 
@@ -174,14 +205,14 @@ class ReadAgain:
     created: bool
 
 
-Write = CreateOne | UpdateOne | DeleteOne | PurgeOne | CreateMany | DeleteMany | Undo
+Write = CreateOne | UpdateOne | DeleteOne | PurgeOne | CreateMany | UpdateMany | DeleteMany | Undo
 Operation = Write | GetOne | GetMany | ListMany | CountMany | Aggregate | ListDeleted | ListVersions | ReadAgain
 
 
 def is_rehearsal(operation: Operation) -> bool:
     """Whether it writes nothing, though it is a write: a dry run."""
     match operation:
-        case CreateMany() | DeleteMany() | Undo():
+        case CreateMany() | UpdateMany() | DeleteMany() | Undo():
             return operation.options.dry_run
         case _:
             return False

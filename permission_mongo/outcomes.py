@@ -101,10 +101,10 @@ class BatchOutcome:
     `stopped` is why it ended before all was done. `counted` stands for `done` where only the number was kept, and
     `interrupted` says that the gateway ended in the middle, so that this is what is known of it. Of very many failures
     only the first are in `failed`, and `unlisted` counts the rest. `more` is where a filter's next chunk begins, None
-    at its end.
+    at its end. `unchanged` counts the items that an update found as they were to be.
     """
 
-    verb: Literal["created", "deleted", "restored"]
+    verb: Literal["created", "updated", "deleted", "restored"]
     done: tuple[DocumentId, ...]
     missing: tuple[DocumentId, ...] = ()
     failed: tuple[Failure, ...] = ()
@@ -116,6 +116,7 @@ class BatchOutcome:
     interrupted: bool = False
     unlisted: int = 0
     more: Bound | None = None
+    unchanged: int = 0
 
     @property
     def count(self) -> int:

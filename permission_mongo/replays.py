@@ -93,6 +93,7 @@ def from_bson(stored: Document) -> Kept:
         results=None if results is None else tuple(_item(one) for one in results),
         counted=stored["count"],
         unlisted=stored.get("unlisted", 0),
+        unchanged=stored.get("unchanged", 0),
     )
 
 
@@ -111,6 +112,7 @@ def _batch(outcome: BatchOutcome, *, details: bool) -> Document:
         "form": "batch",
         "verb": outcome.verb,
         "count": outcome.count,
+        "unchanged": outcome.unchanged,
         "done": list(outcome.done) if outcome.verb == "created" else [],
         "missing": list(outcome.missing),
         "unlisted": outcome.unlisted,

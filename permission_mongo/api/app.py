@@ -48,6 +48,7 @@ ROUTES: Final[tuple[tuple[str, str, Endpoint], ...]] = (
     ("GET", "/{collection}", endpoints.list_many),
     ("POST", "/{collection}", endpoints.create_one),
     ("POST", "/{collection}/batch", endpoints.create_many),
+    ("PUT", "/{collection}/batch", endpoints.update_many),
     ("DELETE", "/{collection}/batch", endpoints.delete_many),
     ("PUT", "/{collection}/{id}", endpoints.put_one),
     ("PATCH", "/{collection}/{id}", endpoints.patch_one),

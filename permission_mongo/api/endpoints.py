@@ -9,7 +9,13 @@ from permission_mongo.api.calls import IF_MATCH, IF_NONE_MATCH, Call
 from permission_mongo.api.render import render, respond, unless_known
 from permission_mongo.operations import Operation
 from permission_mongo.parsing.aggregates import read_aggregate
-from permission_mongo.parsing.batches import read_create_many, read_delete_many, read_get_many, read_undo
+from permission_mongo.parsing.batches import (
+    read_create_many,
+    read_delete_many,
+    read_get_many,
+    read_undo,
+    read_update_many,
+)
 from permission_mongo.parsing.documents import (
     read_create_one,
     read_delete_one,
@@ -111,6 +117,13 @@ async def delete_many(call: Call) -> Response:
     asking, collection, gateway = await call.asking(), call.collection, call.gateway
     call.parameters.require_known(())
     operation = read_delete_many(await call.body(), collection, gateway.config.limits, gateway.fresh)
+    return await _answer(call, operation, asking)
+
+
+async def update_many(call: Call) -> Response:
+    asking, collection, gateway = await call.asking(), call.collection, call.gateway
+    call.parameters.require_known(())
+    operation = read_update_many(await call.body(), collection, gateway.config.limits, gateway.fresh)
     return await _answer(call, operation, asking)
 
 

@@ -99,6 +99,9 @@ def _batch(outcome: BatchOutcome) -> dict[str, Any]:
 
 def _counts(outcome: BatchOutcome) -> dict[str, Any]:
     match outcome.verb:
+        case "updated":
+            matched = outcome.count + outcome.unchanged
+            return {"matched": matched, "modified": outcome.count, "missing": outcome.missing, "failed": []}
         case "deleted":
             return {"deleted": outcome.count, "missing": outcome.missing}
         case "created":

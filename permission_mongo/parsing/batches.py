@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from permission_mongo.batch import Batch
+from permission_mongo.documents.changes import Change
+from permission_mongo.documents.etags import Tags
 from permission_mongo.errors import BatchNotFound, InvalidRequest
 from permission_mongo.operations import (
+    Alike,
     ByFilter,
     ByIds,
     CreateMany,
     DeleteMany,
+    Each,
     GetMany,
+    Revised,
     Undo,
+    UpdateMany,
 )
+from permission_mongo.parsing.changes import change_of
+from permission_mongo.parsing.conditions import read_tags
 from permission_mongo.parsing.documents import read_sent
 from permission_mongo.parsing.fields import (
     MOST_FIELDS,
@@ -26,10 +34,11 @@ from permission_mongo.parsing.fields import (
     require_known,
     whole_number,
 )
-from permission_mongo.parsing.ids import Fresh, read_batch_id, read_ids
+from permission_mongo.parsing.ids import Fresh, read_batch_id, read_id, read_ids
 from permission_mongo.query.filters import read_filter
 from permission_mongo.query.limits import Limits
 from permission_mongo.schema.model import Collection
+from permission_mongo.values import DocumentId
 
 _OPTIONS: Final = ("atomic", "dry_run", "max_affected", "results", "reason")
 _MOST_AFFECTED: Final = 10**9
@@ -50,19 +59,73 @@ def read_delete_many(body: bytes, collection: Collection, limits: Limits, fresh:
     """`{"ids": [...]}` or `{"filter": {...}}`; an empty filter only with `"all": true`."""
     found = read_body(body)
     require_known(found, ("ids", "filter", "all", *_OPTIONS))
+    return DeleteMany(collection, _selection(found, collection, limits), _options(found, fresh))
+
+
+def read_update_many(body: bytes, collection: Collection, limits: Limits, fresh: Fresh) -> UpdateMany:
+    """`{"ids": [...], "update": {...}}`, the same with a filter, or `{"updates": [...]}`."""
+    found = read_body(body)
+    if "updates" in found:
+        require_known(found, ("updates", *_OPTIONS))
+        items = items_of(found, "updates", limits.max_batch_size)
+        revised = tuple(_revised(one, f"updates[{n}]", collection) for n, one in enumerate(items))
+        _require_once([one.id for one in revised], "updates")
+        return UpdateMany(collection, Each(revised), _options(found, fresh))
+    require_known(found, ("ids", "filter", "all", "updates", "update", *_OPTIONS))
+    selection = _selection(found, collection, limits)
+    return UpdateMany(collection, Alike(selection, _change(found, "update")), _options(found, fresh))
+
+
+def _revised(item: Any, place: str, collection: Collection) -> Revised:
+    if not isinstance(item, dict):
+        raise InvalidRequest(f"{place}: expected an object with 'id' and 'update'")
+    try:
+        require_known(item, ("id", "update", "if_match"))
+        change = _change(item, "update")
+    except InvalidRequest as error:
+        raise InvalidRequest(f"{place}: {error.message}", **error.details) from error
+    return Revised(read_id(item.get("id"), collection, f"{place}.id"), change, _if_match(item, place))
+
+
+def _change(found: Mapping[str, Any], key: str) -> Change:
+    value = found.get(key)
+    if not isinstance(value, dict):
+        raise InvalidRequest(f"{key}: expected what a PATCH takes, an object")
+    try:
+        return change_of(value)
+    except InvalidRequest as error:
+        raise InvalidRequest(f"{key}: {error.message}", **error.details) from error
+
+
+def _if_match(item: Mapping[str, Any], place: str) -> Tags | None:
+    if "if_match" not in item:
+        return None
+    if not isinstance(item["if_match"], str):
+        raise InvalidRequest(f'{place}.if_match: expected a tag as in the header, such as "\\"abc\\""')
+    return read_tags([item["if_match"]], f"{place}.if_match")
+
+
+def _require_once(ids: Sequence[DocumentId], key: str) -> None:
+    """What is to become of a document that is named twice would depend on their order."""
+    seen: set[DocumentId] = set()
+    for n, one in enumerate(ids):
+        if one in seen:
+            raise InvalidRequest(f"{key}[{n}].id: names a document for the second time")
+        seen.add(one)
+
+
+def _selection(found: Mapping[str, Any], collection: Collection, limits: Limits) -> ByIds | ByFilter:
     if ("ids" in found) == ("filter" in found):
         raise InvalidRequest("expected either 'ids' or 'filter'" + (", not both" if "ids" in found else ""))
-    options = _options(found, fresh)
     everything = boolean(found, "all")
     if "ids" in found:
         if "all" in found:
             raise InvalidRequest("all: goes with 'filter'")
-        ids = read_ids(items_of(found, "ids", limits.max_batch_size), collection, "ids")
-        return DeleteMany(collection, ByIds(ids), options)
+        return ByIds(read_ids(items_of(found, "ids", limits.max_batch_size), collection, "ids"))
     query = read_filter(found["filter"], collection, limits)
     if not query.paths and not everything:
         raise InvalidRequest('filter: an empty filter matches everything; say so with "all": true')
-    return DeleteMany(collection, ByFilter(query), options)
+    return ByFilter(query)
 
 
 def read_create_many(body: bytes, collection: Collection, limits: Limits, fresh: Fresh) -> CreateMany:

@@ -23,6 +23,7 @@ from permission_mongo.operations import (
     PurgeOne,
     ReadAgain,
     Undo,
+    UpdateMany,
     UpdateOne,
 )
 from permission_mongo.planning.aggregates import plan_aggregate
@@ -38,7 +39,7 @@ from permission_mongo.planning.reads import (
     plan_list,
     plan_versions,
 )
-from permission_mongo.planning.updates import plan_update
+from permission_mongo.planning.updates import plan_update, plan_update_many
 from permission_mongo.plans import Plan
 from permission_mongo.query.cursors import CursorKey
 
@@ -70,6 +71,8 @@ class Planner:
                 return plan_create_many(operation, asking, self.callers, self.new_uuid)
             case UpdateOne():
                 return plan_update(operation, asking, self.callers, self.new_uuid)
+            case UpdateMany():
+                return plan_update_many(operation, asking, self.callers, self.new_uuid)
             case DeleteOne():
                 return plan_delete_one(operation, asking, self.callers)
             case PurgeOne():

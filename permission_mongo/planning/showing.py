@@ -115,7 +115,7 @@ def show(plan: Plan, outcome: Outcome, cursors: CursorKey, posix: float) -> Show
         case CreatePlan(), Created(document):
             return _echoed(plan.lens, document, created=True)
         case UpdatePlan(), Updated(document, changed):
-            return replace(_echoed(plan.lens, document, created=False), updated=changed)
+            return replace(_echoed(plan.revision.lens, document, created=False), updated=changed)
         case ListPlan() | DeletedPlan(), Page(documents, last, has_more, total):
             cursor = None if last is None else cursors.seal(last, plan.question, posix)
             fields = plan.fields if isinstance(plan, ListPlan) else None

@@ -22,6 +22,7 @@ from permission_mongo.storage.idempotency import Answers
 from permission_mongo.storage.layout import AUDIT, BATCHES, PARTS, VERSIONS
 from permission_mongo.storage.transactions import Transactor
 from permission_mongo.values import CODEC, Document, DocumentId, MongoFilter
+from permission_mongo.versions import renumbered
 
 T = TypeVar("T")
 _TURN: Final = 1.0  # seconds that a read waits for its turn
@@ -152,6 +153,22 @@ class Rooms:
         errors = answer.get("writeErrors")
         if errors:
             raise NumberTaken if errors[0]["code"] == _DUPLICATE else BulkWriteError(answer)
+
+    async def change(self, session: AsyncClientSession, name: str, updates: list[Document]) -> int:
+        """How many rows the updates matched: by one plain command, as `keep`. BulkWriteError as of a bulk."""
+        command = {"update": name, "updates": updates}
+        answer: Document = await self._database.command(command, codec_options=cast("Any", CODEC), session=session)
+        if answer.get("writeErrors"):
+            raise BulkWriteError(answer)
+        return int(answer["n"])
+
+    async def renumbered(self, session: AsyncClientSession, collection: str, records: list[Document]) -> list[Document]:
+        """A row that somebody made again beside the gateway goes on behind its own last deletion."""
+        lives = [(one["tenant_id"], one["doc_id"]) for one in records]
+        numbers = await self.next_numbers(session, collection, lives)
+        return [
+            renumbered(one, max(one["version"], numbers.get(life, 0))) for one, life in zip(records, lives, strict=True)
+        ]
 
     async def next_numbers(
         self, session: AsyncClientSession, collection: str, lives: Iterable[Life]

@@ -23,6 +23,7 @@ from permission_mongo.plans import (
     PurgePlan,
     ReadPlan,
     UndoPlan,
+    UpdateManyPlan,
     UpdatePlan,
     VersionsPlan,
 )
@@ -35,6 +36,7 @@ from permission_mongo.storage.idempotency import Taken, still_running
 from permission_mongo.storage.lists import count, list_deleted, list_page
 from permission_mongo.storage.reads import get_many, list_versions, read_again, read_one
 from permission_mongo.storage.removals import delete_one, purge_one
+from permission_mongo.storage.revising import update_many
 from permission_mongo.storage.rooms import Rooms
 from permission_mongo.storage.undo import undo
 from permission_mongo.storage.updates import update_one
@@ -104,6 +106,8 @@ class Store:
                 return await create_many(plan, actor, self._rooms)
             case UpdatePlan():
                 return await update_one(plan, actor, self._rooms)
+            case UpdateManyPlan():
+                return await update_many(plan, actor, self._rooms, turn)
             case DeleteOnePlan():
                 return await delete_one(plan, actor, self._rooms)
             case PurgePlan():
