@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection as Several
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 from permission_mongo.documents.changes import Change
 from permission_mongo.documents.fields import FieldRules
-from permission_mongo.documents.paths import Path, touches
+from permission_mongo.documents.paths import ALWAYS_SHOWN, Path, any_above, touches
+from permission_mongo.policy.evaluate import verdict
 from permission_mongo.policy.grants import Hiding, Lens
 from permission_mongo.policy.guard import Guarded
 from permission_mongo.policy.nodes import Expression
@@ -52,9 +53,13 @@ class Writer:
     check: Expression
     fields: FieldRules
     kept: frozenset[Path]
+    _known: dict[Path, bool] = field(default_factory=dict, compare=False, repr=False)
 
     def writes(self, path: Path) -> bool:
-        return self.fields.writes(path) and not touches(path, self.kept)
+        known = self._known.get(path)
+        if known is None:
+            known = self._known[path] = self.fields.writes(path) and not touches(path, self.kept)
+        return known
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +86,60 @@ class Referable:
 
 
 @dataclass(frozen=True, slots=True)
+class Sight:
+    """What the caller reads, and what no caller writes, of a document on which certain grants and hidings hold.
+
+    `once` are the paths of fields that are set once.
+    """
+
+    rules: tuple[FieldRules, ...]
+    hidden: frozenset[Path]
+    unwritable: frozenset[Path]
+    once: tuple[Path, ...]
+    _read: dict[Path, bool] = field(default_factory=dict, compare=False, repr=False)
+    _barred: dict[Path, bool] = field(default_factory=dict, compare=False, repr=False)
+
+    def reads_raw(self, path: Path) -> bool:
+        known = self._read.get(path)
+        if known is None:
+            readable = not touches(path, self.hidden) and any(one.reads_raw(path) for one in self.rules)
+            known = self._read[path] = path in ALWAYS_SHOWN or readable
+        return known
+
+    def shows(self, path: Path) -> bool:
+        """Whether something of the value is shown, raw or masked."""
+        return not any_above(path, self.hidden) and any(
+            one.covers(path) or one.covers_below(path) for one in self.rules
+        )
+
+    def shows_null(self, path: Path) -> bool:
+        return not any_above(path, self.hidden) and any(one.covers(path) for one in self.rules)
+
+    def masks(self, path: Path) -> bool:
+        """Whether the value is shown as one mask, whatever it holds."""
+        covering = [one for one in self.rules if one.covers(path)]
+        return bool(covering) and all(one.mask_at(path) for one in covering)
+
+    def bars(self, path: Path) -> bool:
+        """Whether no rule may write here: hidden from writers, or set once and not theirs to compare."""
+        known = self._barred.get(path)
+        if known is None:
+            set_once = touches(path, self.once) and not self.reads_raw(path)
+            known = self._barred[path] = touches(path, self.unwritable) or set_once
+        return known
+
+
+# What holds on a document: grants to read, their hidings, and hidings from writers.
+Holding = tuple[tuple[bool, ...], tuple[bool, ...], tuple[bool, ...]]
+
+
+@dataclass(frozen=True, slots=True)
 class Revision:
     """One change, and what judges it in whatever document it is made.
 
     `faults` are values that could not be typed; `hiding` what no caller writes in some rows; `lens` shows the
     document before, to judge by, and after. `stamps` are typed. What the change refers to must be among `referable`.
+    `sights` is shared by the revisions of one caller.
     """
 
     collection: Collection
@@ -99,6 +153,24 @@ class Revision:
     now: datetime
     max_document_bytes: int
     referable: tuple[Referable, ...] = ()
+    sights: dict[Holding, Sight] = field(default_factory=dict, compare=False, repr=False)
+
+    def sight(self, stored: Document) -> Sight:
+        """Made once for all documents on which the same holds."""
+        reading, hides = self.lens.reach.speaks_for(stored)
+        barring = tuple(verdict(one.when, stored) is not False for one in self.hiding)
+        known = self.sights.get((reading, hides, barring))
+        if known is None:
+            known = self.sights[reading, hides, barring] = self._sight(reading, hides, barring)
+        return known
+
+    def _sight(self, reading: tuple[bool, ...], hides: tuple[bool, ...], barring: tuple[bool, ...]) -> Sight:
+        reach = self.lens.reach
+        rules = tuple(grant.fields for grant, holds in zip(reach.grants, reading, strict=True) if holds)
+        hidden = (one.paths for one, holds in zip(reach.hiding, hides, strict=True) if holds)
+        barred = (one.paths for one, holds in zip(self.hiding, barring, strict=True) if holds)
+        nothing = frozenset[Path]()
+        return Sight(rules, nothing.union(*hidden), nothing.union(*barred), self.collection.immutable())
 
 
 @dataclass(frozen=True, slots=True)

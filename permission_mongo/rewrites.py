@@ -18,20 +18,17 @@ from permission_mongo.documents.differences import ABSENT, are_alike, are_same, 
 from permission_mongo.documents.numbers import are_equal
 from permission_mongo.documents.parts import gone_from, is_plain, is_within, merged_into, only, value_at, without
 from permission_mongo.documents.paths import (
-    ALWAYS_SHOWN,
     ID,
     MADE,
     VERSION,
     Path,
     Touching,
-    any_above,
     asked_path,
     canonical,
-    touches,
 )
 from permission_mongo.errors import Forbidden, PayloadTooLarge, Refusal, SchemaViolation
-from permission_mongo.policy.evaluate import holds, verdict
-from permission_mongo.revisions import Reference, Revision, Rewrite, Wanted, Writer
+from permission_mongo.policy.evaluate import holds
+from permission_mongo.revisions import Reference, Revision, Rewrite, Sight, Wanted, Writer
 from permission_mongo.schema.changes import below, is_object, leaves
 from permission_mongo.schema.model import Collection, Field, Ref
 from permission_mongo.schema.references import references_in
@@ -46,7 +43,7 @@ def rewrite(revision: Revision, stored: Document) -> Rewrite | None:
     writers = [writer for writer in revision.writers if holds(writer.rows, stored)]
     if not writers:
         raise _forbidden(revision, "no rule of your roles allows changing this document")
-    row = _Row(revision, stored)
+    row = _Row(revision, stored, revision.sight(stored))
     row.require_asked()
     row.open_ways()
     first: Refusal | None = None
@@ -68,56 +65,25 @@ class _Uncovered(Exception):
 
 @dataclass(slots=True)
 class _Row:
-    """What the caller reads and no caller writes of one stored document."""
+    """One stored document, and what the caller reads and no caller writes of it."""
 
     revision: Revision
     stored: Document
-    _reading: tuple[tuple[Any, ...], frozenset[Path]] = field(init=False)
-    _unwritable: frozenset[Path] = field(init=False)
-
-    def __post_init__(self) -> None:
-        reach = self.revision.lens.reach
-        holding, hides = reach.speaks_for(self.stored)
-        rules = tuple(grant.fields for grant, holds_ in zip(reach.grants, holding, strict=True) if holds_)
-        hidden = (hiding.paths for hiding, hides_ in zip(reach.hiding, hides, strict=True) if hides_)
-        self._reading = rules, frozenset[Path]().union(*hidden)
-        barred = (one.paths for one in self.revision.hiding if verdict(one.when, self.stored) is not False)
-        self._unwritable = frozenset[Path]().union(*barred)
-
-    def reads_raw(self, path: Path) -> bool:
-        rules, hidden = self._reading
-        return path in ALWAYS_SHOWN or (not touches(path, hidden) and any(one.reads_raw(path) for one in rules))
-
-    def shows(self, path: Path) -> bool:
-        """Whether something of the value is shown, raw or masked."""
-        rules, hidden = self._reading
-        return not any_above(path, hidden) and any(one.covers(path) or one.covers_below(path) for one in rules)
-
-    def shows_null(self, path: Path) -> bool:
-        rules, hidden = self._reading
-        return not any_above(path, hidden) and any(one.covers(path) for one in rules)
-
-    def masks(self, path: Path) -> bool:
-        """Whether the value is shown as one mask, whatever it holds."""
-        covering = [one for one in self._reading[0] if one.covers(path)]
-        return bool(covering) and all(one.mask_at(path) for one in covering)
+    sight: Sight
 
     def open_ways(self) -> None:
         """A null that is not shown, above a path of the change, counts as absent: a refusal below it would tell."""
         for one in self.revision.named:
             for n in range(1, len(one.path)):
                 above = one.path[:n]
-                if value_at(self.stored, list(above)) is None and not self.shows_null(above):
+                if value_at(self.stored, list(above)) is None and not self.sight.shows_null(above):
                     self.stored = gone_from(self.stored, above)
-
-    def bars(self, path: Path) -> bool:
-        """Whether no rule may write here: hidden from writers, or set once and not theirs to compare."""
-        once = self.revision.collection.immutable()
-        return touches(path, self._unwritable) or (touches(path, once) and not self.reads_raw(path))
 
     def require_asked(self) -> None:
         """An operator that asks about a value is for those who read it, in this row."""
-        refused = [one.sent for one in self.revision.named if one.asked and not self.reads_raw(asked_path(one.sent))]
+        refused = [
+            one.sent for one in self.revision.named if one.asked and not self.sight.reads_raw(asked_path(one.sent))
+        ]
         if refused:
             raise _unwritable(self.revision, refused)
 
@@ -137,11 +103,11 @@ class _Attempt:
         stored = self.row.stored
         self.faults = list(self.revision.faults)
         new = self._changed()
-        names = {name for name in {**stored, **new} if not _same_in(stored, new, name)}
+        names = set(_changed_names(stored, new))
         differing = set(differing_paths(only(stored, names), only(new, names), ()))
         self._require_covered(differing)
         # To write what the caller can't read always counts as a change: else an equal guess would tell.
-        blind = {path for path in self.touched if not self.row.reads_raw(path)}
+        blind = {path for path in self.touched if not self.row.sight.reads_raw(path)}
         if not names and not blind and not self.faults:
             return None
         names |= {path[0] for path in blind}
@@ -159,7 +125,7 @@ class _Attempt:
         sent = [(one.sent, one.path) for one in self.revision.named]
         if isinstance(self.revision.change, Put):
             sent = [(place, path) for path, place in self.touched.items()]
-        return frozenset(place for place, path in sent if not self.row.reads_raw(path))
+        return frozenset(place for place, path in sent if not self.row.sight.reads_raw(path))
 
     # -- the new document
 
@@ -187,7 +153,7 @@ class _Attempt:
         for step in steps:
             one = self.revision.collection.at(step.parts)
             needed = step.operator == "$unset" and one is not None and one.required
-            if needed and not self.row.reads_raw(canonical(step.path)):
+            if needed and not self.row.sight.reads_raw(canonical(step.path)):
                 yield FieldError(step.path, "required", "is required")
 
     def _touch_named(self) -> None:
@@ -222,7 +188,7 @@ class _Attempt:
                 if name not in old:
                     result[name] = self._over(ABSENT, sent.below(name), below(one, name), (*path, name))
             return result
-        if old is not ABSENT and self.row.reads_raw(canonical(".".join(path))) and sent.equals(old):
+        if old is not ABSENT and self.row.sight.reads_raw(canonical(".".join(path))) and sent.equals(old):
             self.unchanged.add(sent.place)
             return old
         for leaf in leaves(typed, one, path):
@@ -232,12 +198,12 @@ class _Attempt:
     def _kept(self, old: Any, one: Field | None, path: Path) -> Any:
         """What stays of a stored value that was not sent: what this rule can't write, or the caller is not shown."""
         plain = canonical(".".join(path))
-        if isinstance(old, dict) and is_object(one) and is_plain(old) and not self.row.masks(plain):
+        if isinstance(old, dict) and is_object(one) and is_plain(old) and not self.row.sight.masks(plain):
             inner = {name: self._kept(value, below(one, name), (*path, name)) for name, value in old.items()}
             inner = {name: value for name, value in inner.items() if value is not ABSENT}
             # Where something below may be hidden, an object that goes with its last field would tell that none was.
-            return ABSENT if not inner and self.row.reads_raw(plain) and (old or self._may(plain)) else inner
-        return ABSENT if self._may(plain) and self.row.shows(plain) else old
+            return ABSENT if not inner and self.row.sight.reads_raw(plain) and (old or self._may(plain)) else inner
+        return ABSENT if self._may(plain) and self.row.sight.shows(plain) else old
 
     def _whole(self, step: Step) -> Step:
         """An object that is set keeps what the rule can't write of the one it replaces."""
@@ -255,7 +221,7 @@ class _Attempt:
     # -- what the rule must cover
 
     def _may(self, path: Path) -> bool:
-        return self.writer.writes(path) and not self.row.bars(path)
+        return self.writer.writes(path) and not self.row.sight.bars(path)
 
     def _require_covered(self, differing: Iterable[Path]) -> None:
         refused = [sent for path, sent in self.touched.items() if not self._may(path)]
@@ -280,7 +246,7 @@ class _Attempt:
         untyped = {fault.field for fault in self.faults}
         broken = [error for error in broken if error.field not in untyped and _path_of(error) in within]
         errors = [*self.faults, *broken, *_set_twice(self.row.stored, new, names, self.revision.collection)]
-        told = [error for error in errors if self.row.reads_raw(_path_of(error))]
+        told = [error for error in errors if self.row.sight.reads_raw(_path_of(error))]
         if len(told) < len(errors):
             told.append(FieldError(None, "hidden", "a field that you can't read breaks the schema"))
         if told:
@@ -322,8 +288,11 @@ class _Sent:
         return are_alike(self.raw, read_json(write_json(old))) or are_same(self.typed, old)
 
 
-def _same_in(one: Document, other: Document, name: str) -> bool:
-    return are_same(one.get(name, ABSENT), other.get(name, ABSENT))
+def _changed_names(stored: Document, new: Document) -> Iterator[str]:
+    for name in {**stored, **new}:
+        one, other = stored.get(name, ABSENT), new.get(name, ABSENT)
+        if one is not other and not are_same(one, other):
+            yield name
 
 
 def _set_twice(stored: Document, new: Document, names: set[str], collection: Collection) -> Iterator[FieldError]:

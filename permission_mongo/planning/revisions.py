@@ -15,7 +15,7 @@ from permission_mongo.planning.stamps import update_stamps
 from permission_mongo.policy.grants import Grant, Reach
 from permission_mongo.policy.nodes import ALWAYS, conjunction, negation
 from permission_mongo.query.filters import Query
-from permission_mongo.revisions import Named, Referable, Revision, Writer
+from permission_mongo.revisions import Holding, Named, Referable, Revision, Sight, Writer
 from permission_mongo.schema.changes import sent_paths, typed_change, unfit_in, unknown_in
 from permission_mongo.schema.model import Collection
 from permission_mongo.schema.validate import MOST_TOLD, FieldError, as_violation
@@ -37,6 +37,7 @@ class Reviser:
     stamps: Document
     writers: tuple[Writer, ...]
     referable: tuple[Referable, ...]
+    sights: dict[Holding, Sight]
     _hidden: tuple[frozenset[Path], ...]
     _known: dict[tuple[Path, bool], bool] = field(default_factory=dict)
 
@@ -49,7 +50,7 @@ class Reviser:
         writers = tuple(_writers(collection, asking, callers, updating.reach, frozenset(stamps)))
         referable = referable_from(collection, asking, callers)
         hidden = tuple(rule.hidden for rule in updating.speaking.hides if rule.when == ALWAYS)
-        return cls(collection, asking, callers, updating, reading, stamps, writers, referable, hidden)
+        return cls(collection, asking, callers, updating, reading, stamps, writers, referable, {}, hidden)
 
     def revision(self, change: Change) -> Revision:
         """`change` names no id. A Refusal where no rule could allow it in any document, or no schema."""
@@ -72,6 +73,7 @@ class Reviser:
             self.asking.now,
             self.callers.config.limits.max_document_bytes,
             self.referable,
+            self.sights,
         )
 
     def _require_writable(self, change: Change, named: tuple[Named, ...]) -> None:

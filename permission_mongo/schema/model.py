@@ -132,7 +132,7 @@ class Collection:
 
     def immutable(self) -> tuple[Path, ...]:
         """The paths of fields that are set once, those in objects and elements included."""
-        return tuple(_immutable(self.fields, ()))
+        return _immutable_of(self)
 
     def knows(self, dotted: str) -> bool:
         """Whether a document may hold the path: declared, or below a field that is open."""
@@ -169,6 +169,11 @@ def _stamped_of(collection: Collection) -> frozenset[str]:
 def _computed_of(collection: Collection) -> tuple[tuple[str, Any], ...]:
     fields = ((name, one.computed) for name, one in collection.fields.items())
     return tuple((name, computed.expression) for name, computed in fields if computed is not None)
+
+
+@lru_cache(maxsize=1024)
+def _immutable_of(collection: Collection) -> tuple[Path, ...]:
+    return tuple(_immutable(collection.fields, ()))
 
 
 def _immutable(fields: Mapping[str, Field], prefix: Path) -> Iterator[Path]:

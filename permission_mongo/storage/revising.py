@@ -1,13 +1,15 @@
 """Batch update: the rows read in a transaction's snapshot, each judged alone, then all written by one command.
 
 A writer in between is a conflict with that snapshot: what is kept as a version is what was read, and what was replaced.
+So the guard, asked once for all in the same snapshot, holds for what is written; in each statement it would cost as
+much as all the rest of the write.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Final, cast
+from typing import cast
 
 from bson import decode_all
 from bson.objectid import ObjectId
@@ -30,8 +32,6 @@ from permission_mongo.storage.singles import LENIENT, require_accepted
 from permission_mongo.storage.transactions import Body, Contended, Raced
 from permission_mongo.values import Document, DocumentId
 from permission_mongo.versions import LARGEST, made, number_of, record
-
-_HINT: Final = {"_id": 1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,6 +245,7 @@ class _Updating:
         if sum(row.change.size for row in rows) > self._plan.target.max_bytes and len(rows) > 1:
             raise TooMuch
         records = await self._records(session, rows, renumber) if self._plan.target.versioned else []
+        await self._require_reach(session, rows)
         marks: Iterable[Document] = map(_marks, records) if records else ({} for _ in rows)
         updates = list(self._updates(rows, marks))
         if updates:
@@ -258,6 +259,16 @@ class _Updating:
             await self._rooms.keep(session, records)
         return [one["_id"] for one in records]
 
+    async def _require_reach(self, session: AsyncClientSession, rows: list[_Row]) -> None:
+        """Raced if MongoDB does not find all of them among the rows that may be changed."""
+        if self._plan.expected is None:
+            return  # read by that very guard
+        live = self._rooms.live(self._plan.target.collection)
+        match = self._plan.match.among(row.stored["_id"] for row in rows)
+        found = live.find(match, {"_id": 1}, hint=BY_ID, batch_size=len(rows) + 1, session=session)
+        if self._plan.match.is_empty or len(await found.to_list()) != len(rows):
+            raise Raced
+
     async def _records(self, session: AsyncClientSession, rows: list[_Row], renumber: bool) -> list[Document]:
         target = self._plan.target
         about = (target.collection, target.tenant_field)
@@ -267,7 +278,6 @@ class _Updating:
         return records
 
     def _updates(self, rows: list[_Row], marks: Iterable[Document]) -> Iterator[Document]:
-        """The guard and the version that was judged stand in every one."""
         for row, mark in zip(rows, marks, strict=True):
             update: Document = {"$set": {**row.change.fields, **mark}}
             if row.change.gone:
@@ -275,10 +285,7 @@ class _Updating:
             if not update["$set"]:
                 del update["$set"]
             if update:
-                stored = row.stored
-                unchanged = {"$eq": stored["_version"]} if "_version" in stored else {"$exists": False}
-                match = {**self._plan.match.one(stored["_id"]), "_version": unchanged}
-                yield {"q": match, "u": update, "hint": _HINT}
+                yield {"q": {"_id": row.stored["_id"]}, "u": update}
 
 
 def _marks(kept: Document) -> Document:
