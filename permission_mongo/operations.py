@@ -25,6 +25,13 @@ class ByIds:
 
 
 @dataclass(frozen=True, slots=True)
+class ByTags:
+    """Each id once, in the order asked, with what it must be as the caller last saw it."""
+
+    tags: Mapping[DocumentId, Tags | None]
+
+
+@dataclass(frozen=True, slots=True)
 class ByFilter:
     query: Query
 
@@ -151,7 +158,7 @@ class PurgeOne:
 @dataclass(frozen=True, slots=True)
 class DeleteMany:
     collection: Collection
-    selection: ByIds | ByFilter
+    selection: ByIds | ByTags | ByFilter
     options: Batch
 
 

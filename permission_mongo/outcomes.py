@@ -123,6 +123,11 @@ class BatchOutcome:
         return len(self.done) if self.counted is None else self.counted
 
     @property
+    def met(self) -> int:
+        """The items that are as asked now."""
+        return self.count + self.unchanged
+
+    @property
     def is_partial(self) -> bool:
         return bool(self.failed) or self.stopped is not None or self.interrupted
 

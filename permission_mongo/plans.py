@@ -250,7 +250,7 @@ class PurgePlan:
 class DeletePlan:
     """Remove the rows of `match`: those among `expected`, or, where that is None, all of them.
 
-    `visible` tells a row that may not be deleted from one that is not there.
+    `visible` tells a row that may not be deleted from one that is not there. `preconditions` are of some of the rows.
     """
 
     target: Target
@@ -258,6 +258,7 @@ class DeletePlan:
     visible: Guarded
     expected: tuple[DocumentId, ...] | None
     batch: Batch
+    preconditions: Mapping[DocumentId, Precondition] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,8 +100,7 @@ def _batch(outcome: BatchOutcome) -> dict[str, Any]:
 def _counts(outcome: BatchOutcome) -> dict[str, Any]:
     match outcome.verb:
         case "updated":
-            matched = outcome.count + outcome.unchanged
-            return {"matched": matched, "modified": outcome.count, "missing": outcome.missing, "failed": []}
+            return {"matched": outcome.met, "modified": outcome.count, "missing": outcome.missing, "failed": []}
         case "deleted":
             return {"deleted": outcome.count, "missing": outcome.missing}
         case "created":

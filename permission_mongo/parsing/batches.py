@@ -13,6 +13,7 @@ from permission_mongo.operations import (
     Alike,
     ByFilter,
     ByIds,
+    ByTags,
     CreateMany,
     DeleteMany,
     Each,
@@ -29,6 +30,7 @@ from permission_mongo.parsing.fields import (
     boolean,
     fields_of,
     items_of,
+    placed,
     read_body,
     reason_of,
     require_known,
@@ -56,10 +58,30 @@ def _options(found: Mapping[str, Any], fresh: Fresh) -> Batch:
 
 
 def read_delete_many(body: bytes, collection: Collection, limits: Limits, fresh: Fresh) -> DeleteMany:
-    """`{"ids": [...]}` or `{"filter": {...}}`; an empty filter only with `"all": true`."""
+    """`{"ids": [...]}`, `{"items": [...]}` or `{"filter": {...}}`; an empty filter only with `"all": true`."""
     found = read_body(body)
-    require_known(found, ("ids", "filter", "all", *_OPTIONS))
+    if "items" in found:
+        require_known(found, ("items", *_OPTIONS))
+        return DeleteMany(collection, _tagged(found, collection, limits), _options(found, fresh))
+    require_known(found, ("ids", "items", "filter", "all", *_OPTIONS))
     return DeleteMany(collection, _selection(found, collection, limits), _options(found, fresh))
+
+
+def _tagged(found: Mapping[str, Any], collection: Collection, limits: Limits) -> ByTags:
+    items = [
+        _tagged_one(one, f"items[{n}]", collection)
+        for n, one in enumerate(items_of(found, "items", limits.max_batch_size))
+    ]
+    _require_once([one for one, _ in items], "items")
+    return ByTags(dict(items))
+
+
+def _tagged_one(item: Any, place: str, collection: Collection) -> tuple[DocumentId, Tags | None]:
+    if not isinstance(item, dict):
+        raise InvalidRequest(f"{place}: expected an object with 'id'")
+    with placed(place):
+        require_known(item, ("id", "if_match"))
+    return read_id(item.get("id"), collection, f"{place}.id"), _if_match(item, place)
 
 
 def read_update_many(body: bytes, collection: Collection, limits: Limits, fresh: Fresh) -> UpdateMany:
@@ -79,11 +101,9 @@ def read_update_many(body: bytes, collection: Collection, limits: Limits, fresh:
 def _revised(item: Any, place: str, collection: Collection) -> Revised:
     if not isinstance(item, dict):
         raise InvalidRequest(f"{place}: expected an object with 'id' and 'update'")
-    try:
+    with placed(place):
         require_known(item, ("id", "update", "if_match"))
         change = _change(item, "update")
-    except InvalidRequest as error:
-        raise InvalidRequest(f"{place}: {error.message}", **error.details) from error
     return Revised(read_id(item.get("id"), collection, f"{place}.id"), change, _if_match(item, place))
 
 
@@ -91,10 +111,8 @@ def _change(found: Mapping[str, Any], key: str) -> Change:
     value = found.get(key)
     if not isinstance(value, dict):
         raise InvalidRequest(f"{key}: expected what a PATCH takes, an object")
-    try:
+    with placed(key):
         return change_of(value)
-    except InvalidRequest as error:
-        raise InvalidRequest(f"{key}: {error.message}", **error.details) from error
 
 
 def _if_match(item: Mapping[str, Any], place: str) -> Tags | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from permission_mongo.errors import Forbidden, InvalidRequest
-from permission_mongo.operations import ByFilter, ByIds, DeleteMany, DeleteOne, PurgeOne, Undo
+from permission_mongo.operations import ByFilter, ByIds, ByTags, DeleteMany, DeleteOne, PurgeOne, Undo
 from permission_mongo.planning.callers import Asking, Callers
 from permission_mongo.planning.reads import asked_reach, require_versions
 from permission_mongo.planning.targets import precondition, target_of
@@ -59,6 +59,11 @@ def plan_delete(operation: DeleteMany, asking: Asking, callers: Callers) -> Dele
             if options.atomic and len(ids) > target.chunk:
                 raise InvalidRequest("'atomic' is for at most one chunk", max_batch_size=target.chunk)
             return DeletePlan(target, narrow({}, reading.reach, deleting.reach), visible, ids, options)
+        case ByTags(tags):
+            conditions = {one: precondition(wanted, reading) for one, wanted in tags.items()}
+            asked_for = {one: condition for one, condition in conditions.items() if condition is not None}
+            match = narrow({}, reading.reach, deleting.reach)
+            return DeletePlan(target, match, visible, tuple(tags), options, asked_for)
         case ByFilter(query):
             asked = asked_reach(reading, collection, query)
             match = narrow(query.match, asked, deleting.reach)

@@ -1,4 +1,4 @@
-"""The items of a batch worked off in transactions: one where it goes, several smaller ones where it does not."""
+"""A batch's items worked off in transactions: one where it goes, several smaller ones where it does not."""
 
 from __future__ import annotations
 
@@ -47,6 +47,11 @@ class Progress:
     failed: dict[DocumentId, Refusal] = field(default_factory=dict)
     stopped: Refusal | None = None
     more: Bound | None = None
+
+    @property
+    def met(self) -> int:
+        """The items that are as asked now."""
+        return len(self.done) + len(self.same)
 
     def add(self, other: Progress) -> None:
         self.done += other.done

@@ -7,31 +7,29 @@ much as all the rest of the write.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import cast
 
 from bson import decode_all
-from bson.objectid import ObjectId
 from bson.raw_bson import RawBSONDocument
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.errors import BulkWriteError
 
-from permission_mongo.errors import DocumentNotFound, Refusal
-from permission_mongo.jobs import Turn, added
-from permission_mongo.outcomes import BatchOutcome, Failure, Item
+from permission_mongo.errors import Refusal
+from permission_mongo.jobs import Turn
+from permission_mongo.outcomes import BatchOutcome
 from permission_mongo.plans import Actor, Edit, Same, UpdateManyPlan
 from permission_mongo.revisions import Revision, Rewrite
 from permission_mongo.rewrites import new_references, rewrite
-from permission_mongo.storage.chunks import next_chunk, require_at_most, require_few_enough
-from permission_mongo.storage.ledger import Ledger, Traces
-from permission_mongo.storage.parts import KeyExists, Progress, TooMuch, first_refusal, in_parts, tries
+from permission_mongo.storage.parts import Ids, KeyExists, Progress, TooMuch
 from permission_mongo.storage.references import dangling, violation
-from permission_mongo.storage.rooms import BY_ID, NumberTaken, Rooms
+from permission_mongo.storage.rooms import BY_ID, Rooms
 from permission_mongo.storage.singles import LENIENT, require_accepted
-from permission_mongo.storage.transactions import Body, Contended, Raced
+from permission_mongo.storage.transactions import Raced
+from permission_mongo.storage.works import Work
 from permission_mongo.values import Document, DocumentId
-from permission_mongo.versions import LARGEST, made, number_of, record
+from permission_mongo.versions import LARGEST, number_of, record
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,121 +52,30 @@ class _Judged:
 
 async def update_many(plan: UpdateManyPlan, actor: Actor, rooms: Rooms, turn: Turn) -> BatchOutcome:
     """Change the plan's rows, of a filter's one chunk; what one transaction did stays done if a later one fails."""
-    updating = _Updating(plan, actor, rooms, turn)
-    await updating.run()
-    return updating.outcome(updating.progress)
+    return await _Updating(plan, actor, rooms, turn).done()
 
 
-class _Updating:
+class _Updating(Work):
     """One batch on its way."""
 
+    action = "update"
+    verb = "updated"
+
     def __init__(self, plan: UpdateManyPlan, actor: Actor, rooms: Rooms, turn: Turn) -> None:
+        super().__init__(plan, actor, rooms, turn)
         self._plan = plan
-        self._turn = turn
-        self._rooms = rooms
-        self._ended = made("update", actor.subject, actor.now, plan.batch.reason, plan.batch.id)
-        self._ledger = Ledger(rooms, actor, plan.target, plan.batch)
-        self.progress = Progress()
 
-    async def run(self) -> None:
-        plan = self._plan
-        if plan.expected is None:
-            await self._chunk()
-        elif not (plan.match.is_empty and plan.visible.is_empty):
-            await require_at_most(self._rooms, plan)
-            await self._in_parts(plan.expected, last=True)
-        if plan.batch.dry_run:
-            await self._ledger.note_rehearsal("update", self.progress.done)
-
-    async def _chunk(self) -> None:
-        chunk, more = await next_chunk(self._rooms, self._plan, self._turn.behind)
-        if chunk:
-            await self._in_parts(chunk, last=more is None)
-        if self.progress.stopped is None:
-            self.progress.more = more
-
-    async def _in_parts(self, ids: Sequence[DocumentId], *, last: bool) -> None:
-        await in_parts(ids, self._part, self.progress, atomic=self._plan.batch.atomic, last=last)
-
-    # -- what is told
-
-    def outcome(self, progress: Progress) -> BatchOutcome:
-        plan = self._plan
-        return BatchOutcome(
-            "updated",
-            tuple(progress.done),
-            progress.missing_of(plan.expected),
-            tuple(Failure(refusal, id=one) for one, refusal in progress.failed.items()),
-            batch=plan.batch.id if progress.done and not plan.batch.dry_run else None,
-            dry_run=plan.batch.dry_run,
-            stopped=progress.stopped,
-            results=self._results(progress) if plan.batch.results else None,
-            unchanged=len(progress.same),
-            more=progress.more,
-        )
-
-    def _told_with(self, came: Progress) -> BatchOutcome:
-        """What the caller is told if the work ends here."""
-        return added(self._turn.before, self.outcome(self.progress.with_(came)))
-
-    def _results(self, progress: Progress) -> tuple[Item, ...]:
-        done, same = {*progress.done}, {*progress.same}
-
-        def item(one: DocumentId) -> Item:
-            if one in done or one in same:
-                return Item(one, "updated" if one in done else "unchanged")
-            refusal = progress.failed.get(one) or progress.stopped
-            return Item(one, "not_found") if refusal is None else Item(one, refusal.code, refusal)
-
-        met = [*progress.done, *progress.same, *progress.failed]
-        return tuple(item(one) for one in self._plan.expected or met)
-
-    # -- transactions
-
-    async def _part(self, ids: Sequence[DocumentId], final: bool, renumber: bool = False) -> None:
-        """KeyExists and TooMuch as the body finds; Contended where others wrote the same."""
-        batch, part = self._plan.batch, ObjectId()
-        body: Body[Progress] = lambda session: self._body(session, ids, part, renumber)  # noqa: E731
-        try:
-            came = await self._rooms.transactor.run(
-                self._ledger.once(body, self._told_with, final=final),
-                deadline=self._rooms.deadline(),
-                proof=self._ledger.proof(part),
-                attempts=tries(ids, atomic=batch.atomic),
-                commit=not batch.dry_run,
-            )
-        except NumberTaken as error:
-            # Go on behind the highest kept.
-            if renumber:
-                raise Contended from error
-            return await self._part(ids, final, renumber=True)
-        self.progress.add(came)
-        return None
-
-    async def _body(
-        self, session: AsyncClientSession, ids: Sequence[DocumentId], part: ObjectId, renumber: bool
-    ) -> Progress:
+    async def attempt(self, session: AsyncClientSession, ids: Ids, renumber: bool) -> tuple[Progress, list[Document]]:
         judged = await self._judged(session, ids)
-        before = len(self.progress.done) + len(self.progress.same)
-        require_few_enough(self._plan.batch, before + len(judged.rows) + len(judged.same))
-        if self._plan.batch.atomic:
-            self._require_all(ids, judged)
-        done: list[DocumentId] = [row.stored["_id"] for row in judged.rows]
-        if done:
-            records = await self._write(session, judged.rows, renumber)
-            await self._ledger.note(session, part, "update", done, Traces(records=records))
-        return Progress(done, judged.same, judged.failed)
-
-    def _require_all(self, ids: Sequence[DocumentId], judged: _Judged) -> None:
-        fine = {*judged.same, *(row.stored["_id"] for row in judged.rows)}
-        absent = DocumentNotFound("no such document", collection=self._plan.target.collection)
-        failed = {one: judged.failed.get(one, absent) for one in ids if one not in fine}
-        if failed:
-            raise first_refusal(failed, "nothing was changed")
+        came = Progress([row.stored["_id"] for row in judged.rows], judged.same, judged.failed)
+        # Of an atomic batch that fails, the first item's refusal is told, and not what the write would have met.
+        fails = self._plan.batch.atomic and (came.failed or (self._plan.expected is not None and came.met < len(ids)))
+        records = await self._write(session, judged.rows, renumber) if judged.rows and not fails else []
+        return came, records
 
     # -- judging
 
-    async def _judged(self, session: AsyncClientSession, ids: Sequence[DocumentId]) -> _Judged:
+    async def _judged(self, session: AsyncClientSession, ids: Ids) -> _Judged:
         """Each row as the update of one document judges it; what is refused whatever is stored needs no row."""
         judged = _Judged()
         edits = self._plan.edits
@@ -180,9 +87,7 @@ class _Updating:
         await self._refer(session, judged)
         return judged
 
-    async def _rows(
-        self, session: AsyncClientSession, ids: Sequence[DocumentId]
-    ) -> list[tuple[RawBSONDocument, Document]]:
+    async def _rows(self, session: AsyncClientSession, ids: Ids) -> list[tuple[RawBSONDocument, Document]]:
         """The rows as bytes and read. TooMuch as soon as they are more than one transaction may hold."""
         plan = self._plan
         seen = plan.match if plan.expected is None else plan.visible
