@@ -263,10 +263,11 @@ class DeletePlan:
 
 @dataclass(frozen=True, slots=True)
 class UndoPlan:
-    """Put back what batch `undone` deleted and remove what it made.
+    """Put back what batch `undone` deleted or changed, and remove what it made.
 
-    `records` match versions whose content may be restored, `visible_records` those that may be seen; `made` and
-    `visible_made` the same for live documents.
+    `records` match versions whose content may be restored, `visible_records` those that may be seen; `former` and
+    `visible_former` the same for what it changed; `made` and `visible_made` for live documents. `changed` are live
+    documents that are as the batch left them.
     """
 
     target: Target
@@ -275,8 +276,30 @@ class UndoPlan:
     visible_records: Guarded
     made: Guarded
     visible_made: Guarded
+    former: Guarded
+    visible_former: Guarded
+    changed: Guarded
     may_delete: bool
     batch: Batch
+
+
+@dataclass(frozen=True, slots=True)
+class RevertPlan:
+    """Put back the states `former` that records `kept` hold, in the rows of `match` with these ids.
+
+    A row is left that is no longer the one that came after its record.
+    """
+
+    target: Target
+    match: Guarded
+    visible: Guarded
+    former: Guarded
+    kept: Mapping[DocumentId, Document]
+    batch: Batch
+
+    @property
+    def expected(self) -> tuple[DocumentId, ...]:
+        return tuple(self.kept)
 
 
 @dataclass(frozen=True, slots=True)
@@ -348,7 +371,7 @@ class AggregatePlan:
     most_bytes: int
 
 
-Chunked = UpdateManyPlan | DeletePlan  # may be of a filter, and then in chunks
+Chunked = UpdateManyPlan | DeletePlan | RevertPlan  # of many documents; a filter's is done in chunks
 Reading = ReadPlan | AgainPlan | ListPlan | CountPlan | GetManyPlan | AggregatePlan | DeletedPlan | VersionsPlan
 Writing = CreatePlan | UpdatePlan | UpdateManyPlan | DeleteOnePlan | PurgePlan | DeletePlan | UndoPlan
 Plan = Reading | Writing

@@ -101,6 +101,12 @@ def record(
     return kept
 
 
+def content_of(kept: Mapping[str, Any]) -> Document:
+    """The stored document that a record keeps."""
+    content: Document = kept["data"]
+    return content
+
+
 def renumbered(kept: Document, number: int) -> Document:
     """The same record under another number."""
     return {**kept, "_id": {**kept["_id"], "v": number}, "version": number}

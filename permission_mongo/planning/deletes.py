@@ -71,7 +71,10 @@ def plan_delete(operation: DeleteMany, asking: Asking, callers: Callers) -> Dele
 
 
 def plan_undo(operation: Undo, asking: Asking, callers: Callers) -> UndoPlan:
-    """Needs `restore`, and `delete` for what the batch made; works only on what is visible today."""
+    """Needs `restore`, and `delete` for what the batch made; works only on what is visible today.
+
+    Of what the batch changed both states must be visible, and `restore` must allow the old one.
+    """
     collection = operation.collection
     require_versions(collection)
     restoring = callers.access(asking, collection, "restore").reach
@@ -82,6 +85,7 @@ def plan_undo(operation: Undo, asking: Asking, callers: Callers) -> UndoPlan:
         "ended.batch": operation.undone,
         "ended.action": "delete",
     }
+    changed: MongoFilter = {"collection": collection.name, "ended.batch": operation.undone}
     made: MongoFilter = {"_made.batch": operation.undone}
     return UndoPlan(
         target_of(collection, callers.config),
@@ -90,6 +94,9 @@ def plan_undo(operation: Undo, asking: Asking, callers: Callers) -> UndoPlan:
         narrow_content(ended, reading),
         narrow(made, reading, deleting or _nothing(reading)),
         narrow({}, reading),
+        narrow_whole(changed, reading, restoring, content=True),
+        narrow_content(changed, reading),
+        narrow(made, reading),
         deleting is not None,
         operation.options,
     )

@@ -9,12 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import cast
 
-from bson import decode_all
 from bson.raw_bson import RawBSONDocument
 from pymongo.asynchronous.client_session import AsyncClientSession
-from pymongo.errors import BulkWriteError
 
 from permission_mongo.errors import Refusal
 from permission_mongo.jobs import Turn
@@ -22,14 +19,13 @@ from permission_mongo.outcomes import BatchOutcome
 from permission_mongo.plans import Actor, Edit, Same, UpdateManyPlan
 from permission_mongo.revisions import Revision, Rewrite
 from permission_mongo.rewrites import new_references, rewrite
-from permission_mongo.storage.parts import Ids, KeyExists, Progress, TooMuch
+from permission_mongo.storage.parts import Ids, Progress, TooMuch
 from permission_mongo.storage.references import dangling, violation
 from permission_mongo.storage.rooms import BY_ID, Rooms
-from permission_mongo.storage.singles import LENIENT, require_accepted
+from permission_mongo.storage.singles import require_accepted
 from permission_mongo.storage.transactions import Raced
-from permission_mongo.storage.works import Work
+from permission_mongo.storage.works import Work, marks_after
 from permission_mongo.values import Document, DocumentId
-from permission_mongo.versions import LARGEST, number_of, record
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,30 +78,11 @@ class _Updating(Work):
         if not isinstance(edits, Same):
             refused = ((one, edits[one].revision) for one in ids)
             judged.failed = {one: refusal for one, refusal in refused if isinstance(refusal, Refusal)}
-        for raw, stored in await self._rows(session, [one for one in ids if one not in judged.failed]):
+        wanted = [one for one in ids if one not in judged.failed]
+        for raw, stored in await self._read(session, wanted, matching=self._plan.expected is None):
             self._judge(raw, stored, judged)
         await self._refer(session, judged)
         return judged
-
-    async def _rows(self, session: AsyncClientSession, ids: Ids) -> list[tuple[RawBSONDocument, Document]]:
-        """The rows as bytes and read. TooMuch as soon as they are more than one transaction may hold."""
-        plan = self._plan
-        seen = plan.match if plan.expected is None else plan.visible
-        if seen.is_empty or not ids:
-            return []
-        stored = self._rooms.raw(plan.target.collection)
-        found = stored.find_raw_batches(seen.among(ids), hint=BY_ID, batch_size=len(ids) + 1, session=session)
-        rows: list[tuple[RawBSONDocument, Document]] = []
-        size = 0
-        async for answered in found:
-            batch = cast("bytes", answered)
-            size += len(batch)
-            if size > plan.target.max_bytes and len(ids) > 1:
-                raise TooMuch
-            rows += zip(decode_all(batch, stored.codec_options), decode_all(batch, LENIENT), strict=True)
-        if plan.target.versioned and any(len(raw.raw) > LARGEST for raw, _ in rows):
-            raise TooMuch
-        return rows
 
     def _judge(self, raw: RawBSONDocument, stored: Document, judged: _Judged) -> None:
         one = stored["_id"]
@@ -149,17 +126,13 @@ class _Updating(Work):
         """The ids of the versions that keep what was replaced."""
         if sum(row.change.size for row in rows) > self._plan.target.max_bytes and len(rows) > 1:
             raise TooMuch
-        records = await self._records(session, rows, renumber) if self._plan.target.versioned else []
+        states = [(row.raw, row.stored) for row in rows]
+        records = await self._records(session, states, renumber) if self._plan.target.versioned else []
         await self._require_reach(session, rows)
-        marks: Iterable[Document] = map(_marks, records) if records else ({} for _ in rows)
+        marks: Iterable[Document] = map(marks_after, records) if records else ({} for _ in rows)
         updates = list(self._updates(rows, marks))
         if updates:
-            try:
-                matched = await self._rooms.change(session, self._plan.target.collection, updates)
-            except BulkWriteError as error:
-                raise _of_item(error, updates) from error
-            if matched != len(updates):
-                raise Raced
+            await self._change(session, updates)
         if records:
             await self._rooms.keep(session, records)
         return [one["_id"] for one in records]
@@ -174,14 +147,6 @@ class _Updating(Work):
         if self._plan.match.is_empty or len(await found.to_list()) != len(rows):
             raise Raced
 
-    async def _records(self, session: AsyncClientSession, rows: list[_Row], renumber: bool) -> list[Document]:
-        target = self._plan.target
-        about = (target.collection, target.tenant_field)
-        records = [record(row.raw, row.stored, about, number_of(row.stored), self._ended) for row in rows]
-        if renumber or any(one["version"] == 0 for one in records):
-            records = await self._rooms.renumbered(session, target.collection, records)
-        return records
-
     def _updates(self, rows: list[_Row], marks: Iterable[Document]) -> Iterator[Document]:
         for row, mark in zip(rows, marks, strict=True):
             update: Document = {"$set": {**row.change.fields, **mark}}
@@ -191,14 +156,3 @@ class _Updating(Work):
                 del update["$set"]
             if update:
                 yield {"q": {"_id": row.stored["_id"]}, "u": update}
-
-
-def _marks(kept: Document) -> Document:
-    """Of the state that begins when a kept one ends."""
-    return {"_version": kept["version"] + 1, "_made": kept["ended"]}
-
-
-def _of_item(error: BulkWriteError, updates: list[Document]) -> Exception:
-    written = (error.details or {}).get("writeErrors", [])
-    index = next((one["index"] for one in written if one.get("code") == 11000), None)
-    return error if index is None else KeyExists(updates[index]["q"]["_id"])

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, cast
 
+from bson import decode_all
 from bson.objectid import ObjectId
+from bson.raw_bson import RawBSONDocument
 from pymongo.asynchronous.client_session import AsyncClientSession
+from pymongo.errors import BulkWriteError
 
 from permission_mongo.errors import DocumentNotFound
 from permission_mongo.jobs import Turn, added
@@ -15,12 +18,14 @@ from permission_mongo.outcomes import BatchOutcome, Failure, Item
 from permission_mongo.plans import Actor, Chunked
 from permission_mongo.storage.chunks import next_chunk, require_at_most, require_few_enough
 from permission_mongo.storage.ledger import Ledger, Traces
-from permission_mongo.storage.parts import Ids, Progress, first_refusal, in_parts, tries
-from permission_mongo.storage.rooms import NumberTaken, Rooms
-from permission_mongo.storage.transactions import Body, Contended
+from permission_mongo.storage.parts import Ids, KeyExists, Progress, TooMuch, first_refusal, in_parts, tries
+from permission_mongo.storage.rooms import BY_ID, NumberTaken, Rooms
+from permission_mongo.storage.singles import LENIENT
+from permission_mongo.storage.transactions import Body, Contended, Raced
 from permission_mongo.values import Document, DocumentId
-from permission_mongo.versions import made
+from permission_mongo.versions import LARGEST, made, number_of, record
 
+State = tuple[RawBSONDocument, Document]  # a stored document: its bytes, and read
 Told = Callable[[BatchOutcome], BatchOutcome]
 
 
@@ -34,8 +39,8 @@ class Work(ABC):
     `told` is what the caller is told of it, where it is part of something else.
     """
 
-    action: ClassVar[Literal["update", "delete"]]  # as history and audit call it
-    verb: ClassVar[Literal["updated", "deleted"]]
+    action: ClassVar[Literal["update", "delete", "restore"]]  # as history and audit call it
+    verb: ClassVar[Literal["updated", "deleted", "restored"]]
 
     def __init__(self, plan: Chunked, actor: Actor, rooms: Rooms, turn: Turn, told: Told = _itself) -> None:
         self._work = plan
@@ -152,3 +157,51 @@ class Work(ABC):
 
         met = [*progress.done, *progress.same, *progress.failed]
         return tuple(item(one) for one in self._work.expected or met)
+
+    # -- what a transaction reads and writes
+
+    async def _read(self, session: AsyncClientSession, ids: Ids, *, matching: bool) -> list[State]:
+        """Of these ids the visible rows, or those that match. TooMuch as soon as they are more than one may hold."""
+        rows = self._work.match if matching else self._work.visible
+        if rows.is_empty or not ids:
+            return []
+        stored, target = self._rooms.raw(self._work.target.collection), self._work.target
+        found = stored.find_raw_batches(rows.among(ids), hint=BY_ID, batch_size=len(ids) + 1, session=session)
+        states: list[State] = []
+        size = 0
+        async for answered in found:
+            batch = cast("bytes", answered)
+            size += len(batch)
+            if size > target.max_bytes and len(ids) > 1:
+                raise TooMuch
+            states += zip(decode_all(batch, stored.codec_options), decode_all(batch, LENIENT), strict=True)
+        if target.versioned and any(len(raw.raw) > LARGEST for raw, _ in states):
+            raise TooMuch
+        return states
+
+    async def _records(self, session: AsyncClientSession, states: list[State], renumber: bool) -> list[Document]:
+        """The records of states that end now."""
+        target = self._work.target
+        about = (target.collection, target.tenant_field)
+        records = [record(raw, stored, about, number_of(stored), self._ended) for raw, stored in states]
+        if renumber or any(one["version"] == 0 for one in records):
+            records = await self._rooms.renumbered(session, target.collection, records)
+        return records
+
+    async def _change(self, session: AsyncClientSession, updates: list[Document]) -> None:
+        """KeyExists names the document whose key another one has; Raced if one of them is not there."""
+        try:
+            matched = await self._rooms.change(session, self._work.target.collection, updates)
+        except BulkWriteError as error:
+            written = (error.details or {}).get("writeErrors", [])
+            index = next((one["index"] for one in written if one.get("code") == 11000), None)
+            if index is None:
+                raise
+            raise KeyExists(updates[index]["q"]["_id"]) from error
+        if matched != len(updates):
+            raise Raced
+
+
+def marks_after(kept: Document) -> Document:
+    """Of the state that begins when a kept one ends."""
+    return {"_version": kept["version"] + 1, "_made": kept["ended"]}
