@@ -21,6 +21,7 @@ from permission_mongo.policy.nodes import Expression
 from permission_mongo.query.sorting import Ordered
 from permission_mongo.schema.model import Collection, Ref
 from permission_mongo.schema.validate import FieldError
+from permission_mongo.service import Serving
 from permission_mongo.values import Document, DocumentId, MongoFilter
 
 
@@ -388,4 +389,4 @@ class AggregatePlan:
 Chunked = DeletePlan  # may be of a filter, and then in chunks
 Reading = ReadPlan | AgainPlan | ListPlan | CountPlan | GetManyPlan | AggregatePlan | DeletedPlan | VersionsPlan
 Writing = CreatePlan | UpdatePlan | DeleteOnePlan | PurgePlan | DeletePlan | UndoPlan
-Plan = Reading | Writing
+Plan = Reading | Writing | Serving

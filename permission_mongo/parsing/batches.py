@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from permission_mongo.batch import Batch
-from permission_mongo.errors import BatchNotFound, InvalidRequest
+from permission_mongo.errors import BatchNotFound, InvalidRequest, PayloadTooLarge
 from permission_mongo.operations import (
     ByFilter,
     ByIds,
@@ -27,12 +27,13 @@ from permission_mongo.parsing.fields import (
     whole_number,
 )
 from permission_mongo.parsing.ids import Fresh, read_batch_id, read_ids
-from permission_mongo.query.filters import read_filter
+from permission_mongo.query.filters import Query, read_filter
 from permission_mongo.query.limits import Limits
 from permission_mongo.schema.model import Collection
 
 _OPTIONS: Final = ("atomic", "dry_run", "max_affected", "results", "reason")
 _MOST_AFFECTED: Final = 10**9
+_LONGEST_KEPT: Final = 8 * 2**20
 
 
 def _options(found: Mapping[str, Any], fresh: Fresh) -> Batch:
@@ -62,7 +63,14 @@ def read_delete_many(body: bytes, collection: Collection, limits: Limits, fresh:
     query = read_filter(found["filter"], collection, limits)
     if not query.paths and not everything:
         raise InvalidRequest('filter: an empty filter matches everything; say so with "all": true')
-    return DeleteMany(collection, ByFilter(query), options)
+    return DeleteMany(collection, _by_filter(query, body), options)
+
+
+def _by_filter(query: Query, body: bytes) -> ByFilter:
+    """What may become a job is kept as it was sent. PayloadTooLarge where no record could hold it."""
+    if len(body) > _LONGEST_KEPT:
+        raise PayloadTooLarge(f"a body with a filter has at most {_LONGEST_KEPT} bytes", max_body_bytes=_LONGEST_KEPT)
+    return ByFilter(query, body)
 
 
 def read_create_many(body: bytes, collection: Collection, limits: Limits, fresh: Fresh) -> CreateMany:

@@ -247,6 +247,10 @@ class Policy:
             for rule in one.allows
         }
 
+    def has_system_right(self, roles: frozenset[str], right: str) -> bool:
+        """Whether one of these roles names the right itself: it is not inherited."""
+        return any(right in self.roles[role].system for role in roles if role in self.roles)
+
     def is_cross_tenant(self, roles: frozenset[str]) -> bool:
         """Whether one of the caller's own roles, inherited ones not counted, reaches past its tenant."""
         return bool(self.crossing(roles))

@@ -93,6 +93,7 @@ class _Deletion:
         self._plan = plan
         self._told = told
         self._turn = turn
+        self._is_job = False
         self._rooms = rooms
         self._ended = made("delete", actor.subject, actor.now, plan.batch.reason, plan.batch.id)
         self._ledger = Ledger(rooms, actor, plan.target, plan.batch)
@@ -120,8 +121,13 @@ class _Deletion:
     def _outcome_with(self, part: _Part) -> BatchOutcome:
         """What the caller is told if the work ends with this part."""
         done = [*self._progress.done, *part[0]]
-        outcome = self._outcome(replace(self._progress, done=done, refused=[*self._progress.refused, *part[1]]))
-        return self._told(added(self._turn.before, outcome))
+        return self._told(
+            self._outcome(replace(self._progress, done=done, refused=[*self._progress.refused, *part[1]]))
+        )
+
+    def _so_far(self, part: _Part) -> BatchOutcome:
+        """What the chunks did together, if the work ends with this part."""
+        return added(self._turn.before, self._outcome_with(part))
 
     def _outcome(self, progress: _Progress) -> BatchOutcome:
         plan = self._plan
@@ -138,6 +144,7 @@ class _Deletion:
             dry_run=plan.batch.dry_run,
             stopped=progress.stopped,
             results=self._results(progress, failures) if plan.batch.results else None,
+            is_job=self._is_job,
             more=progress.more,
         )
 
@@ -201,7 +208,7 @@ class _Deletion:
                 else:
                     self._progress.contended.append(Failure(_whole_refusal(error), id=part[0]))
             except (PyMongoError, Lost, InvalidRequest) as error:
-                self._progress.stopped = told_or_raised(error, after_some=bool(self._progress.done))
+                self._progress.stopped = told_or_raised(error, after_some=bool(self._progress.done) or self._is_job)
                 return
 
     async def _part(self, ids: Sequence[DocumentId], *, final: bool, renumber: bool = False) -> None:
@@ -211,7 +218,7 @@ class _Deletion:
         tries = 10_000 if batch.atomic else _TRIES if len(ids) > 1 else _TRIES_OF_ONE
         try:
             removed, refused = await self._rooms.transactor.run(
-                self._ledger.once(body, self._outcome_with, final=final),
+                self._step(body, ids, final=final),
                 deadline=self._rooms.deadline(),
                 proof=self._ledger.proof(part),
                 attempts=tries,
@@ -224,9 +231,18 @@ class _Deletion:
             if renumber:
                 raise Contended from error
             return await self._part(ids, final=final, renumber=True)
+        if self._turn.lease is not None and not final:
+            self._is_job, self._turn = True, replace(self._turn, origin=None)
         self._progress.done += removed
         self._progress.refused += refused
         return None
+
+    def _step(self, body: Body[_Part], ids: Sequence[DocumentId], *, final: bool) -> Body[_Part]:
+        """A filter's work becomes a job with the first transaction that is not all of it."""
+        turn, job = self._turn, None
+        if turn.lease is not None and not (final and turn.origin is not None):
+            body, job = self._ledger.stepped(body, turn, self._so_far, Bound(ids[-1])), turn.lease.job
+        return self._ledger.once(body, self._outcome_with, final=final, job=job)
 
     async def _body(
         self, session: AsyncClientSession, ids: Sequence[DocumentId], part: ObjectId, renumber: bool
