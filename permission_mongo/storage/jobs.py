@@ -23,7 +23,7 @@ from permission_mongo.service import Whose
 from permission_mongo.storage.layout import BATCHES
 from permission_mongo.values import Document
 
-_SHOWN: Final = {"job.body": 0, "job.claims": 0, "parts": 0, "made": 0}
+_SHOWN: Final = {"job.body": 0, "job.claims": 0}
 
 
 class Jobs:
@@ -94,7 +94,6 @@ class Jobs:
                 ran_out,
                 [{"$set": taking}],
                 sort=[("job.until", 1)],
-                projection={"parts": 0, "made": 0},
                 return_document=pymongo.ReturnDocument.AFTER,
             )
         if found is None:

@@ -273,7 +273,7 @@ async def test_t35_each_chunk_is_planned_by_the_policy_in_force(small, mongo_uri
         await asyncio.sleep(0.5)
         # As if the first gateway had been silent for too long, until the other takes the job.
         silent = {"$set": {"job.until": utc_now() - timedelta(1)}}
-        while (await batches.find_one({"job.open": True}))["job"]["holder"] == first:
+        while (job := await batches.find_one({"job.open": True})) and job["job"]["holder"] == first:
             await batches.update_one({"job.holder": first}, silent)
         answer = (await asked).json()
     assert answer["error"]["code"] == "forbidden"
