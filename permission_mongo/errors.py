@@ -7,6 +7,7 @@ Refusal
 ├── CollectionNotFound      collection_not_found
 ├── DocumentNotFound        document_not_found
 ├── BatchNotFound           batch_not_found
+├── JobNotFound             job_not_found
 ├── Conflict                conflict
 │   └── StillRunning        conflict, to be asked again in a second
 ├── PreconditionFailed      precondition_failed
@@ -69,12 +70,18 @@ class BatchNotFound(Refusal):
     code = "batch_not_found"
 
 
+class JobNotFound(Refusal):
+    code = "job_not_found"
+
+
 class Conflict(Refusal):
     code = "conflict"
 
 
 class StillRunning(Conflict):
-    """The same write is on its way: asked again in a moment, it is answered."""
+    """The same write is on its way: asked again in a moment, it is answered. `job` is what it became, if it did."""
+
+    job: str | None = None
 
 
 class PreconditionFailed(Refusal):

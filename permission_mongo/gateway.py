@@ -11,7 +11,7 @@ from permission_mongo.config.model import Config
 from permission_mongo.errors import DocumentNotFound, Forbidden, Refusal
 from permission_mongo.metrics import Metrics
 from permission_mongo.observations import Observation, Refused, Wrote
-from permission_mongo.operations import Operation, ReadAgain
+from permission_mongo.operations import Operation, ReadAgain, Service
 from permission_mongo.outcomes import BatchOutcome, Deleted, Kept, Purged, Replayed
 from permission_mongo.parsing.ids import Fresh
 from permission_mongo.planning.callers import Asking
@@ -34,19 +34,20 @@ class Gateway:
     fresh: Fresh
     clock: Callable[[], datetime]
 
-    async def answer(self, operation: Operation, asking: Asking) -> Shown:
-        """What the caller is shown, or a Refusal; either is observed."""
+    async def answer(self, operation: Operation | Service, asking: Asking, *, waits: bool = True) -> Shown:
+        """What the caller is shown, or a Refusal; either is observed. Not `waits`: what takes long may go on alone."""
         try:
-            shown = await self._answer(operation, asking)
+            shown = await self._answer(operation, asking, waits=waits)
         except Refusal as refusal:
             self.observe(Refused(type(operation).__name__, refusal.code))
             raise
-        self._observe_writes(operation, shown)
+        if not isinstance(operation, Service):
+            self._observe_writes(operation, shown)
         return shown
 
-    async def _answer(self, operation: Operation, asking: Asking) -> Shown:
-        plan, outcome = await self.running.run(operation, asking)
-        if isinstance(outcome, Replayed):
+    async def _answer(self, operation: Operation | Service, asking: Asking, *, waits: bool = True) -> Shown:
+        plan, outcome = await self.running.run(operation, asking, waits=waits)
+        if isinstance(outcome, Replayed) and not isinstance(operation, Service):
             return await self._again(outcome.kept, operation, replace(asking, once=None))
         return show(plan, outcome, self.planner.cursors, asking.posix())
 

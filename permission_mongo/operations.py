@@ -33,7 +33,10 @@ class ByTags:
 
 @dataclass(frozen=True, slots=True)
 class ByFilter:
+    """`sent` is the body it came in: work that outlives the request is read from it again."""
+
     query: Query
+    sent: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +215,25 @@ class ReadAgain:
     created: bool
 
 
+@dataclass(frozen=True, slots=True)
+class GetJob:
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class CancelJob:
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ListJobs:
+    """The caller's own, newest first."""
+
+    limit: int
+
+
+Service = GetJob | CancelJob | ListJobs  # asked of the gateway itself, and of no collection
+Filtered = UpdateMany | DeleteMany  # may be of a filter, and then a job
 Write = CreateOne | UpdateOne | DeleteOne | PurgeOne | CreateMany | UpdateMany | DeleteMany | Undo
 Operation = Write | GetOne | GetMany | ListMany | CountMany | Aggregate | ListDeleted | ListVersions | ReadAgain
 

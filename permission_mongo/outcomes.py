@@ -101,7 +101,8 @@ class BatchOutcome:
     `stopped` is why it ended before all was done. `counted` stands for `done` where only the number was kept, and
     `interrupted` says that the gateway ended in the middle, so that this is what is known of it. Of very many failures
     only the first are in `failed`, and `unlisted` counts the rest. `more` is where a filter's next chunk begins, None
-    at its end. `unchanged` counts the items that an update found as they were to be.
+    at its end. `is_job` says that there is a record of it as a job. `unchanged` counts the
+    items that an update found as they were to be.
     """
 
     verb: Literal["created", "updated", "deleted", "restored"]
@@ -115,6 +116,7 @@ class BatchOutcome:
     counted: int | None = None
     interrupted: bool = False
     unlisted: int = 0
+    is_job: bool = False
     more: Bound | None = None
     unchanged: int = 0
 
@@ -130,6 +132,39 @@ class BatchOutcome:
     @property
     def is_partial(self) -> bool:
         return bool(self.failed) or self.stopped is not None or self.interrupted
+
+
+JobState = Literal["running", "cancelling", "done", "cancelled", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A batch of several transactions; `asked` is the kind of operation, `outcome` what it has done so far."""
+
+    id: str
+    state: JobState
+    collection: str
+    asked: str
+    at: datetime
+    outcome: BatchOutcome
+
+    @property
+    def is_over(self) -> bool:
+        return self.state not in ("running", "cancelling")
+
+
+@dataclass(frozen=True, slots=True)
+class JobList:
+    """Newest first."""
+
+    jobs: tuple[Job, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The first chunk is done; nobody waits for the rest."""
+
+    job: Job
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,4 +219,7 @@ Outcome = (
     | BatchOutcome
     | History
     | Replayed
+    | Job
+    | JobList
+    | Started
 )

@@ -17,6 +17,7 @@ from permission_mongo.policy.grants import Lens
 from permission_mongo.policy.guard import Guarded
 from permission_mongo.query.sorting import Ordered
 from permission_mongo.revisions import Reference, Revision
+from permission_mongo.service import Serving
 from permission_mongo.values import Document, DocumentId, MongoFilter
 
 
@@ -374,4 +375,4 @@ class AggregatePlan:
 Chunked = UpdateManyPlan | DeletePlan | RevertPlan  # of many documents; a filter's is done in chunks
 Reading = ReadPlan | AgainPlan | ListPlan | CountPlan | GetManyPlan | AggregatePlan | DeletedPlan | VersionsPlan
 Writing = CreatePlan | UpdatePlan | UpdateManyPlan | DeleteOnePlan | PurgePlan | DeletePlan | UndoPlan
-Plan = Reading | Writing
+Plan = Reading | Writing | Serving

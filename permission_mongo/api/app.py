@@ -40,8 +40,10 @@ class _DocumentConvertor(StringConvertor):
 
 register_url_convertor("document", _DocumentConvertor())
 
-# The routes asked most stand first. An id can't be a word of the other routes, nor a collection one of the service's.
+# The routes asked most stand first, behind one that would be taken for a document's. An id can't be a word of the other
+# routes, nor a collection one of the service's.
 ROUTES: Final[tuple[tuple[str, str, Endpoint], ...]] = (
+    ("GET", "/_pm/jobs", endpoints.list_jobs),
     ("GET", "/{collection}/{id}", endpoints.get_one),
     ("GET", "/health", endpoints.health),
     ("GET", "/ready", endpoints.ready),
@@ -62,6 +64,8 @@ ROUTES: Final[tuple[tuple[str, str, Endpoint], ...]] = (
     ("GET", "/{collection}/{id}/versions", endpoints.list_versions),
     ("POST", "/{collection}/query", endpoints.query),
     ("POST", "/{collection}/count", endpoints.count),
+    ("GET", "/_pm/jobs/{job}", endpoints.get_job),
+    ("POST", "/_pm/jobs/{job}/cancel", endpoints.cancel_job),
 )
 METRICS: Final = ("GET", "/metrics", endpoints.show_metrics)
 

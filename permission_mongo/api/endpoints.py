@@ -6,8 +6,10 @@ from starlette.responses import Response
 
 from permission_mongo import metrics
 from permission_mongo.api.calls import IF_MATCH, IF_NONE_MATCH, Call
+from permission_mongo.api.events import events_of
 from permission_mongo.api.render import render, respond, unless_known
-from permission_mongo.operations import Operation
+from permission_mongo.errors import InvalidRequest
+from permission_mongo.operations import Operation, Service
 from permission_mongo.parsing.aggregates import read_aggregate
 from permission_mongo.parsing.batches import (
     read_create_many,
@@ -25,14 +27,23 @@ from permission_mongo.parsing.documents import (
     read_purge_one,
     read_put_one,
 )
-from permission_mongo.parsing.lists import read_count, read_list, read_list_deleted, read_query
+from permission_mongo.parsing.jobs import read_cancel_job, read_get_job, read_list_jobs
+from permission_mongo.parsing.lists import read_count, read_list_deleted, read_list_of, read_query
+from permission_mongo.parsing.once import HEADER
 from permission_mongo.planning.callers import Asking
 
 
-async def _answer(call: Call, operation: Operation, asking: Asking) -> Response:
+async def _answer(call: Call, operation: Operation, asking: Asking, *, waits: bool = True) -> Response:
     if call.keys:
         asking = call.keyed(asking, operation)
-    return render(await call.gateway.answer(operation, asking), operation.collection.name)
+    return render(await call.gateway.answer(operation, asking, waits=waits), operation.collection.name)
+
+
+async def _serve(call: Call, operation: Service, asking: Asking) -> Response:
+    """What is asked of the gateway itself."""
+    if call.keys:
+        raise InvalidRequest(f"{HEADER}: this request writes no document")
+    return render(await call.gateway.answer(operation, asking), "")
 
 
 async def get_one(call: Call) -> Response:
@@ -44,7 +55,7 @@ async def get_one(call: Call) -> Response:
 
 async def list_many(call: Call) -> Response:
     asking = await call.asking()
-    return await _answer(call, read_list(call.parameters, call.collection, call.gateway.config.limits), asking)
+    return await _answer(call, read_list_of(call.query_string, call.collection, call.gateway.config.limits), asking)
 
 
 async def query(call: Call) -> Response:
@@ -117,14 +128,14 @@ async def delete_many(call: Call) -> Response:
     asking, collection, gateway = await call.asking(), call.collection, call.gateway
     call.parameters.require_known(())
     operation = read_delete_many(await call.body(), collection, gateway.config.limits, gateway.fresh)
-    return await _answer(call, operation, asking)
+    return await _answer(call, operation, asking, waits=call.waits)
 
 
 async def update_many(call: Call) -> Response:
     asking, collection, gateway = await call.asking(), call.collection, call.gateway
     call.parameters.require_known(())
     operation = read_update_many(await call.body(), collection, gateway.config.limits, gateway.fresh)
-    return await _answer(call, operation, asking)
+    return await _answer(call, operation, asking, waits=call.waits)
 
 
 async def undo(call: Call) -> Response:
@@ -143,6 +154,26 @@ async def list_deleted(call: Call) -> Response:
 async def list_versions(call: Call) -> Response:
     asking = await call.asking()
     return await _answer(call, read_list_versions(call.path("id"), call.parameters, call.collection), asking)
+
+
+async def list_jobs(call: Call) -> Response:
+    asking = await call.asking()
+    return await _serve(call, read_list_jobs(call.parameters), asking)
+
+
+async def get_job(call: Call) -> Response:
+    asking = await call.asking()
+    operation = read_get_job(call.path("job"), call.parameters)
+    if call.wants_events:
+        return await events_of(call, operation, asking)
+    return await _serve(call, operation, asking)
+
+
+async def cancel_job(call: Call) -> Response:
+    asking = await call.asking()
+    operation = read_cancel_job(call.path("job"), call.parameters)
+    await call.no_body()
+    return await _serve(call, operation, asking)
 
 
 async def health(call: Call) -> Response:

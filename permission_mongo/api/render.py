@@ -9,7 +9,18 @@ from starlette.responses import Response
 from permission_mongo.api.errors import STATUS, headers_of
 from permission_mongo.documents.etags import Tags
 from permission_mongo.errors import Refusal
-from permission_mongo.outcomes import BatchOutcome, Deleted, Entry, Failure, History, Item, Purged
+from permission_mongo.outcomes import (
+    BatchOutcome,
+    Deleted,
+    Entry,
+    Failure,
+    History,
+    Item,
+    Job,
+    JobList,
+    Purged,
+    Started,
+)
 from permission_mongo.planning.showing import (
     Shown,
     ShownAgain,
@@ -62,12 +73,32 @@ def render(shown: Shown, collection: str) -> Response:
             return respond(200, [_entry(one) for one in entries])
         case BatchOutcome():
             return respond(_status(shown), _batch(shown))
+        case Job():
+            return respond(200, job_body(shown))
+        case JobList(jobs):
+            return respond(200, {"data": [job_body(one) for one in jobs]})
+        case Started(job):
+            location = {"location": f"/_pm/jobs/{job.id}", "preference-applied": "respond-async"}
+            return respond(202, {"job": job_body(job)}, location)
         case ShownAgain(earlier):
             response = render(earlier, collection)
             response.headers["idempotency-replayed"] = "true"
             return response
         case _:
             assert_never(shown)
+
+
+def job_body(job: Job) -> dict[str, Any]:
+    """Counts and why it ended, and no id of a document: who may see those today is a question of its own."""
+    outcome = job.outcome
+    done = {outcome.verb: outcome.count, "failed": len(outcome.failed) + outcome.unlisted}
+    about = {"id": job.id, "state": job.state, "operation": job.asked, "collection": job.collection}
+    body: dict[str, Any] = {**about, "created_at": job.at, "progress": done}
+    if outcome.batch is not None:
+        body["batch"] = outcome.batch
+    if outcome.stopped is not None:
+        body["error"] = outcome.stopped.as_entry()
+    return body
 
 
 def _entry(one: Entry) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any, Final
 from permission_mongo.batch import Batch
 from permission_mongo.documents.changes import Change
 from permission_mongo.documents.etags import Tags
-from permission_mongo.errors import BatchNotFound, InvalidRequest
+from permission_mongo.errors import BatchNotFound, InvalidRequest, PayloadTooLarge
 from permission_mongo.operations import (
     Alike,
     ByFilter,
@@ -37,13 +37,14 @@ from permission_mongo.parsing.fields import (
     whole_number,
 )
 from permission_mongo.parsing.ids import Fresh, read_batch_id, read_id, read_ids
-from permission_mongo.query.filters import read_filter
+from permission_mongo.query.filters import Query, read_filter
 from permission_mongo.query.limits import Limits
 from permission_mongo.schema.model import Collection
 from permission_mongo.values import DocumentId
 
 _OPTIONS: Final = ("atomic", "dry_run", "max_affected", "results", "reason")
 _MOST_AFFECTED: Final = 10**9
+_LONGEST_KEPT: Final = 8 * 2**20
 
 
 def _options(found: Mapping[str, Any], fresh: Fresh) -> Batch:
@@ -64,7 +65,7 @@ def read_delete_many(body: bytes, collection: Collection, limits: Limits, fresh:
         require_known(found, ("items", *_OPTIONS))
         return DeleteMany(collection, _tagged(found, collection, limits), _options(found, fresh))
     require_known(found, ("ids", "items", "filter", "all", *_OPTIONS))
-    return DeleteMany(collection, _selection(found, collection, limits), _options(found, fresh))
+    return DeleteMany(collection, _selection(found, body, collection, limits), _options(found, fresh))
 
 
 def _tagged(found: Mapping[str, Any], collection: Collection, limits: Limits) -> ByTags:
@@ -94,7 +95,7 @@ def read_update_many(body: bytes, collection: Collection, limits: Limits, fresh:
         _require_once([one.id for one in revised], "updates")
         return UpdateMany(collection, Each(revised), _options(found, fresh))
     require_known(found, ("ids", "filter", "all", "updates", "update", *_OPTIONS))
-    selection = _selection(found, collection, limits)
+    selection = _selection(found, body, collection, limits)
     return UpdateMany(collection, Alike(selection, _change(found, "update")), _options(found, fresh))
 
 
@@ -132,7 +133,7 @@ def _require_once(ids: Sequence[DocumentId], key: str) -> None:
         seen.add(one)
 
 
-def _selection(found: Mapping[str, Any], collection: Collection, limits: Limits) -> ByIds | ByFilter:
+def _selection(found: Mapping[str, Any], body: bytes, collection: Collection, limits: Limits) -> ByIds | ByFilter:
     if ("ids" in found) == ("filter" in found):
         raise InvalidRequest("expected either 'ids' or 'filter'" + (", not both" if "ids" in found else ""))
     everything = boolean(found, "all")
@@ -143,7 +144,14 @@ def _selection(found: Mapping[str, Any], collection: Collection, limits: Limits)
     query = read_filter(found["filter"], collection, limits)
     if not query.paths and not everything:
         raise InvalidRequest('filter: an empty filter matches everything; say so with "all": true')
-    return ByFilter(query)
+    return _by_filter(query, body)
+
+
+def _by_filter(query: Query, body: bytes) -> ByFilter:
+    """What may become a job is kept as it was sent. PayloadTooLarge where no record could hold it."""
+    if len(body) > _LONGEST_KEPT:
+        raise PayloadTooLarge(f"a body with a filter has at most {_LONGEST_KEPT} bytes", max_body_bytes=_LONGEST_KEPT)
+    return ByFilter(query, body)
 
 
 def read_create_many(body: bytes, collection: Collection, limits: Limits, fresh: Fresh) -> CreateMany:

@@ -9,19 +9,23 @@ from uuid import UUID
 
 from permission_mongo.operations import (
     Aggregate,
+    CancelJob,
     CountMany,
     CreateMany,
     CreateOne,
     DeleteMany,
     DeleteOne,
+    GetJob,
     GetMany,
     GetOne,
     ListDeleted,
+    ListJobs,
     ListMany,
     ListVersions,
     Operation,
     PurgeOne,
     ReadAgain,
+    Service,
     Undo,
     UpdateMany,
     UpdateOne,
@@ -39,6 +43,7 @@ from permission_mongo.planning.reads import (
     plan_list,
     plan_versions,
 )
+from permission_mongo.planning.service import plan_service
 from permission_mongo.planning.updates import plan_update, plan_update_many
 from permission_mongo.plans import Plan
 from permission_mongo.query.cursors import CursorKey
@@ -52,7 +57,7 @@ class Planner:
     cursors: CursorKey
     new_uuid: Callable[[], UUID]
 
-    def plan(self, operation: Operation, asking: Asking) -> Plan:
+    def plan(self, operation: Operation | Service, asking: Asking) -> Plan:
         """The plan; a Refusal, before any query runs, where the operation is not permitted or makes no sense."""
         match operation:
             case GetOne():
@@ -85,6 +90,8 @@ class Planner:
                 return plan_deleted(operation, asking, self.callers, self.cursors)
             case ListVersions():
                 return plan_versions(operation, asking, self.callers)
+            case GetJob() | CancelJob() | ListJobs():
+                return plan_service(operation, asking, self.callers)
             case ReadAgain():
                 return plan_again(operation, asking, self.callers)
             case _:

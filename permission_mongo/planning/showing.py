@@ -18,9 +18,12 @@ from permission_mongo.outcomes import (
     Found,
     Gathered,
     History,
+    Job,
+    JobList,
     Outcome,
     Page,
     Purged,
+    Started,
     Updated,
 )
 from permission_mongo.plans import (
@@ -95,6 +98,9 @@ Shown = (
     | Purged
     | BatchOutcome
     | History
+    | Job
+    | JobList
+    | Started
     | ShownAgain
 )
 
@@ -126,7 +132,7 @@ def show(plan: Plan, outcome: Outcome, cursors: CursorKey, posix: float) -> Show
             return ShownMany(_cut(_all_through(plan.lens, documents), plan.fields), not_found)
         case AggregatePlan(), Computed(rows):
             return ShownRows(tuple(Revealed(_plainly_named(row)) for row in rows))
-        case _, BatchOutcome() | History() | Deleted() | Purged():
+        case _, BatchOutcome() | History() | Deleted() | Purged() | Job() | JobList() | Started():
             return outcome
         case _:
             raise AssertionError(f"{type(plan).__name__} does not lead to {type(outcome).__name__}")

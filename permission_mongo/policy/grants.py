@@ -131,8 +131,9 @@ class Lens:
         return (self.uniform or self._view(document)).reveal(document)
 
     def show_all(self, documents: Iterable[Document]) -> tuple[Document, ...]:
-        reveal = self.show if self.uniform is None else self.uniform.reveal
-        return tuple([reveal(document) for document in documents])
+        if self.uniform is not None:
+            return tuple(self.uniform.reveal_all(documents))
+        return tuple([self.show(document) for document in documents])
 
     def tag(self, shown: Document) -> str:
         """The entity tag of what this lens shows of a document."""
@@ -246,6 +247,10 @@ class Policy:
             for one in speaking
             for rule in one.allows
         }
+
+    def has_system_right(self, roles: frozenset[str], right: str) -> bool:
+        """Whether one of these roles names the right itself: it is not inherited."""
+        return any(right in self.roles[role].system for role in roles if role in self.roles)
 
     def is_cross_tenant(self, roles: frozenset[str]) -> bool:
         """Whether one of the caller's own roles, inherited ones not counted, reaches past its tenant."""

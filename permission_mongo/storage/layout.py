@@ -37,7 +37,7 @@ async def prepare(database: AsyncDatabase[Document], config: Config) -> None:
     for collection in config.collections.values():
         await _make_indexes(database, collection.name, _declared(collection))
     await _make_indexes(database, VERSIONS, _of_versions())
-    await _make_indexes(database, BATCHES, [IndexModel([("collection", 1), ("at", -1)], name="recent")])
+    await _make_indexes(database, BATCHES, _of_batches())
     await _make_indexes(database, PARTS, [IndexModel([("batch", 1)], name="batch")])
     await _make_indexes(database, AUDIT, _of_audit(config.audit.ttl))
     await _make_indexes(database, IDEMPOTENCY, _of_idempotency())
@@ -87,6 +87,17 @@ def _declared(collection: Collection) -> list[IndexModel]:
 def _of_versions() -> list[IndexModel]:
     """One beside that of the ids, for each costs a deletion a tenth: what is gone, and states by their time."""
     return [IndexModel([(name, 1) for name in HISTORY], name="history")]
+
+
+def _of_batches() -> list[IndexModel]:
+    of_jobs, waiting = {"job.open": {"$exists": True}}, {"job.open": True}
+    own = [("tenant_id", 1), ("by", 1), ("job.kind", 1), ("at", -1), ("_id", -1)]
+    return [
+        IndexModel([("collection", 1), ("at", -1)], name="recent"),
+        # Of the few batches that are jobs alone: other batches cost nothing more for them.
+        IndexModel(own, name="jobs", partialFilterExpression=of_jobs),
+        IndexModel([("job.until", 1)], name="leases", partialFilterExpression=waiting),
+    ]
 
 
 def _of_audit(ttl: float | None) -> list[IndexModel]:

@@ -39,7 +39,7 @@ class KeyExists(Exception):
 class Progress:
     """How far a batch has come. `same` are items that were so before; `failed` were visible and are not done.
 
-    `more` is where a filter's next chunk begins.
+    `more` is where a filter's next chunk begins; `is_job` says that there is a record of it as a job.
     """
 
     done: list[DocumentId] = field(default_factory=list)
@@ -47,6 +47,7 @@ class Progress:
     failed: dict[DocumentId, Refusal] = field(default_factory=dict)
     stopped: Refusal | None = None
     more: Bound | None = None
+    is_job: bool = False
 
     @property
     def met(self) -> int:
@@ -61,7 +62,9 @@ class Progress:
     def with_(self, other: Progress) -> Progress:
         """The same, as if `other` were all that is still to come."""
         failed = {**self.failed, **other.failed}
-        return Progress([*self.done, *other.done], [*self.same, *other.same], failed, self.stopped, self.more)
+        return Progress(
+            [*self.done, *other.done], [*self.same, *other.same], failed, self.stopped, self.more, self.is_job
+        )
 
     def missing_of(self, expected: Ids | None) -> tuple[DocumentId, ...]:
         """Those asked for that are not there."""
@@ -95,7 +98,7 @@ async def in_parts(ids: Ids, attempt: Attempt, progress: Progress, *, atomic: bo
             else:
                 progress.failed[part[0]] = whole_refusal(error)
         except (PyMongoError, Lost, InvalidRequest) as error:
-            progress.stopped = told_or_raised(error, after_some=bool(progress.done))
+            progress.stopped = told_or_raised(error, after_some=bool(progress.done) or progress.is_job)
             return
 
 

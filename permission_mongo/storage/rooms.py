@@ -19,6 +19,7 @@ from pymongo.errors import AutoReconnect, BulkWriteError
 
 from permission_mongo.errors import Unavailable
 from permission_mongo.storage.idempotency import Answers
+from permission_mongo.storage.jobs import Jobs
 from permission_mongo.storage.layout import AUDIT, BATCHES, PARTS, VERSIONS
 from permission_mongo.storage.transactions import Transactor
 from permission_mongo.values import CODEC, Document, DocumentId, MongoFilter
@@ -84,7 +85,8 @@ class Rooms:
         self.batches = self._database[BATCHES]
         self.parts = self._database[PARTS]
         self.audit = self._database[AUDIT]
-        self.answers = Answers(self._database, timeout)
+        self.jobs = Jobs(self._database, timeout)
+        self.answers = Answers(self._database, self.jobs, timeout)
 
     def live(self, name: str) -> AsyncCollection[Document]:
         found = self._live.get(name)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import assert_never
 
 from permission_mongo.errors import Refusal, Unavailable
-from permission_mongo.jobs import AT_FIRST, Turn, added
-from permission_mongo.outcomes import BatchOutcome, Outcome, Replayed
+from permission_mongo.jobs import AT_FIRST, Lease, Turn, added
+from permission_mongo.jobs import Taken as TakenJob
+from permission_mongo.outcomes import BatchOutcome, Job, JobList, JobState, Outcome, Replayed
 from permission_mongo.plans import (
     Actor,
     AgainPlan,
@@ -27,6 +28,7 @@ from permission_mongo.plans import (
     UpdatePlan,
     VersionsPlan,
 )
+from permission_mongo.service import JobPlan, JobsPlan
 from permission_mongo.storage.aggregates import aggregate
 from permission_mongo.storage.creates import create_many, create_one
 from permission_mongo.storage.deletes import delete_many
@@ -59,10 +61,6 @@ class Store:
                 return await self._once(plan, actor, actor.once, turn)
             return await self._execute(plan, actor, turn)
 
-    async def settle(self, once: Once, outcome: BatchOutcome, actor: Actor) -> None:
-        """Keep the answer of a batch that ended."""
-        await self._rooms.answers.settle(once, outcome, actor.now)
-
     async def _once(self, plan: Plan, actor: Actor, once: Once, turn: Turn) -> Outcome:
         """What happened, now or when the same request came first."""
         answers = self._rooms.answers
@@ -72,8 +70,8 @@ class Store:
         try:
             with refusing():
                 outcome = await self._execute(plan, actor, turn)
-            if isinstance(outcome, BatchOutcome) and outcome.more is None:
-                await self.settle(once, added(turn.before, outcome), actor)
+            if isinstance(outcome, BatchOutcome) and outcome.more is None and not outcome.is_job:
+                await answers.settle(once, added(turn.before, outcome), actor.now)
             return outcome
         except Unavailable:
             raise  # whether it took effect is not known
@@ -120,10 +118,38 @@ class Store:
                 return await list_deleted(plan, self._rooms)
             case VersionsPlan():
                 return await list_versions(plan, self._rooms)
+            case JobPlan(job, whose, cancels):
+                return await (self._rooms.jobs.cancel(job, whose) if cancels else self._rooms.jobs.find(job, whose))
+            case JobsPlan(whose, limit):
+                return JobList(tuple(await self._rooms.jobs.recent(whose, limit)))
             case AgainPlan():
                 return await read_again(plan, self._rooms)
             case _:
                 assert_never(plan)
+
+    async def take_job(self, holder: str, seconds: float) -> TakenJob | None:
+        """A job that nobody carries, now this holder's for so many seconds; None if there is none."""
+        with refusing():
+            return await self._rooms.jobs.take(holder, seconds)
+
+    async def renew_job(self, lease: Lease) -> None:
+        with refusing():
+            await self._rooms.jobs.renew(lease)
+
+    async def release_job(self, lease: Lease) -> None:
+        """Let anybody carry it on."""
+        with refusing():
+            await self._rooms.jobs.release(lease)
+
+    async def finish_job(self, lease: Lease, state: JobState, outcome: BatchOutcome) -> bool:
+        """Whether it was this lease's to end."""
+        with refusing():
+            return await self._rooms.jobs.finish(lease, state, outcome)
+
+    async def find_job(self, job: str) -> Job:
+        """For the gateway itself, whoever it belongs to."""
+        with refusing():
+            return await self._rooms.jobs.find(job)
 
     async def is_reachable(self) -> bool:
         """Whether the server answers a ping within a second."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from dataclasses import replace
 from typing import ClassVar, Literal, cast
 
 from bson import decode_all
@@ -12,6 +13,7 @@ from bson.raw_bson import RawBSONDocument
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.errors import BulkWriteError
 
+from permission_mongo.batch import Bound
 from permission_mongo.errors import DocumentNotFound
 from permission_mongo.jobs import Turn, added
 from permission_mongo.outcomes import BatchOutcome, Failure, Item
@@ -92,7 +94,7 @@ class Work(ABC):
         body: Body[Progress] = lambda session: self._body(session, ids, part, renumber)  # noqa: E731
         try:
             came = await self._rooms.transactor.run(
-                self._ledger.once(body, self._outcome_with, final=final),
+                self._step(body, ids, final=final),
                 deadline=self._rooms.deadline(),
                 proof=self._ledger.proof(part),
                 attempts=tries(ids, atomic=batch.atomic),
@@ -103,8 +105,17 @@ class Work(ABC):
             if renumber:
                 raise Contended from error
             return await self._part(ids, final, renumber=True)
+        if self._turn.lease is not None and not final:
+            self._progress.is_job, self._turn = True, replace(self._turn, origin=None)
         self._progress.add(came)
         return None
+
+    def _step(self, body: Body[Progress], ids: Ids, *, final: bool) -> Body[Progress]:
+        """A filter's work becomes a job with the first transaction that is not all of it."""
+        turn, job = self._turn, None
+        if turn.lease is not None and not (final and turn.origin is not None):
+            body, job = self._ledger.stepped(body, turn, self._so_far, Bound(ids[-1])), turn.lease.job
+        return self._ledger.once(body, self._outcome_with, final=final, job=job)
 
     async def _body(self, session: AsyncClientSession, ids: Ids, part: ObjectId, renumber: bool) -> Progress:
         came, records = await self.attempt(session, ids, renumber)
@@ -128,8 +139,12 @@ class Work(ABC):
     # -- what is told
 
     def _outcome_with(self, came: Progress) -> BatchOutcome:
-        """What the caller is told if the work ends here."""
-        return self._told(added(self._turn.before, self._outcome(self._progress.with_(came))))
+        """What the caller is told if the work ends with this part."""
+        return self._told(self._outcome(self._progress.with_(came)))
+
+    def _so_far(self, came: Progress) -> BatchOutcome:
+        """What the chunks did together, if the work ends with this part."""
+        return added(self._turn.before, self._outcome_with(came))
 
     def _outcome(self, progress: Progress) -> BatchOutcome:
         plan = self._work
@@ -144,6 +159,7 @@ class Work(ABC):
             results=self._results(progress) if plan.batch.results else None,
             more=progress.more,
             unchanged=len(progress.same),
+            is_job=progress.is_job,
         )
 
     def _results(self, progress: Progress) -> tuple[Item, ...]:
