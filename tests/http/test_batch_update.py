@@ -1,5 +1,7 @@
 """`PUT /{collection}/batch`: each document is changed as a PATCH of it alone would; what was replaced is kept."""
 
+import asyncio
+
 import pytest
 
 from tests.http.harness import CONFIG, SCHEMA, a_config, a_token, a_world
@@ -134,7 +136,7 @@ async def test_t25_another_tenants_an_invisible_and_an_absent_id_are_told_alike(
     assert [(await row(world, one)).get("age") for one in ("x1", "x2")] == [None, None]
 
 
-async def test_t25_a_filter_reaches_no_row_of_another_tenant_or_owner(world):
+async def test_t25_A9_a_filter_reaches_no_row_of_another_tenant_or_owner(world):
     await world.add("a")
     await world.add("x1", token=STRANGER)
     await world.add("x2", token=BOB)
@@ -165,7 +167,7 @@ async def test_values_that_break_the_schema_fail_one_by_one(world):
     assert await statuses(same) == [("a", "updated"), ("b", "updated")]
 
 
-async def test_t35_one_document_refuses_what_a_patch_of_it_refuses(world):
+async def test_t24_each_document_refuses_what_a_patch_of_it_refuses(world):
     """Hidden, stamped, unknown and moved: each code is that of the single route, and nothing is written."""
     await world.add("a", token=BOSS, ssn="123456789")
     await world.database["notes"].update_one({"_id": "a"}, {"$set": {"owner_id": "alice"}})
@@ -191,7 +193,7 @@ async def test_t35_one_document_refuses_what_a_patch_of_it_refuses(world):
     assert await row(world, "a") == before
 
 
-async def test_t24_a_filter_sees_only_rows_whose_field_the_caller_reads_raw(world):
+async def test_t11_A1_a_filter_sees_only_rows_whose_field_the_caller_reads_raw(world):
     await world.add("a", token=BOSS, ssn="123456789")
     await world.database["notes"].update_one({"_id": "a"}, {"$set": {"owner_id": "alice"}})
     answer = await world.ask("PUT", "/notes/batch", {"filter": {"ssn": {"$gte": "1"}}, "update": {"age": 1}})
@@ -199,7 +201,7 @@ async def test_t24_a_filter_sees_only_rows_whose_field_the_caller_reads_raw(worl
     assert "age" not in await row(world, "a")
 
 
-async def test_t24_a_guess_at_a_masked_value_is_always_a_change(world):
+async def test_t11_A11_a_guess_at_a_masked_value_is_always_a_change(world):
     """`unchanged` of an equal guess would tell the value."""
     await world.add("a", "b", token=BOSS, ssn="123456789")
     await world.database["notes"].update_many({}, {"$set": {"owner_id": "alice"}})
@@ -414,3 +416,22 @@ async def test_items_that_make_no_sense_delete_nothing(world, body):
     answer = await world.delete("/notes/batch", body)
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "bad_request"), answer.text
     assert await world.stored("a") == ["a"]
+
+
+async def test_a_filter_of_more_than_a_chunk_is_a_job_that_another_can_carry_on(mongo_uri, tmp_path):
+    async with a_world(mongo_uri, a_config(tmp_path, CONFIG + "limits: {max_batch_size: 4}\n")) as world:
+        ids = [f"n{n}" for n in range(10)]
+        for n in range(0, 10, 4):
+            await world.add(*ids[n : n + 4], age=1)
+        body = {"filter": {"age": {"$gte": 1}}, "update": {"$inc": {"age": 1}}}
+        answer = await world.ask("PUT", "/notes/batch", body, headers={"prefer": "respond-async"})
+        assert answer.status_code == 202, answer.text
+        job = answer.json()["job"]["id"]
+        for _ in range(200):
+            told = (await world.get(f"/_pm/jobs/{job}")).json()
+            if told["state"] not in ("running", "cancelling"):
+                break
+            await asyncio.sleep(0.05)
+        assert told["state"] == "done", told
+        assert {one["age"] async for one in world.database["notes"].find()} == {2}
+        assert (await world.post(f"/notes/batch/{job}/undo", {})).json()["restored"] == 10

@@ -110,7 +110,7 @@ async def test_t25_another_tenants_batch_an_unseen_one_and_none_are_told_alike(w
     assert (await row(world, "a"))["age"] == 2
 
 
-async def test_t24_an_old_state_out_of_sight_is_neither_put_back_nor_told(world):
+async def test_t35_an_old_state_out_of_sight_is_neither_put_back_nor_told(world):
     """The boss gives bob's note to alice: that it was bob's is not hers to know, nor to bring back."""
     await world.add("a", token=BOB)
     await world.add("b")

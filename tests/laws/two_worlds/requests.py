@@ -111,7 +111,16 @@ def _delete_many(rnd: Random, known: Known, route: Route) -> Asked:
         body = {"filter": a_filter(rnd, known.role, name)} | options(rnd)
     elif rnd.random() < 0.1:
         body = {"filter": {}, "all": True, "dry_run": rnd.random() < 0.8, "results": True}
+    elif rnd.random() < 0.3:
+        body = {"items": [_tagged(rnd, known, {"id": one}) for one in some_ids(rnd, known, name)]} | options(rnd)
     return Asked(route, route[1].replace("{collection}", name), (), body, some_headers(rnd, known, *_WRITE))
+
+
+def _tagged(rnd: Random, known: Known, item: dict) -> dict:
+    """At times with what the document must be: a tag that was told, any, or none that fits."""
+    if rnd.random() < 0.6:
+        return item
+    return item | {"if_match": rnd.choice([*known.etags[-4:], "*", '"none"'])}
 
 
 def _update_many(rnd: Random, known: Known, route: Route) -> Asked:
@@ -119,10 +128,14 @@ def _update_many(rnd: Random, known: Known, route: Route) -> Asked:
     chosen: dict = {"ids": some_ids(rnd, known, name)}
     if rnd.random() < 0.4:
         chosen = {"filter": a_filter(rnd, known.role, name)}
-    elif rnd.random() < 0.3:
-        each = [{"id": one, "update": an_update(rnd, known, name)} for one in some_ids(rnd, known, name)]
-        return Asked(route, f"/{name}/batch", (), {"updates": each, **options(rnd)})
-    return Asked(route, f"/{name}/batch", (), {**chosen, "update": an_update(rnd, known, name), **options(rnd)})
+    elif rnd.random() < 0.5:
+        each = [
+            _tagged(rnd, known, {"id": one, "update": an_update(rnd, known, name)})
+            for one in some_ids(rnd, known, name)
+        ]
+        chosen = {"updates": each}
+    body = chosen if "updates" in chosen else {**chosen, "update": an_update(rnd, known, name)}
+    return Asked(route, f"/{name}/batch", (), {**body, **options(rnd)}, some_headers(rnd, known, *_WRITE))
 
 
 def _undo(rnd: Random, known: Known, route: Route) -> Asked:
