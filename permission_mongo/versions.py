@@ -55,6 +55,12 @@ def lives_of(collection: str, doc_id: DocumentId) -> MongoFilter:
     return _between(*(record_id(collection, doc_id, end, end) for end in _ENDS))
 
 
+def life_of(collection: str, doc_id: DocumentId, tenant: Any, least: int = 0, most: int | None = None) -> MongoFilter:
+    """The records of one tenant's document, numbered from `least` to `most`."""
+    first = record_id(collection, doc_id, tenant, least)
+    return _between(first, record_id(collection, doc_id, tenant, _ENDS[1] if most is None else most))
+
+
 def records_of(collection: str) -> MongoFilter:
     """All records of a collection."""
     return _between(*(record_id(collection, end, end, end) for end in _ENDS))

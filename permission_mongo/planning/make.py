@@ -9,6 +9,7 @@ from uuid import UUID
 
 from permission_mongo.operations import (
     Aggregate,
+    Compare,
     CountMany,
     CreateMany,
     CreateOne,
@@ -16,12 +17,14 @@ from permission_mongo.operations import (
     DeleteOne,
     GetMany,
     GetOne,
+    GetVersion,
     ListDeleted,
     ListMany,
     ListVersions,
     Operation,
     PurgeOne,
     ReadAgain,
+    RestoreOne,
     Undo,
     UpdateOne,
 )
@@ -29,14 +32,13 @@ from permission_mongo.planning.aggregates import plan_aggregate
 from permission_mongo.planning.callers import Asking, Callers
 from permission_mongo.planning.creates import plan_create_many, plan_create_one
 from permission_mongo.planning.deletes import plan_delete, plan_delete_one, plan_purge, plan_undo
+from permission_mongo.planning.history import plan_past, plan_restore
 from permission_mongo.planning.reads import (
-    plan_again,
     plan_count,
     plan_deleted,
     plan_get,
     plan_get_many,
     plan_list,
-    plan_versions,
 )
 from permission_mongo.planning.updates import plan_update
 from permission_mongo.plans import Plan
@@ -80,9 +82,9 @@ class Planner:
                 return plan_undo(operation, asking, self.callers)
             case ListDeleted():
                 return plan_deleted(operation, asking, self.callers, self.cursors)
-            case ListVersions():
-                return plan_versions(operation, asking, self.callers)
-            case ReadAgain():
-                return plan_again(operation, asking, self.callers)
+            case ListVersions() | GetVersion() | Compare() | ReadAgain():
+                return plan_past(operation, asking, self.callers)
+            case RestoreOne():
+                return plan_restore(operation, asking, self.callers)
             case _:
                 assert_never(operation)

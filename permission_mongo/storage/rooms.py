@@ -153,6 +153,11 @@ class Rooms:
         if errors:
             raise NumberTaken if errors[0]["code"] == _DUPLICATE else BulkWriteError(answer)
 
+    async def alone(self, document: Document, stages: list[Document]) -> list[Document]:
+        """What stages make of one document that is stored nowhere as it is."""
+        found = await self._database.aggregate([{"$documents": [{"$literal": document}]}, *stages])
+        return await found.to_list()
+
     async def next_numbers(
         self, session: AsyncClientSession, collection: str, lives: Iterable[Life]
     ) -> dict[Life, int]:

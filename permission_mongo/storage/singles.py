@@ -118,6 +118,14 @@ class Single:
         await self.rooms.keep(session, [kept])
         return int(kept["version"])
 
+    async def revive(self, session: AsyncClientSession, kept: Document) -> None:
+        """What the record holds is no longer a deleted document's last content: the document lives again."""
+        change: Document = {"$unset": {"gone": ""}}
+        if not self.target.audited:
+            change["$set"] = {"part": self._part}
+            self._kept["_id"] = kept["_id"]
+        await self.rooms.versions.update_one({"_id": kept["_id"]}, change, session=session)
+
     async def note(self, session: AsyncClientSession, action: str, reason: str | None = None) -> None:
         await self._ledger.note(session, self._part, action, [self.id], Traces(reason=reason))
 
