@@ -7,7 +7,6 @@ import itertools
 import re
 from dataclasses import dataclass, field, replace
 from typing import Final
-from urllib.parse import parse_qsl
 from uuid import uuid4
 
 from starlette.requests import ClientDisconnect, Request
@@ -18,7 +17,7 @@ from permission_mongo.errors import CollectionNotFound, Forbidden, InvalidReques
 from permission_mongo.gateway import Gateway
 from permission_mongo.operations import Operation, Write, is_rehearsal
 from permission_mongo.parsing.conditions import Conditions, read_tags
-from permission_mongo.parsing.lists import Parameters
+from permission_mongo.parsing.lists import Parameters, parameters_of
 from permission_mongo.parsing.once import HEADER, read_once
 from permission_mongo.planning.callers import Asking
 from permission_mongo.schema.model import Collection
@@ -53,14 +52,12 @@ class Call:
 
     @property
     def parameters(self) -> Parameters:
-        """InvalidRequest for bytes that are no text: they must not become other signs."""
+        return parameters_of(self.query_string)
+
+    @property
+    def query_string(self) -> bytes:
         sent: bytes = self.request.scope["query_string"]
-        if not sent:
-            return Parameters(())
-        try:
-            return Parameters(parse_qsl(sent.decode(), keep_blank_values=True, errors="strict"))
-        except UnicodeDecodeError as error:
-            raise InvalidRequest("the query string is not UTF-8") from error
+        return sent
 
     def path(self, name: str) -> str:
         return str(self.request.path_params[name])
