@@ -20,7 +20,7 @@ from permission_mongo.policy.grants import Hiding, Lens
 from permission_mongo.policy.guard import Guarded, GuardedStates
 from permission_mongo.policy.nodes import Expression
 from permission_mongo.query.sorting import Ordered
-from permission_mongo.schema.model import Collection, Ref
+from permission_mongo.schema.model import Collection, Keeping, Ref
 from permission_mongo.schema.validate import FieldError
 from permission_mongo.values import Document, DocumentId, MongoFilter
 
@@ -65,6 +65,7 @@ class Target:
     audited: bool
     chunk: int
     max_bytes: int
+    keeping: Keeping
 
 
 Computing = tuple[tuple[str, Any], ...]  # computed fields: names and expressions, as MongoDB is asked

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import Any, Final, assert_never
 
 import pymongo
+from bson import decode
 from pymongo.asynchronous.client_session import AsyncClientSession
 
 from permission_mongo.errors import VersionNotFound
 from permission_mongo.outcomes import Entry, Found, History, State, States
 from permission_mongo.pasts import AgainPlan, ComparePlan, Past, PastPlan, VersionPlan, VersionsPlan
+from permission_mongo.storage.chains import WHOLE_EVERY, Chain, content_of
 from permission_mongo.storage.computed import computed_of
+from permission_mongo.storage.layout import VERSIONS
 from permission_mongo.storage.reads import not_found
 from permission_mongo.storage.rooms import Rooms
-from permission_mongo.values import Document
+from permission_mongo.values import CODEC, Document
 from permission_mongo.versions import number_of, tenant_of
 
 Session = AsyncClientSession | None
@@ -58,20 +62,45 @@ async def _listed(plan: VersionsPlan, now: tuple[Document, bool], rooms: Rooms) 
     """Each entry tells the write that made it; an entry whose state is not shown is left out."""
     document, lives = now
     entries = [_entry(number_of(document), document.get("_made"), "create")] if lives else []
-    for found in await _records(plan, rooms):
-        if found["ended"]["action"] == "delete":
-            entries.append(_entry(found["version"] + 1, found["ended"], "delete"))
-        entries.append(_entry(found["version"], found["data"].get("_made"), "create"))
+    most = _MOST if plan.before is None else plan.before - 1
+    met: list[Document] = []
+    while not plan.past.states.is_empty and len(entries) <= plan.limit:
+        # From the last one on again, for several tenants can have one number.
+        rows = [row for row in await _records(plan, most, rooms) if row["_id"] not in met]
+        entries += [entry for row in rows if row["mode"] == "full" for entry in _of_record(row, row["data"])]
+        entries += await _of_differences(plan.past, [row for row in rows if row["mode"] != "full"], rooms)
+        if len(rows) <= plan.limit - 1:
+            break
+        met, most = [row["_id"] for row in rows], rows[-1]["version"]
     shown = [one for one in entries if plan.before is None or one.version < plan.before]
     return History(tuple(sorted(shown, key=lambda one: -one.version)[: plan.limit]))
 
 
-async def _records(plan: VersionsPlan, rooms: Rooms) -> list[Document]:
-    past, most = plan.past, _MOST if plan.before is None else plan.before - 1
-    if past.states.is_empty:
+async def _records(plan: VersionsPlan, most: int, rooms: Rooms) -> list[Document]:
+    match = plan.past.states.listed.also(plan.past.numbered(0, most))
+    return await rooms.versions.find(match, _ABOUT, sort=plan.past.newest_first, limit=plan.limit + 1).to_list()
+
+
+def _of_record(row: Mapping[str, Any], content: Mapping[str, Any]) -> Iterator[Entry]:
+    if row["ended"]["action"] == "delete":
+        yield _entry(row["version"] + 1, row["ended"], "delete")
+    yield _entry(row["version"], content.get("_made"), "create")
+
+
+async def _of_differences(past: Past, rows: list[Document], rooms: Rooms) -> list[Entry]:
+    """Of states that MongoDB could not be asked about: put together, and asked here."""
+    if not rows:
         return []
-    match = past.states.listed.also(past.numbered(0, most))
-    return await rooms.versions.find(match, _ABOUT, sort=past.newest_first, limit=plan.limit + 1).to_list()
+    numbers = [row["version"] for row in rows]
+    match = past.states.chain.also(past.numbered(min(numbers), max(numbers) + WHOLE_EVERY))
+    chain, entries, wanted = Chain(), list[Entry](), [row["_id"] for row in rows]
+    async for raw in rooms.raw(VERSIONS).find(match, sort=past.newest_first):
+        found = chain.content(raw)
+        if found is not None and decode(raw["_id"].raw, CODEC) in wanted:
+            content = decode(found, CODEC)
+            if past.states.admits(content):
+                entries += _of_record(raw, content)
+    return entries
 
 
 def _state(number: int, content: Document) -> State:
@@ -133,7 +162,7 @@ async def state_of(
         tenant = tenant_of(document, past.tenant_field)
         # One who crosses tenants means the document that they see at present.
         for record in sorted(records, key=lambda one: bool(one["tenant_id"] != tenant)):
-            content: Document = record["data"]
-            if past.states.admits(content):
+            content = await content_of(rooms.raw(VERSIONS), record, session)
+            if content is not None and past.states.admits(content):
                 return content
     raise VersionNotFound("no such version of this document", collection=past.collection)
