@@ -223,7 +223,7 @@ async def contents(world: World) -> list[dict]:
 
 async def written(world: World, case: Case) -> str:
     """The document through all its states; the batch that deleted it, if one did."""
-    await world.add("a", token=ROOT, tenant_id="acme")
+    await world.add("a", token=ROOT, tenant_id="acme", tags=["x" * 400])
     for number, state in enumerate(case.states, 1):
         await world.database["notes"].update_one({"_id": "a"}, {"$set": MINE | state})
         if number < len(case.states):
