@@ -102,11 +102,23 @@ async def test_what_can_not_be_put_together_is_not_shown_and_never_wrong(mongo_u
         for n in range(4):
             await change(world, age=n)
         versions = world.database["_pm_versions"]
-        await versions.update_one({"doc_id": "a", "version": 4}, {"$set": {"data.owner_id": "bob"}})
+        await versions.update_one({"doc_id": "a", "version": 4}, {"$set": {"data.title": "another"}})
         for n in (1, 2, 3):
             assert (await world.get(f"/notes/a/versions/{n}")).json()["error"]["code"] == "version_not_found"
-        assert await listed(world) == [5]
+        assert await listed(world) == [5, 4]
         assert (await world.ask("POST", "/notes/a/restore/2")).status_code == 404
+
+
+async def test_a_deletions_record_stays_whole_beside_a_writer_that_goes_on_behind_it(mongo_uri, tmp_path):
+    async with a_diff_world(mongo_uri, tmp_path) as world:
+        await world.add("a", tags=["x" * 200])
+        await change(world, age=1)
+        row = await world.database["notes"].find_one({"_id": "a"})
+        await world.ask("DELETE", "/notes/a")
+        await world.database["notes"].insert_one(row | {"_version": 3})
+        await change(world, age=2)
+        assert await modes(world) == {1: "diff", 2: "full", 3: "full"}
+        assert (await world.get("/notes/deleted")).status_code == 200
 
 
 async def test_records_of_both_modes_stand_side_by_side(mongo_uri, tmp_path):
