@@ -6,6 +6,7 @@ Refusal
 ├── Forbidden               forbidden
 ├── CollectionNotFound      collection_not_found
 ├── DocumentNotFound        document_not_found
+├── VersionNotFound         version_not_found
 ├── BatchNotFound           batch_not_found
 ├── JobNotFound             job_not_found
 ├── Conflict                conflict
@@ -64,6 +65,10 @@ class CollectionNotFound(Refusal):
 
 class DocumentNotFound(Refusal):
     code = "document_not_found"
+
+
+class VersionNotFound(Refusal):
+    code = "version_not_found"
 
 
 class BatchNotFound(Refusal):

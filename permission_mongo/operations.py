@@ -128,6 +128,36 @@ class ListVersions:
 
 
 @dataclass(frozen=True, slots=True)
+class GetVersion:
+    """One state of a document; its present one has a number too."""
+
+    collection: Collection
+    id: DocumentId
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Compare:
+    """In what version `later` differs from version `earlier`; whichever is the older, and either may be the present."""
+
+    collection: Collection
+    id: DocumentId
+    earlier: int
+    later: int
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreOne:
+    """Write the content of an old version again. `if_match` must name the document as the caller sees it."""
+
+    collection: Collection
+    id: DocumentId
+    version: int
+    if_match: Tags | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class UpdateOne:
     """`change` is as it was sent: nothing in it is typed yet."""
 
@@ -234,8 +264,9 @@ class ListJobs:
 
 Service = GetJob | CancelJob | ListJobs  # asked of the gateway itself, and of no collection
 Filtered = UpdateMany | DeleteMany  # may be of a filter, and then a job
-Write = CreateOne | UpdateOne | DeleteOne | PurgeOne | CreateMany | UpdateMany | DeleteMany | Undo
-Operation = Write | GetOne | GetMany | ListMany | CountMany | Aggregate | ListDeleted | ListVersions | ReadAgain
+OfPast = ListVersions | GetVersion | Compare | ReadAgain
+Write = CreateOne | UpdateOne | RestoreOne | DeleteOne | PurgeOne | CreateMany | UpdateMany | DeleteMany | Undo
+Operation = Write | GetOne | GetMany | ListMany | CountMany | Aggregate | ListDeleted | OfPast
 
 
 def is_rehearsal(operation: Operation) -> bool:

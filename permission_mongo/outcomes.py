@@ -206,6 +206,22 @@ class History:
     entries: tuple[Entry, ...] = field(default=())
 
 
+@dataclass(frozen=True, slots=True)
+class State:
+    """A state of a document, `entry` telling the write that made it."""
+
+    entry: Entry
+    document: Document
+
+
+@dataclass(frozen=True, slots=True)
+class States:
+    """Two states of one document."""
+
+    earlier: State
+    later: State
+
+
 Outcome = (
     Found
     | Page
@@ -218,6 +234,8 @@ Outcome = (
     | Purged
     | BatchOutcome
     | History
+    | State
+    | States
     | Replayed
     | Job
     | JobList

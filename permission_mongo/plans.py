@@ -5,18 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
+from bson import encode
 from bson.objectid import ObjectId
+from bson.raw_bson import RawBSONDocument
 
 from permission_mongo.batch import Batch
 from permission_mongo.documents.etags import Tags
 from permission_mongo.documents.paths import Path
 from permission_mongo.errors import Refusal
+from permission_mongo.pasts import Past, PastPlan
 from permission_mongo.policy.grants import Lens
-from permission_mongo.policy.guard import Guarded
+from permission_mongo.policy.guard import Guarded, GuardedStates
 from permission_mongo.query.sorting import Ordered
-from permission_mongo.revisions import Reference, Revision
+from permission_mongo.revisions import Referable, Reference, Revision
+from permission_mongo.schema.model import Collection, Keeping
 from permission_mongo.service import Serving
 from permission_mongo.values import Document, DocumentId, MongoFilter
 
@@ -61,6 +65,7 @@ class Target:
     audited: bool
     chunk: int
     max_bytes: int
+    keeping: Keeping
 
 
 Computing = tuple[tuple[str, Any], ...]  # computed fields: names and expressions, as MongoDB is asked
@@ -127,13 +132,17 @@ class GetManyPlan:
     computed: Computing = ()
 
 
+_NO_BYTES: Final = RawBSONDocument(encode({}))
+
+
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A document ready to be stored, or the refusal of it. `index` is its place among those sent."""
+    """A document ready to be stored, with its bytes, or the refusal of it. `index` is its place among those sent."""
 
     index: int
     id: DocumentId
     document: Document
+    stored: RawBSONDocument = field(default_factory=lambda: _NO_BYTES, repr=False)
     refusal: Refusal | None = None
 
 
@@ -322,27 +331,23 @@ class DeletedPlan:
 
 
 @dataclass(frozen=True, slots=True)
-class VersionsPlan:
-    """The history of one document: `live` finds it if it lives, `records` its versions that may be seen."""
+class RestorePlan:
+    """Write the state `version` again. The row it replaces is one of `match`, or a content that `replaced` admits.
 
-    collection: str
-    id: DocumentId
-    live: Guarded
-    records: Guarded
-    limit: int
-    before: int | None
+    `restored` admits what may be stored. What it refers to must be among `referable`, whether it did so before or not.
+    """
 
-
-@dataclass(frozen=True, slots=True)
-class AgainPlan:
-    """The state of `version` (None: any) of one document: `live` finds it if it lives, `records` what is kept of it."""
-
-    collection: str
-    version: int | None
-    live: Guarded
-    records: Guarded
+    target: Target
+    collection: Collection
+    past: Past
+    version: int
+    match: Guarded
+    replaced: GuardedStates
+    restored: GuardedStates
     lens: Lens
-    created: bool
+    precondition: Precondition | None
+    reason: str | None
+    referable: tuple[Referable, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -373,6 +378,6 @@ class AggregatePlan:
 
 
 Chunked = UpdateManyPlan | DeletePlan | RevertPlan  # of many documents; a filter's is done in chunks
-Reading = ReadPlan | AgainPlan | ListPlan | CountPlan | GetManyPlan | AggregatePlan | DeletedPlan | VersionsPlan
-Writing = CreatePlan | UpdatePlan | UpdateManyPlan | DeleteOnePlan | PurgePlan | DeletePlan | UndoPlan
+Reading = ReadPlan | ListPlan | CountPlan | GetManyPlan | AggregatePlan | DeletedPlan | PastPlan
+Writing = CreatePlan | UpdatePlan | UpdateManyPlan | RestorePlan | DeleteOnePlan | PurgePlan | DeletePlan | UndoPlan
 Plan = Reading | Writing | Serving

@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.responses import Response
 
 from permission_mongo import metrics
-from permission_mongo.api.calls import IF_MATCH, IF_NONE_MATCH, Call
+from permission_mongo.api.calls import IF_MATCH, IF_NONE_MATCH, MERGE_PATCH, Call
 from permission_mongo.api.events import events_of
 from permission_mongo.api.render import render, respond, unless_known
 from permission_mongo.errors import InvalidRequest
@@ -19,13 +19,16 @@ from permission_mongo.parsing.batches import (
     read_update_many,
 )
 from permission_mongo.parsing.documents import (
+    read_compare,
     read_create_one,
     read_delete_one,
     read_get_one,
+    read_get_version,
     read_list_versions,
     read_patch_one,
     read_purge_one,
     read_put_one,
+    read_restore_one,
 )
 from permission_mongo.parsing.jobs import read_cancel_job, read_get_job, read_list_jobs
 from permission_mongo.parsing.lists import read_count, read_list_deleted, read_list_of, read_query
@@ -93,7 +96,7 @@ async def put_one(call: Call) -> Response:
 async def patch_one(call: Call) -> Response:
     asking, collection = await call.asking(IF_MATCH), call.collection
     call.parameters.require_known(())
-    operation = read_patch_one(call.path("id"), await call.body(), call.conditions, collection)
+    operation = read_patch_one(call.path("id"), await call.body(MERGE_PATCH), call.conditions, collection)
     return await _answer(call, operation, asking)
 
 
@@ -174,6 +177,27 @@ async def cancel_job(call: Call) -> Response:
     operation = read_cancel_job(call.path("job"), call.parameters)
     await call.no_body()
     return await _serve(call, operation, asking)
+
+
+async def get_version(call: Call) -> Response:
+    asking, collection = await call.asking(), call.collection
+    call.parameters.require_known(())
+    return await _answer(call, read_get_version(call.path("id"), call.path("version"), collection), asking)
+
+
+async def compare(call: Call) -> Response:
+    asking, collection = await call.asking(), call.collection
+    call.parameters.require_known(())
+    operation = read_compare(call.path("id"), call.path("from"), call.path("to"), collection)
+    return await _answer(call, operation, asking)
+
+
+async def restore_one(call: Call) -> Response:
+    asking, collection = await call.asking(IF_MATCH), call.collection
+    call.parameters.require_known(())
+    body = await call.body()
+    operation = read_restore_one(call.path("id"), call.path("version"), body, call.conditions, collection)
+    return await _answer(call, operation, asking)
 
 
 async def health(call: Call) -> Response:

@@ -10,6 +10,7 @@ from uuid import UUID
 from permission_mongo.operations import (
     Aggregate,
     CancelJob,
+    Compare,
     CountMany,
     CreateMany,
     CreateOne,
@@ -18,6 +19,7 @@ from permission_mongo.operations import (
     GetJob,
     GetMany,
     GetOne,
+    GetVersion,
     ListDeleted,
     ListJobs,
     ListMany,
@@ -25,6 +27,7 @@ from permission_mongo.operations import (
     Operation,
     PurgeOne,
     ReadAgain,
+    RestoreOne,
     Service,
     Undo,
     UpdateMany,
@@ -34,14 +37,13 @@ from permission_mongo.planning.aggregates import plan_aggregate
 from permission_mongo.planning.callers import Asking, Callers
 from permission_mongo.planning.creates import plan_create_many, plan_create_one
 from permission_mongo.planning.deletes import plan_delete, plan_delete_one, plan_purge, plan_undo
+from permission_mongo.planning.history import plan_past, plan_restore
 from permission_mongo.planning.reads import (
-    plan_again,
     plan_count,
     plan_deleted,
     plan_get,
     plan_get_many,
     plan_list,
-    plan_versions,
 )
 from permission_mongo.planning.service import plan_service
 from permission_mongo.planning.updates import plan_update, plan_update_many
@@ -88,11 +90,11 @@ class Planner:
                 return plan_undo(operation, asking, self.callers)
             case ListDeleted():
                 return plan_deleted(operation, asking, self.callers, self.cursors)
-            case ListVersions():
-                return plan_versions(operation, asking, self.callers)
             case GetJob() | CancelJob() | ListJobs():
                 return plan_service(operation, asking, self.callers)
-            case ReadAgain():
-                return plan_again(operation, asking, self.callers)
+            case ListVersions() | GetVersion() | Compare() | ReadAgain():
+                return plan_past(operation, asking, self.callers)
+            case RestoreOne():
+                return plan_restore(operation, asking, self.callers)
             case _:
                 assert_never(operation)

@@ -107,9 +107,11 @@ class _Deletion(Work):
                 size = self._require_room(rows, size)
                 records = [self._record(row, decode(row.raw, LENIENT)) for row in rows]
                 if renumber or any(one["version"] == 0 for one in records):
-                    records = await self._rooms.renumbered(session, self._plan.target.collection, records)
+                    records = await self._rooms.renumbered(
+                        session, self._plan.target.collection, records, self._plan.target.keeping
+                    )
                 if records:
-                    await self._rooms.keep(session, records)
+                    await self._rooms.keep(session, records, self._plan.target.keeping)
                 removed += [one["doc_id"] for one in records]
                 kept += [one["_id"] for one in records]
         if len(removed) != count:

@@ -62,5 +62,5 @@ class _Reverting(Work):
                 for one, content in zip(records, contents, strict=True)
             ],
         )
-        await self._rooms.keep(session, records)
+        await self._rooms.keep(session, records, self._plan.target.keeping)
         return [one["_id"] for one in records]

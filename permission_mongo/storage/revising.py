@@ -134,7 +134,7 @@ class _Updating(Work):
         if updates:
             await self._change(session, updates)
         if records:
-            await self._rooms.keep(session, records)
+            await self._rooms.keep(session, records, self._plan.target.keeping)
         return [one["_id"] for one in records]
 
     async def _require_reach(self, session: AsyncClientSession, rows: list[_Row]) -> None:

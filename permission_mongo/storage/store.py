@@ -8,9 +8,9 @@ from permission_mongo.errors import Refusal, Unavailable
 from permission_mongo.jobs import AT_FIRST, Lease, Turn, added
 from permission_mongo.jobs import Taken as TakenJob
 from permission_mongo.outcomes import BatchOutcome, Job, JobList, JobState, Outcome, Replayed
+from permission_mongo.pasts import AgainPlan, ComparePlan, VersionPlan, VersionsPlan
 from permission_mongo.plans import (
     Actor,
-    AgainPlan,
     AggregatePlan,
     CountPlan,
     CreatePlan,
@@ -23,10 +23,10 @@ from permission_mongo.plans import (
     Plan,
     PurgePlan,
     ReadPlan,
+    RestorePlan,
     UndoPlan,
     UpdateManyPlan,
     UpdatePlan,
-    VersionsPlan,
 )
 from permission_mongo.service import JobPlan, JobsPlan
 from permission_mongo.storage.aggregates import aggregate
@@ -34,10 +34,12 @@ from permission_mongo.storage.creates import create_many, create_one
 from permission_mongo.storage.deletes import delete_many
 from permission_mongo.storage.faults import refusing
 from permission_mongo.storage.gathering import Gathering
+from permission_mongo.storage.history import read_past
 from permission_mongo.storage.idempotency import Taken, still_running
 from permission_mongo.storage.lists import count, list_deleted, list_page
-from permission_mongo.storage.reads import get_many, list_versions, read_again, read_one
+from permission_mongo.storage.reads import get_many, read_one
 from permission_mongo.storage.removals import delete_one, purge_one
+from permission_mongo.storage.restores import restore_one
 from permission_mongo.storage.revising import update_many
 from permission_mongo.storage.rooms import Rooms
 from permission_mongo.storage.undo import undo
@@ -116,14 +118,14 @@ class Store:
                 return await undo(plan, actor, self._rooms)
             case DeletedPlan():
                 return await list_deleted(plan, self._rooms)
-            case VersionsPlan():
-                return await list_versions(plan, self._rooms)
             case JobPlan(job, whose, cancels):
                 return await (self._rooms.jobs.cancel(job, whose) if cancels else self._rooms.jobs.find(job, whose))
             case JobsPlan(whose, limit):
                 return JobList(tuple(await self._rooms.jobs.recent(whose, limit)))
-            case AgainPlan():
-                return await read_again(plan, self._rooms)
+            case RestorePlan():
+                return await restore_one(plan, actor, self._rooms)
+            case VersionsPlan() | VersionPlan() | ComparePlan() | AgainPlan():
+                return await read_past(plan, self._rooms)
             case _:
                 assert_never(plan)
 

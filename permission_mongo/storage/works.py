@@ -201,7 +201,7 @@ class Work(ABC):
         about = (target.collection, target.tenant_field)
         records = [record(raw, stored, about, number_of(stored), self._ended) for raw, stored in states]
         if renumber or any(one["version"] == 0 for one in records):
-            records = await self._rooms.renumbered(session, target.collection, records)
+            records = await self._rooms.renumbered(session, target.collection, records, target.keeping)
         return records
 
     async def _change(self, session: AsyncClientSession, updates: list[Document]) -> None:
