@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.http.harness import POLICY, a_config, a_token, a_world
+from tests.http.harness import POLICY, SCHEMA, a_config, a_token, a_world
 
 pytestmark = pytest.mark.mongo
 BOB, BOSS, STRANGER = a_token("bob"), a_token("boss", ["boss"]), a_token("eve", ["boss"], "evil")
@@ -158,3 +158,16 @@ async def test_the_number_left_behind_by_a_batch_is_the_only_one_undone(world):
     assert (await undo(world, first)).status_code == 207
     assert (await undo(world, second)).json()["restored"] == 1
     assert (await row(world, "a"))["age"] == 2
+
+
+async def test_where_versions_are_differences_an_undo_puts_back_the_same(mongo_uri, tmp_path):
+    schema = SCHEMA.replace("versioning: {enabled: true}", "versioning: {enabled: true, mode: diff}")
+    async with a_world(mongo_uri, a_config(tmp_path, schema=schema)) as world:
+        await world.add("a", age=1, tags=["x"])
+        batch = await updated(world, {"ids": ["a"], "update": {"age": 2, "tags": None}})
+        for age in (1, 2, 1):
+            answer = await undo(world, batch)
+            assert answer.json()["restored"] == 1, answer.text
+            batch = answer.json()["batch"]
+            stored = await row(world, "a")
+            assert (stored["age"], stored.get("tags")) == (age, ["x"] if age == 1 else None)
