@@ -187,9 +187,7 @@ class Running:
     async def _carry_on(self) -> None:
         seconds = self.config.limits.job_lease
         while True:
-            taken: Taken | None = None
-            with suppress(Refusal):
-                taken = await self.store.take_job(self.holder, seconds)
+            taken = await self._taken(seconds)
             if taken is not None:
                 await self._carry_taken(taken)
                 continue
@@ -197,6 +195,16 @@ class Running:
             with suppress(TimeoutError):
                 async with asyncio.timeout(seconds / _RENEWALS):
                     await self.waiting.wait()
+
+    async def _taken(self, seconds: float) -> Taken | None:
+        """None where MongoDB is away, or a record can't be read: the carrier goes on."""
+        try:
+            return await self.store.take_job(self.holder, seconds)
+        except Refusal:
+            return None
+        except Exception as error:
+            _LOG.error("a job could not be taken: %s", type(error).__name__)
+            return None
 
     async def _carry_taken(self, taken: Taken) -> None:
         """To its end, whatever that is: nothing that goes wrong with one job ends the carrier."""
