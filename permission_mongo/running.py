@@ -95,12 +95,20 @@ class Running:
             self.waiting.set()
             self._observe_written(work.operation, done.count)
             return Started(job)
-        return await self.carry(work, done)
+        try:
+            return await self.carry(work, done)
+        except Overtaken:
+            if work.lease is None:
+                raise
+            return await self._told_by_another(work.lease)
 
     # -- carrying a job
 
     async def carry(self, work: _Work, done: BatchOutcome) -> BatchOutcome:
-        """Chunk after chunk to the end, and the record closed. What was done stays done if a later chunk fails."""
+        """Chunk after chunk to the end, and the record closed. What was done stays done if a later chunk fails.
+
+        Overtaken when the job is not this lease's any more; where it was to end, it has.
+        """
         if work.lease is None:
             return await self._chunks(work, done)
         renewing = asyncio.create_task(self._renew(work.lease))
@@ -108,7 +116,8 @@ class Running:
             done = await self._chunks(work, done)
             return await self._finished(work.lease, done) if done.is_job else done
         except Overtaken:
-            return await self._told_by_another(work.lease, done)
+            await self._end_if_cancelled(work.lease)
+            raise
         except asyncio.CancelledError:
             # The caller left, or this gateway ends: the record is true, and another goes on from there.
             await asyncio.shield(self._release(work.lease))
@@ -152,11 +161,13 @@ class Running:
             self.observe(JobEnded(state))
         return ended
 
-    async def _told_by_another(self, lease: Lease, done: BatchOutcome) -> BatchOutcome:
-        """The job was told to end, or another gateway took it: it is told how it ended."""
+    async def _end_if_cancelled(self, lease: Lease) -> None:
         job = await self.store.find_job(lease.job)
         if job.state == "cancelling":
             await self._finish(lease, "cancelled", replace(job.outcome, stopped=_cancelled()))
+
+    async def _told_by_another(self, lease: Lease) -> BatchOutcome:
+        """How the job ended, whoever ended it. For a caller that waits: a carrier goes on with other jobs."""
         while True:
             job = await self.store.find_job(lease.job)
             if job.is_over:
