@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection as Several
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
+from bson import encode
 from bson.objectid import ObjectId
+from bson.raw_bson import RawBSONDocument
 
 from permission_mongo.batch import Batch
 from permission_mongo.documents.changes import Change
@@ -131,13 +133,17 @@ class GetManyPlan:
     computed: Computing = ()
 
 
+_NO_BYTES: Final = RawBSONDocument(encode({}))
+
+
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A document ready to be stored, or the refusal of it. `index` is its place among those sent."""
+    """A document ready to be stored, with its bytes, or the refusal of it. `index` is its place among those sent."""
 
     index: int
     id: DocumentId
     document: Document
+    stored: RawBSONDocument = field(default_factory=lambda: _NO_BYTES, repr=False)
     refusal: Refusal | None = None
 
 
@@ -169,7 +175,6 @@ class CreatePlan:
     """Store the drafts. `continues` says that an id may have lived before, so that its numbers go on.
 
     Every one of `references` must find its document in the same transaction.
-
     `lens` shows the created document to a caller who may read here; None to one who may not.
     """
 
@@ -390,7 +395,6 @@ class AggregatePlan:
     most_bytes: int
 
 
-Chunked = DeletePlan  # may be of a filter, and then in chunks
 Reading = ReadPlan | AgainPlan | ListPlan | CountPlan | GetManyPlan | AggregatePlan | DeletedPlan | VersionsPlan
 Writing = CreatePlan | UpdatePlan | DeleteOnePlan | PurgePlan | DeletePlan | UndoPlan
 Plan = Reading | Writing | Serving

@@ -8,7 +8,7 @@ import pymongo
 
 from permission_mongo.batch import Batch, Bound
 from permission_mongo.errors import InvalidRequest
-from permission_mongo.plans import Chunked
+from permission_mongo.plans import DeletePlan
 from permission_mongo.storage.rooms import Rooms
 from permission_mongo.values import DocumentId
 
@@ -20,7 +20,7 @@ def require_fitting_options(batch: Batch, chunk: int) -> None:
             raise InvalidRequest(f"'{name}' is for at most one chunk", max_batch_size=chunk)
 
 
-async def next_ids(rooms: Rooms, plan: Chunked, behind: Bound | None) -> list[DocumentId]:
+async def next_ids(rooms: Rooms, plan: DeletePlan, behind: Bound | None) -> list[DocumentId]:
     """The ids of the next chunk in their order, and one or two more where there is more to come."""
     if plan.match.is_empty:
         return []

@@ -30,7 +30,7 @@ async def create_one(plan: CreatePlan, actor: Actor, rooms: Rooms) -> Created:
     target, draft = plan.target, plan.drafts[0]
     if not (target.audited or plan.continues or plan.references or plan.computed or actor.once):
         with pymongo.timeout(rooms.timeout):
-            await rooms.live(target.collection).insert_one(draft.document)
+            await rooms.raw(target.collection).insert_one(draft.stored)
         return Created(draft.document)
     creation = _Creation(plan, actor, rooms)
     part = ObjectId()
@@ -187,13 +187,14 @@ class _Creation:
 
     async def body(self, session: AsyncClientSession, drafts: list[Draft], part: Any) -> list[Document]:
         documents = [draft.document for draft in drafts]
+        stored: list[Any] = [draft.stored for draft in drafts]
         if self._plan.continues and self._plan.target.versioned:
-            documents = await self._continued(session, documents)
-        live = self._rooms.live(self._plan.target.collection)
+            stored = documents = await self._continued(session, documents)
+        raw = self._rooms.raw(self._plan.target.collection)
         if self._plan.batch is None:
-            await live.insert_one(documents[0], session=session)  # a bulk of one costs a third more
+            await raw.insert_one(stored[0], session=session)  # a bulk of one costs a third more
         else:
-            await live.insert_many(documents, session=session)
+            await raw.insert_many(stored, session=session)
         # Behind the insert, so that documents of one batch may refer to each other.
         indices = {draft.index for draft in drafts}
         references = (reference.of(indices) for reference in self._plan.references)
