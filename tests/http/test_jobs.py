@@ -262,7 +262,7 @@ async def test_t36_the_job_of_a_revoked_key_ends(small):
 
 async def test_t35_each_chunk_is_planned_by_the_policy_in_force(small, mongo_uri, tmp_path):
     """The gateway that goes on has another policy, by which the creator may no longer delete."""
-    ids = await add_many(small, 40)
+    ids = await add_many(small, 240)
     (tmp_path / "later").mkdir()
     shrunk = ADMINS.replace("actions: [create, read, update, delete, restore]", "actions: [create, read]")
     other = a_config(tmp_path / "later", SMALL, SCHEMA, shrunk)
@@ -279,7 +279,7 @@ async def test_t35_each_chunk_is_planned_by_the_policy_in_force(small, mongo_uri
             await asyncio.sleep(0.02)
         answer = (await asked).json()
     assert answer["error"]["code"] == "forbidden"
-    assert 0 < answer["deleted"] == 40 - len(await small.stored(*ids)) < 40
+    assert 0 < answer["deleted"] == 240 - len(await small.stored(*ids)) < 240
     [job] = (await small.get("/_pm/jobs")).json()["data"]
     assert (job["state"], job["error"]["code"]) == ("failed", "forbidden")
 
