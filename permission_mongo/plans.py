@@ -151,7 +151,6 @@ class CreatePlan:
     """Store the drafts. `continues` says that an id may have lived before, so that its numbers go on.
 
     Every one of `references` must find its document in the same transaction.
-
     `lens` shows the created document to a caller who may read here; None to one who may not.
     """
 

@@ -99,12 +99,20 @@ class Running:
             self.waiting.set()
             self._observe_written(work.operation, done.count)
             return Started(job)
-        return await self.carry(work, done)
+        try:
+            return await self.carry(work, done)
+        except Overtaken:
+            if work.lease is None:
+                raise
+            return await self._told_by_another(work.lease)
 
     # -- carrying a job
 
     async def carry(self, work: _Work, done: BatchOutcome) -> BatchOutcome:
-        """Chunk after chunk to the end, and the record closed. What was done stays done if a later chunk fails."""
+        """Chunk after chunk to the end, and the record closed. What was done stays done if a later chunk fails.
+
+        Overtaken when the job is not this lease's any more; where it was to end, it has.
+        """
         if work.lease is None:
             return await self._chunks(work, done)
         renewing = asyncio.create_task(self._renew(work.lease))
@@ -112,7 +120,8 @@ class Running:
             done = await self._chunks(work, done)
             return await self._finished(work.lease, done) if done.is_job else done
         except Overtaken:
-            return await self._told_by_another(work.lease, done)
+            await self._end_if_cancelled(work.lease)
+            raise
         except asyncio.CancelledError:
             # The caller left, or this gateway ends: the record is true, and another goes on from there.
             await asyncio.shield(self._release(work.lease))
@@ -156,11 +165,13 @@ class Running:
             self.observe(JobEnded(state))
         return ended
 
-    async def _told_by_another(self, lease: Lease, done: BatchOutcome) -> BatchOutcome:
-        """The job was told to end, or another gateway took it: it is told how it ended."""
+    async def _end_if_cancelled(self, lease: Lease) -> None:
         job = await self.store.find_job(lease.job)
         if job.state == "cancelling":
             await self._finish(lease, "cancelled", replace(job.outcome, stopped=_cancelled()))
+
+    async def _told_by_another(self, lease: Lease) -> BatchOutcome:
+        """How the job ended, whoever ended it. For a caller that waits: a carrier goes on with other jobs."""
         while True:
             job = await self.store.find_job(lease.job)
             if job.is_over:
@@ -191,9 +202,7 @@ class Running:
     async def _carry_on(self) -> None:
         seconds = self.config.limits.job_lease
         while True:
-            taken: Taken | None = None
-            with suppress(Refusal):
-                taken = await self.store.take_job(self.holder, seconds)
+            taken = await self._taken(seconds)
             if taken is not None:
                 await self._carry_taken(taken)
                 continue
@@ -201,6 +210,16 @@ class Running:
             with suppress(TimeoutError):
                 async with asyncio.timeout(seconds / _RENEWALS):
                     await self.waiting.wait()
+
+    async def _taken(self, seconds: float) -> Taken | None:
+        """None where MongoDB is away, or a record can't be read: the carrier goes on."""
+        try:
+            return await self.store.take_job(self.holder, seconds)
+        except Refusal:
+            return None
+        except Exception as error:
+            _LOG.error("a job could not be taken: %s", type(error).__name__)
+            return None
 
     async def _carry_taken(self, taken: Taken) -> None:
         """To its end, whatever that is: nothing that goes wrong with one job ends the carrier."""
