@@ -19,7 +19,7 @@ from permission_mongo.storage.connection import new_client, require_server
 from permission_mongo.storage.keys import MongoKeyStore
 from permission_mongo.storage.layout import prepare
 from permission_mongo.storage.rooms import Rooms
-from permission_mongo.storage.settings import shared_secret
+from permission_mongo.storage.settings import shared_secret, versioned_since
 from permission_mongo.storage.store import Store
 from permission_mongo.values import utc_now
 
@@ -32,6 +32,7 @@ async def open_gateway(config: Config, uri: str) -> AsyncIterator[Gateway]:
         await require_server(client)
         database = client[config.mongodb.database]
         await prepare(database, config)
+        since = await versioned_since(database, config.collections.values(), utc_now())
         secret = config.server.secret.encode() if config.server.secret else await shared_secret(database)
         keys = KeyVerifier(MongoKeyStore(database)) if config.auth.api_keys else None
         # Some connections are left to writes, so that reads alone never fill the pool.
@@ -43,7 +44,7 @@ async def open_gateway(config: Config, uri: str) -> AsyncIterator[Gateway]:
             yield Gateway(
                 config,
                 Authenticator(authenticator, keys),
-                Planner(callers, CursorKey(derived(secret, "cursors")), fresh.uuid),
+                Planner(callers, CursorKey(derived(secret, "cursors")), fresh.uuid, since),
                 store,
                 Metrics(),
                 fresh,

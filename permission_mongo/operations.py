@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from permission_mongo.batch import Batch
@@ -86,6 +87,28 @@ class ListMany:
     fields: tuple[str, ...] | None = None
     count: bool = False
     skip: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class GetAsOf:
+    """The document as it was at `moment` (naive UTC); `fields` None means all that is shown."""
+
+    collection: Collection
+    id: DocumentId
+    moment: datetime
+    fields: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ListAsOf:
+    """A page, in the order of ids, of the collection as it was at `moment` (naive UTC)."""
+
+    collection: Collection
+    limit: int
+    moment: datetime
+    cursor: str | None = None
+    query: Query = field(default=EVERYTHING)
+    fields: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +198,8 @@ class ReadAgain:
 
 
 Write = CreateOne | UpdateOne | DeleteOne | PurgeOne | CreateMany | DeleteMany | Undo
-Operation = Write | GetOne | GetMany | ListMany | CountMany | Aggregate | ListDeleted | ListVersions | ReadAgain
+Past = GetAsOf | ListAsOf | ListDeleted | ListVersions | ReadAgain
+Operation = Write | GetOne | GetMany | ListMany | CountMany | Aggregate | Past
 
 
 def is_rehearsal(operation: Operation) -> bool:

@@ -335,6 +335,41 @@ class DeletedPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class AsOfPlan:
+    """A page, in `_id` order behind `after`, of a collection as it was at `moment`.
+
+    `live` are the rows that were asked for as they are, `records` the kept states that had not ended by then. A kept
+    state is shown where the caller sees today's document too: among `present`, or, deleted, with the `last` content.
+    `prefix` are the equal values that lead the index that `live` is read from; `led` says that `records` name what
+    leads theirs.
+    """
+
+    collection: str
+    tenant_field: str | None
+    moment: datetime
+    live: Guarded
+    records: Guarded
+    present: Guarded
+    last: Guarded
+    limit: int
+    after: Any | None
+    prefix: tuple[tuple[str, Any], ...]
+    led: bool
+    lens: Lens
+    question: tuple[Any, ...]
+    max_bytes: int
+    fields: frozenset[Path] | None = None
+    computed: Computing = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AsOfOnePlan:
+    """The one document that `page` can hold."""
+
+    page: AsOfPlan
+
+
+@dataclass(frozen=True, slots=True)
 class VersionsPlan:
     """The history of one document: `live` finds it if it lives, `records` its versions that may be seen."""
 
@@ -385,6 +420,7 @@ class AggregatePlan:
     most_bytes: int
 
 
-Reading = ReadPlan | AgainPlan | ListPlan | CountPlan | GetManyPlan | AggregatePlan | DeletedPlan | VersionsPlan
+Listing = ListPlan | DeletedPlan | AsOfPlan
+Reading = ReadPlan | AsOfOnePlan | AgainPlan | Listing | CountPlan | GetManyPlan | AggregatePlan | VersionsPlan
 Writing = CreatePlan | UpdatePlan | DeleteOnePlan | PurgePlan | DeletePlan | UndoPlan
 Plan = Reading | Writing

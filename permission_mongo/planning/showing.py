@@ -26,6 +26,8 @@ from permission_mongo.outcomes import (
 from permission_mongo.plans import (
     AgainPlan,
     AggregatePlan,
+    AsOfOnePlan,
+    AsOfPlan,
     CountPlan,
     CreatePlan,
     DeletedPlan,
@@ -58,6 +60,7 @@ class ShownPage:
     cursor: str | None
     has_more: bool
     total: int | None = None
+    complete: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,16 +113,19 @@ def show(plan: Plan, outcome: Outcome, cursors: CursorKey, posix: float) -> Show
         case ReadPlan(), Found(document):
             whole = _through(plan.lens, document)
             return ShownDocument(_cut((whole,), plan.fields)[0], tag=plan.lens.tag(whole))
+        case AsOfOnePlan(page), Found(document):
+            whole = _through(page.lens, document)
+            return ShownDocument(_cut((whole,), page.fields)[0], tag=page.lens.tag(whole))
         case AgainPlan(), Found(document):
             return _echoed(plan.lens, document, created=plan.created)
         case CreatePlan(), Created(document):
             return _echoed(plan.lens, document, created=True)
         case UpdatePlan(), Updated(document, changed):
             return replace(_echoed(plan.lens, document, created=False), updated=changed)
-        case ListPlan() | DeletedPlan(), Page(documents, last, has_more, total):
+        case ListPlan() | DeletedPlan() | AsOfPlan(), Page(documents, last, has_more, total, complete):
             cursor = None if last is None else cursors.seal(last, plan.question, posix)
-            fields = plan.fields if isinstance(plan, ListPlan) else None
-            return ShownPage(_cut(_all_through(plan.lens, documents), fields), cursor, has_more, total)
+            fields = None if isinstance(plan, DeletedPlan) else plan.fields
+            return ShownPage(_cut(_all_through(plan.lens, documents), fields), cursor, has_more, total, complete)
         case CountPlan(), Counted(count):
             return ShownCount(count)
         case GetManyPlan(), Gathered(documents, not_found):

@@ -18,6 +18,7 @@ VERSIONS: Final = "_pm_versions"
 BATCHES: Final = "_pm_batches"
 AUDIT: Final = "_pm_audit"
 IDEMPOTENCY: Final = "_pm_idempotency"
+HISTORY: Final = "history"
 KEPT_FOR: Final = 24 * 3600  # seconds that an answer is kept under its idempotency key
 _CONFLICTS: Final = frozenset({85, 86})  # IndexOptionsConflict, IndexKeySpecsConflict
 
@@ -85,6 +86,9 @@ def _of_versions() -> list[IndexModel]:
     return [
         # Led by the tenant: an id made again by another tenant has a history of its own.
         IndexModel([("tenant_id", 1), ("collection", 1), ("doc_id", 1), ("version", 1)], unique=True, name="numbers"),
+        IndexModel(
+            [(name, 1) for name in ("collection", "tenant_id", "gone", "doc_id", "ended.at", "began")], name=HISTORY
+        ),
         IndexModel(
             [("collection", 1), ("tenant_id", 1), ("_id", 1)], name="gone", partialFilterExpression={"gone": True}
         ),

@@ -10,6 +10,8 @@ from permission_mongo.plans import (
     Actor,
     AgainPlan,
     AggregatePlan,
+    AsOfOnePlan,
+    AsOfPlan,
     CountPlan,
     CreatePlan,
     DeletedPlan,
@@ -32,6 +34,7 @@ from permission_mongo.storage.faults import refusing
 from permission_mongo.storage.gathering import Gathering
 from permission_mongo.storage.idempotency import Taken, still_running
 from permission_mongo.storage.lists import count, list_deleted, list_page
+from permission_mongo.storage.moments import as_of_one, as_of_page
 from permission_mongo.storage.reads import get_many, list_versions, read_again, read_one
 from permission_mongo.storage.removals import delete_one, purge_one
 from permission_mongo.storage.rooms import Rooms
@@ -84,6 +87,10 @@ class Store:
                 return await read_one(plan, self._gathering, self._rooms)
             case ListPlan():
                 return await list_page(plan, self._rooms)
+            case AsOfPlan():
+                return await as_of_page(plan, self._rooms)
+            case AsOfOnePlan():
+                return await as_of_one(plan, self._rooms)
             case CountPlan():
                 return await count(plan, self._rooms)
             case GetManyPlan():
