@@ -15,6 +15,7 @@ from permission_mongo.documents.etags import Tags
 from permission_mongo.documents.fields import FieldRules
 from permission_mongo.documents.paths import Path, touches
 from permission_mongo.errors import Refusal
+from permission_mongo.moments import AsOfOnePlan, AsOfPlan
 from permission_mongo.policy.grants import Hiding, Lens
 from permission_mongo.policy.guard import Guarded
 from permission_mongo.policy.nodes import Expression
@@ -322,51 +323,20 @@ class UndoPlan:
 
 @dataclass(frozen=True, slots=True)
 class DeletedPlan:
-    """A page of deleted documents in the order of deletion: versions a deletion ended, with content that matches."""
+    """A page of deleted documents in the order of ids: versions a deletion ended, with content that matches.
 
-    collection: str
-    match: Guarded
-    limit: int
-    after: Any | None
-    lens: Lens
-    question: tuple[Any, ...]
-    max_bytes: int
-    computed: Computing = ()
-
-
-@dataclass(frozen=True, slots=True)
-class AsOfPlan:
-    """A page, in `_id` order behind `after`, of a collection as it was at `moment`.
-
-    `live` are the rows that were asked for as they are, `records` the kept states that had not ended by then. A kept
-    state is shown where the caller sees today's document too: among `present`, or, deleted, with the `last` content.
-    `prefix` are the equal values that lead the index that `live` is read from; `led` says that `records` name what
-    leads theirs.
+    `prefix` are the equal values that lead their index; without a tenant in it, that of the records' ids is read.
     """
 
     collection: str
-    tenant_field: str | None
-    moment: datetime
-    live: Guarded
-    records: Guarded
-    present: Guarded
-    last: Guarded
+    match: Guarded
+    prefix: tuple[tuple[str, Any], ...]
     limit: int
     after: Any | None
-    prefix: tuple[tuple[str, Any], ...]
-    led: bool
     lens: Lens
     question: tuple[Any, ...]
     max_bytes: int
-    fields: frozenset[Path] | None = None
     computed: Computing = ()
-
-
-@dataclass(frozen=True, slots=True)
-class AsOfOnePlan:
-    """The one document that `page` can hold."""
-
-    page: AsOfPlan
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,17 +11,18 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from permission_mongo.errors import AsOfOutOfRange
+from permission_mongo.moments import AsOfOnePlan, AsOfPlan
 from permission_mongo.operations import GetAsOf, ListAsOf
 from permission_mongo.planning.callers import Asking, Callers
 from permission_mongo.planning.reads import (
     asked_reach,
     place_behind,
     question_of,
+    records_prefix,
     require_versions,
     shown_fields,
     tenant_prefix,
 )
-from permission_mongo.plans import AsOfOnePlan, AsOfPlan
 from permission_mongo.policy.guard import CONTENT, narrow_content
 from permission_mongo.query.cursors import CursorKey
 from permission_mongo.query.filters import EVERYTHING, Query, below
@@ -59,8 +60,8 @@ def _plan(operation: GetAsOf | ListAsOf, query: Query, asking: Asking, callers: 
     fields = None if operation.fields is None else shown_fields(operation.fields, access, collection)
     reach = asked_reach(access, collection, query)
     prefix = tenant_prefix(collection, asking, callers)
-    led = bool(prefix) or collection.tenant_field is None
-    kept = _kept(collection, prefix[0][1] if prefix else None, led=led)
+    of_tenant = records_prefix(collection, asking, callers)
+    kept: MongoFilter = {"collection": collection.name, **dict(of_tenant), "mode": "full"}
     # Both, by name: so the index serves that holds them apart.
     states: MongoFilter = {**kept, "gone": {"$in": [None, True]}, "ended.at": {"$gt": operation.moment}}
     asked = [{"$and": [states, below(query.match, CONTENT)]}] if query.match else [states]
@@ -75,18 +76,13 @@ def _plan(operation: GetAsOf | ListAsOf, query: Query, asking: Asking, callers: 
         1,
         None,
         prefix,
-        led,
+        bool(of_tenant),
         access.lens,
         (),
         callers.config.limits.max_result_bytes,
         fields,
         collection.computed,
     )
-
-
-def _kept(collection: Collection, tenant: object, *, led: bool) -> MongoFilter:
-    """The whole contents kept of a collection, of one tenant where that is known: it leads the index."""
-    return {"collection": collection.name, **({"tenant_id": tenant} if led else {}), "mode": "full"}
 
 
 def _require_known(collection: Collection, moment: datetime, now: datetime, since: Since) -> None:

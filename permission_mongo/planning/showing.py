@@ -9,6 +9,7 @@ from typing import Any, NewType, cast
 from permission_mongo.documents.fields import FieldRules
 from permission_mongo.documents.paths import Path
 from permission_mongo.documents.reveal import View
+from permission_mongo.moments import AsOfOnePlan, AsOfPlan
 from permission_mongo.outcomes import (
     BatchOutcome,
     Computed,
@@ -26,8 +27,6 @@ from permission_mongo.outcomes import (
 from permission_mongo.plans import (
     AgainPlan,
     AggregatePlan,
-    AsOfOnePlan,
-    AsOfPlan,
     CountPlan,
     CreatePlan,
     DeletedPlan,

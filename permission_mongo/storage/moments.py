@@ -14,8 +14,8 @@ from typing import Any, Final
 from bson import encode
 
 from permission_mongo.documents.paths import MADE
+from permission_mongo.moments import AsOfOnePlan, AsOfPlan
 from permission_mongo.outcomes import Found, Page
-from permission_mongo.plans import AsOfOnePlan, AsOfPlan
 from permission_mongo.query.id_order import Place, place_of
 from permission_mongo.storage.computed import computing
 from permission_mongo.storage.layout import HISTORY
@@ -149,7 +149,7 @@ class _Walk:
             return [], False
         match = plan.records.also({"$and": [self._had_begun("began"), self._behind("doc_id")]})
         content = {"$replaceWith": {"$mergeObjects": ["$data", {MADE: _ABOUT}]}}
-        hint = HISTORY if plan.led else None
+        hint = dict.fromkeys(HISTORY, 1) if plan.led else None
         rows, more = await self._read(self.rooms.versions.name, match, "doc_id", [content], hint)
         return [_kept(row) for row in rows], more
 

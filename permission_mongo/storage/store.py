@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import assert_never
 
 from permission_mongo.errors import Refusal, Unavailable
+from permission_mongo.moments import AsOfOnePlan, AsOfPlan
 from permission_mongo.outcomes import BatchOutcome, Outcome, Replayed
 from permission_mongo.plans import (
     Actor,
     AgainPlan,
     AggregatePlan,
-    AsOfOnePlan,
-    AsOfPlan,
     CountPlan,
     CreatePlan,
     DeletedPlan,
