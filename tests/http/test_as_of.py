@@ -123,7 +123,7 @@ async def test_an_id_made_again_in_the_millisecond_of_its_deletion_is_one_row(ti
 # -- rules of today, of both states
 
 
-async def test_an_old_state_is_out_of_reach_with_the_live_document(timed):
+async def test_t35_an_old_state_is_out_of_reach_with_the_live_document(timed):
     """A note that was alice's and is bob's now is not hers to see, as of any time; nor his, of the time before."""
     await timed.world.add("a")
     moment = timed.clock.tick()
@@ -149,7 +149,7 @@ async def test_an_old_state_that_was_not_visible_then_is_not_shown_now(timed):
     assert [(await timed.one(moment, token=VIEWER)).status_code for moment in (first, second)] == [404, 200]
 
 
-async def test_a_state_visible_then_is_not_shown_when_today_is_not(timed):
+async def test_t35_a_state_visible_then_is_not_shown_when_today_is_not(timed):
     await timed.world.add("a", status="closed")
     moment = timed.clock.tick()
     await put(timed, "a", status="open")
@@ -158,7 +158,7 @@ async def test_a_state_visible_then_is_not_shown_when_today_is_not(timed):
     assert (await timed.one(moment, token=VIEWER)).json() == ABSENT
 
 
-async def test_of_a_deleted_document_the_last_content_decides(timed):
+async def test_t35_of_a_deleted_document_the_last_content_decides(timed):
     """Closed at first, open when it was deleted: a viewer is shown neither state."""
     await timed.world.add("a", "b", status="closed")
     first = timed.clock.tick()
@@ -183,7 +183,7 @@ async def test_fields_are_those_of_the_grants_that_hold_on_the_old_state(timed):
     assert (await timed.one(moment, "b")).json() == other
 
 
-async def test_a_document_of_another_tenant_is_absent_at_every_time(timed):
+async def test_t35_a_document_of_another_tenant_is_absent_at_every_time(timed):
     await timed.world.add("a", token=EVIL)
     first = timed.clock.tick()
     await delete(timed, "a", token=EVIL)
