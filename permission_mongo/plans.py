@@ -133,12 +133,13 @@ class GetManyPlan:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A document ready to be stored, or the refusal of it. `index` is its place among those sent."""
+    """A document ready to be stored, `encoded` as it will be, or its refusal. `index` is its place among those sent."""
 
     index: int
     id: DocumentId
     document: Document
     refusal: Refusal | None = None
+    encoded: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -69,21 +68,34 @@ def reading_lens(collection: Collection, asking: Asking, callers: Callers) -> Le
         return None
 
 
-@dataclass(frozen=True, slots=True)
 class _Creating:
-    """One caller creating in one collection."""
+    """One caller creating in one collection. What is alike in every document is made once."""
 
-    collection: Collection
-    asking: Asking
-    callers: Callers
-    new_uuid: Callable[[], UUID]
-    reason: str | None
-    batch: str | None
+    def __init__(
+        self,
+        collection: Collection,
+        asking: Asking,
+        callers: Callers,
+        new_uuid: Callable[[], UUID],
+        reason: str | None,
+        batch: str | None,
+    ) -> None:
+        self.collection = collection
+        self.asking = asking
+        self.callers = callers
+        self._access = callers.access(asking, collection, "create")
+        self._fill = Fill(asking.now, asking.principal.subject, new_uuid)
+        self._marks = self._made_marks(reason, batch)
+        self._stamped = self._stamped_names()
+        self._alike: Document | None = None
+        grants = self._access.reach.grants
+        # Every field may be written by every rule, and none is hidden: then nothing asks which are sent.
+        self._asks_paths = bool(self._access.reach.hiding) or not all(grant.fields.writes_all for grant in grants)
 
     def draft(self, index: int, sent: Sent) -> Draft:
-        access = self.callers.access(self.asking, self.collection, "create")
         try:
-            return Draft(index, sent.id, self._document(sent, access))
+            document, encoded = self._document(sent, self._access)
+            return Draft(index, sent.id, document, encoded=encoded)
         except Refusal as refusal:
             return Draft(index, sent.id, {}, refusal)
 
@@ -91,37 +103,34 @@ class _Creating:
         documents = ((draft.index, draft.document) for draft in drafts if draft.refusal is None)
         return references_of(documents, self.collection, self.asking, self.callers)
 
-    def _document(self, sent: Sent, access: Access) -> Document:
+    def _document(self, sent: Sent, access: Access) -> tuple[Document, bytes]:
+        """The document and its bytes."""
         wrong_names = unfit_names(sent.document, self.collection)
         if wrong_names:
             raise as_violation(wrong_names)
-        paths = frozenset(path for path in leaf_paths(sent.document) if path)
+        paths = frozenset(path for path in leaf_paths(sent.document) if path) if self._asks_paths else frozenset[Path]()
         self._require_fields(sent, access, paths)
         if sent.fault is not None:
             raise sent.fault
         stamps = self._stamps(sent, access)
-        read, errors = read_document({**sent.document, **stamps}, self.collection, self._fill())
+        read, errors = read_document({**sent.document, **stamps}, self.collection, self._fill)
         if errors:
             raise as_violation(errors)
-        document: Document = {"_id": sent.id, **self._marks(), **read}
-        self._require_size(document)
+        document: Document = {"_id": sent.id, **self._marks, **read}
+        encoded = self._encoded(document)
         self._require_grant(access, paths, document)
-        return document
+        return document, encoded
 
-    def _fill(self) -> Fill:
-        return Fill(self.asking.now, self.asking.principal.subject, self.new_uuid)
-
-    def _marks(self) -> Document:
+    def _made_marks(self, reason: str | None, batch: str | None) -> Document:
         if not self.collection.versioned:
             return {}
         who = self.asking.principal.subject
-        return {"_version": 1, "_made": made("create", who, self.asking.now, self.reason, self.batch)}
+        return {"_version": 1, "_made": made("create", who, self.asking.now, reason, batch)}
 
     def _require_fields(self, sent: Sent, access: Access, paths: frozenset[Path]) -> None:
         """Unknown, stamped and unwritable fields are told alike, before any value is looked at."""
         refused = [".".join(path) for path in unknown_paths(sent.document, self.collection)]
-        stamped = self._stamped(access)
-        refused += [name for name in sent.document if name in stamped]
+        refused += [name for name in sent.document if name in self._stamped]
         if len(refused) > MOST_TOLD:
             raise self._forbidden("unknown or not permitted field", sorted(refused))
         if sent.names_id and not self.collection.client_ids:
@@ -132,23 +141,16 @@ class _Creating:
         if refused:
             raise self._forbidden("unknown or not permitted field", sorted(set(refused)))
 
-    def _stamped(self, access: Access) -> frozenset[str]:
+    def _stamped_names(self) -> frozenset[str]:
         stamped = self.collection.stamped
         if self.collection.tenant_field and self.callers.crosses_tenants(self.asking):
             stamped -= {self.collection.tenant_field}
-        return stamped | {name for grant in access.reach.grants for name, _ in grant.stamps}
+        return stamped | {name for grant in self._access.reach.grants for name, _ in grant.stamps}
 
     def _stamps(self, sent: Sent, access: Access) -> Document:
         """What the gateway writes itself: tenant, owner, times, and what the rules set."""
-        who, now, collection = self.asking.principal, self.asking.now, self.collection
-        stamps = made_by_gateway(collection.fields, self._fill(), created=True)
-        if collection.timestamps:
-            stamps |= {"created_at": now, "updated_at": now, "created_by": who.subject, "updated_by": who.subject}
-        if collection.owner_field is not None:
-            stamps[collection.owner_field] = who.subject
-        for grant in access.reach.grants:
-            stamps |= dict(grant.stamps)
-        typed = {name: typed_stamp(collection, name, value, "create") for name, value in stamps.items()}
+        collection = self.collection
+        typed = dict(self._alike) if self._alike is not None else self._typed_stamps(access)
         if collection.tenant_field is not None and collection.tenant_field not in sent.document:
             tenant = tenant_value(collection, self.asking)
             if tenant is None:
@@ -157,14 +159,33 @@ class _Creating:
             typed[collection.tenant_field] = tenant
         return typed
 
-    def _require_size(self, document: Document) -> None:
+    def _typed_stamps(self, access: Access) -> Document:
+        """Times, owner, `auto` fields and what the rules set; kept for the next document unless something is fresh."""
+        who, now, collection = self.asking.principal, self.asking.now, self.collection
+        stamps = made_by_gateway(collection.fields, self._fill, created=True)
+        is_alike = all(value is now or value is who.subject for value in stamps.values())
+        if collection.timestamps:
+            stamps |= {"created_at": now, "updated_at": now, "created_by": who.subject, "updated_by": who.subject}
+        if collection.owner_field is not None:
+            stamps[collection.owner_field] = who.subject
+        for grant in access.reach.grants:
+            stamps |= dict(grant.stamps)
+        typed = {name: typed_stamp(collection, name, value, "create") for name, value in stamps.items()}
+        if is_alike:
+            self._alike = dict(typed)
+        return typed
+
+    def _encoded(self, document: Document) -> bytes:
+        """As it will be stored. SchemaViolation if it can't be, PayloadTooLarge above `limits.max_document_bytes`."""
         limit = self.callers.config.limits.max_document_bytes
         try:
-            size = len(encode(document, codec_options=CODEC))
+            encoded = encode(document, codec_options=CODEC)
         except (InvalidDocument, OverflowError) as error:
             raise SchemaViolation("the document can't be stored") from error
-        if size > limit:
-            raise PayloadTooLarge(f"the document has {size} bytes; at most {limit}", max_document_bytes=limit)
+        if len(encoded) > limit:
+            message = f"the document has {len(encoded)} bytes; at most {limit}"
+            raise PayloadTooLarge(message, max_document_bytes=limit)
+        return encoded
 
     def _require_grant(self, access: Access, paths: frozenset[Path], document: Document) -> None:
         """One rule must do it all: reach the final document, accept it, and cover every field sent."""
