@@ -38,6 +38,8 @@ def holds(expression: Expression, document: Mapping[str, Any]) -> bool:
 
 def verdict(expression: Expression, document: Any) -> Truth:
     """True, False or None (unknown), by Kleene's tables. `document` is the element inside any()."""
+    if type(expression) is Compare:  # most of what is asked, and the last that the cases below would come to
+        return _test(expression, document)
     match expression:
         case Constant(truth):
             return truth
@@ -64,7 +66,8 @@ def _test(
 ) -> Truth:
     match test:
         case Compare(op, Path() as path, Value(value)):
-            return _of_scalar(_reach(path, document), lambda stored: compare_values(op, stored, value))
+            found = _reach(path, document)
+            return None if found is _ABSENT or _is_container(found) else compare_values(op, found, value)
         case Member(Path() as path, Items(items)):
             return _of_scalar(_reach(path, document), lambda stored: _among(stored, items))
         case Member(Value(value), Path() as path):

@@ -100,9 +100,8 @@ def _scalar_reader(one: Field) -> Read:
             found = typed(value)
         except ValueError as error:
             raise Doubt from error
-        for check in checks:
-            if not check(found):
-                raise Doubt
+        if checks and not all(check(found) for check in checks):
+            raise Doubt
         return found
 
     return read
