@@ -44,3 +44,6 @@ class AsOfOnePlan:
     """The one document that `page` can hold."""
 
     page: AsOfPlan
+
+
+AsOf = AsOfPlan | AsOfOnePlan

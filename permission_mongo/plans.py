@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection as Several
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
+from bson import encode
 from bson.objectid import ObjectId
+from bson.raw_bson import RawBSONDocument
 
 from permission_mongo.batch import Batch
 from permission_mongo.documents.changes import Change
@@ -15,7 +17,7 @@ from permission_mongo.documents.etags import Tags
 from permission_mongo.documents.fields import FieldRules
 from permission_mongo.documents.paths import Path, touches
 from permission_mongo.errors import Refusal
-from permission_mongo.moments import AsOfOnePlan, AsOfPlan
+from permission_mongo.moments import AsOf
 from permission_mongo.policy.grants import Hiding, Lens
 from permission_mongo.policy.guard import Guarded
 from permission_mongo.policy.nodes import Expression
@@ -131,15 +133,18 @@ class GetManyPlan:
     computed: Computing = ()
 
 
+_NO_BYTES: Final = RawBSONDocument(encode({}))
+
+
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A document ready to be stored, `encoded` as it will be, or its refusal. `index` is its place among those sent."""
+    """A document ready to be stored, with its bytes, or the refusal of it. `index` is its place among those sent."""
 
     index: int
     id: DocumentId
     document: Document
+    stored: RawBSONDocument = field(default_factory=lambda: _NO_BYTES, repr=False)
     refusal: Refusal | None = None
-    encoded: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +175,6 @@ class CreatePlan:
     """Store the drafts. `continues` says that an id may have lived before, so that its numbers go on.
 
     Every one of `references` must find its document in the same transaction.
-
     `lens` shows the created document to a caller who may read here; None to one who may not.
     """
 
@@ -391,7 +395,6 @@ class AggregatePlan:
     most_bytes: int
 
 
-Listing = ListPlan | DeletedPlan | AsOfPlan
-Reading = ReadPlan | AsOfOnePlan | AgainPlan | Listing | CountPlan | GetManyPlan | AggregatePlan | VersionsPlan
+Reading = ReadPlan | AsOf | AgainPlan | ListPlan | CountPlan | GetManyPlan | AggregatePlan | DeletedPlan | VersionsPlan
 Writing = CreatePlan | UpdatePlan | DeleteOnePlan | PurgePlan | DeletePlan | UndoPlan
 Plan = Reading | Writing

@@ -19,7 +19,7 @@ from permission_mongo.parsing.documents import (
     read_purge_one,
     read_put_one,
 )
-from permission_mongo.parsing.lists import read_count, read_list, read_list_deleted, read_query
+from permission_mongo.parsing.lists import read_count, read_list_deleted, read_list_of, read_query
 from permission_mongo.planning.callers import Asking
 
 
@@ -38,7 +38,7 @@ async def get_one(call: Call) -> Response:
 
 async def list_many(call: Call) -> Response:
     asking = await call.asking()
-    return await _answer(call, read_list(call.parameters, call.collection, call.gateway.config.limits), asking)
+    return await _answer(call, read_list_of(call.query_string, call.collection, call.gateway.config.limits), asking)
 
 
 async def query(call: Call) -> Response:

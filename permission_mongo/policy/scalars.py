@@ -59,8 +59,6 @@ def group_of(value: Any) -> str:
 
 def compare_values(op: Comparator, left: Any, right: Any) -> Truth:
     """`left op right`. Equality across types is False; order across types or with NaN is unknown."""
-    if type(left) is str and type(right) is str:  # what most rules compare
-        return left == right if op == "==" else left != right if op == "!=" else _ORDER[op](left, right)
     group = group_of(left)
     alike = group == group_of(right) and group != "other"
     if op == "==":

@@ -100,8 +100,9 @@ def _scalar_reader(one: Field) -> Read:
             found = typed(value)
         except ValueError as error:
             raise Doubt from error
-        if checks and not all(check(found) for check in checks):
-            raise Doubt
+        for check in checks:
+            if not check(found):
+                raise Doubt
         return found
 
     return read

@@ -6,7 +6,6 @@ from typing import Any, Final
 
 import pymongo
 from bson.objectid import ObjectId
-from bson.raw_bson import RawBSONDocument
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.errors import BulkWriteError, PyMongoError
 
@@ -31,7 +30,7 @@ async def create_one(plan: CreatePlan, actor: Actor, rooms: Rooms) -> Created:
     target, draft = plan.target, plan.drafts[0]
     if not (target.audited or plan.continues or plan.references or plan.computed or actor.once):
         with pymongo.timeout(rooms.timeout):
-            await rooms.live(target.collection).insert_one(draft.document)
+            await rooms.raw(target.collection).insert_one(draft.stored)
         return Created(draft.document)
     creation = _Creation(plan, actor, rooms)
     part = ObjectId()
@@ -188,14 +187,14 @@ class _Creation:
 
     async def body(self, session: AsyncClientSession, drafts: list[Draft], part: Any) -> list[Document]:
         documents = [draft.document for draft in drafts]
+        stored: list[Any] = [draft.stored for draft in drafts]
         if self._plan.continues and self._plan.target.versioned:
-            documents = await self._continued(session, documents)
+            stored = documents = await self._continued(session, documents)
+        name = self._plan.target.collection
         if self._plan.batch is None:
-            live = self._rooms.live(self._plan.target.collection)
-            await live.insert_one(documents[0], session=session)
+            await self._rooms.raw(name).insert_one(stored[0], session=session)
         else:
-            stored = [_as_planned(*one) for one in zip(drafts, documents, strict=True)]
-            await self._rooms.insert(session, self._plan.target.collection, stored)
+            await self._rooms.insert(session, name, stored)
         # Behind the insert, so that documents of one batch may refer to each other.
         indices = {draft.index for draft in drafts}
         references = (reference.of(indices) for reference in self._plan.references)
@@ -222,11 +221,6 @@ class _Creation:
         first = self._failed[index]
         failed = [{"index": n, "error": refusal.as_entry()} for n, refusal in sorted(self._failed.items())]
         return type(first)(f"nothing was created; documents[{index}]: {first.message}", **first.details, failed=failed)
-
-
-def _as_planned(draft: Draft, document: Document) -> Document | RawBSONDocument:
-    """Not encoded again, unless its number was changed since."""
-    return RawBSONDocument(draft.encoded) if document is draft.document else document
 
 
 def duplicate_index(error: BulkWriteError) -> int | None:

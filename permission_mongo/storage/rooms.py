@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from time import monotonic
 from types import TracebackType
 from typing import Any, Final, TypeVar, cast
@@ -144,20 +144,17 @@ class Rooms:
             return {row["_id"]: row for row in await asked.to_list()}
 
     async def keep(self, session: AsyncClientSession, records: list[Document]) -> None:
-        """Store versions. NumberTaken if one has the number of another."""
-        try:
-            await self.insert(session, VERSIONS, records)
-        except BulkWriteError as error:
-            if (error.details or {})["writeErrors"][0]["code"] == _DUPLICATE:
-                raise NumberTaken from error
-            raise
-
-    async def insert(
-        self, session: AsyncClientSession, name: str, documents: Sequence[Document | RawBSONDocument]
-    ) -> None:
-        """Store a chunk's documents, that have ids, by one plain command: within a transaction a bulk gives nothing
-        more, and its work on each document is a tenth of a batch. BulkWriteError as from the bulk.
+        """Store versions by one plain command: within a transaction a bulk gives nothing more, and its work on
+        each document is a tenth of a batch. NumberTaken if one has the number of another.
         """
+        command = {"insert": VERSIONS, "documents": records}
+        answer: Document = await self._database.command(command, codec_options=cast("Any", CODEC), session=session)
+        errors = answer.get("writeErrors")
+        if errors:
+            raise NumberTaken if errors[0]["code"] == _DUPLICATE else BulkWriteError(answer)
+
+    async def insert(self, session: AsyncClientSession, name: str, documents: list[Any]) -> None:
+        """Store documents that have ids, as `keep` does. BulkWriteError as of a bulk."""
         command = {"insert": name, "documents": documents}
         answer: Document = await self._database.command(command, codec_options=cast("Any", CODEC), session=session)
         if answer.get("writeErrors"):
