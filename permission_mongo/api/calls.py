@@ -30,6 +30,7 @@ _OF_THE_WRITE: Final = (b"if-match", b"x-change-reason")
 _OF_THE_BODY: Final = frozenset({b"content-type", b"content-encoding", b"content-length"})
 _IDENTITY: Final = b"identity"
 _JSON: Final = b"application/json"
+MERGE_PATCH: Final = b"application/merge-patch+json"  # RFC 7396
 IF_MATCH: Final = b"if-match"
 IF_NONE_MATCH: Final = b"if-none-match"
 
@@ -122,9 +123,9 @@ class Call:
         """Of a single write."""
         return Conditions(self.tags(IF_MATCH), self.request.headers.get("x-change-reason"))
 
-    async def body(self) -> bytes:
-        """The body, at most `limits.max_body_bytes`, within `server.body_timeout`."""
-        self._require_plain_json()
+    async def body(self, also: bytes = _JSON) -> bytes:
+        """The body, at most `limits.max_body_bytes`, within `server.body_timeout`. `also`: a kind of JSON taken too."""
+        self._require_plain_json(also)
         try:
             async with asyncio.timeout(self.gateway.config.server.body_timeout):
                 self.received = await self._read()
@@ -159,9 +160,9 @@ class Call:
     def _too_large(self, most: int) -> PayloadTooLarge:
         return PayloadTooLarge(f"the body is larger than {most} bytes", max_body_bytes=most)
 
-    def _require_plain_json(self) -> None:
+    def _require_plain_json(self, also: bytes) -> None:
         kind = self.sent.get(b"content-type", _JSON)
-        if kind != _JSON and kind.partition(b";")[0].strip().lower() != _JSON:
+        if kind != _JSON and kind.partition(b";")[0].strip().lower() not in (_JSON, also):
             raise UnsupportedMediaType("expected 'Content-Type: application/json'")
         if self.sent.get(b"content-encoding", _IDENTITY).lower() != _IDENTITY:
             raise UnsupportedMediaType("a compressed body is not taken")

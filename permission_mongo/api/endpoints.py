@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.responses import Response
 
 from permission_mongo import metrics
-from permission_mongo.api.calls import IF_MATCH, IF_NONE_MATCH, Call
+from permission_mongo.api.calls import IF_MATCH, IF_NONE_MATCH, MERGE_PATCH, Call
 from permission_mongo.api.render import render, respond, unless_known
 from permission_mongo.operations import Operation
 from permission_mongo.parsing.aggregates import read_aggregate
@@ -76,7 +76,7 @@ async def put_one(call: Call) -> Response:
 async def patch_one(call: Call) -> Response:
     asking, collection = await call.asking(IF_MATCH), call.collection
     call.parameters.require_known(())
-    operation = read_patch_one(call.path("id"), await call.body(), call.conditions, collection)
+    operation = read_patch_one(call.path("id"), await call.body(MERGE_PATCH), call.conditions, collection)
     return await _answer(call, operation, asking)
 
 
