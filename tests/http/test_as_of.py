@@ -120,6 +120,20 @@ async def test_an_id_made_again_in_the_millisecond_of_its_deletion_is_one_row(ti
     assert found == [[1], [2]]
 
 
+async def test_an_id_made_again_by_a_gateway_whose_clock_is_behind_begins_after_its_end(timed):
+    await timed.world.add("a", age=1)
+    timed.clock.tick()
+    end = timed.clock.now
+    await delete(timed, "a")
+    timed.clock.tick(-3)
+    await timed.world.add("a", age=2)
+    await put(timed, "a", age=3)
+    timed.clock.tick(20)
+    moments = [end + timedelta(milliseconds=n) for n in (-3001, -2999, -1, 0, 1, 2)]
+    found = [[row["age"] for row in (await timed.list(moment)).json()["data"]] for moment in moments]
+    assert found == [[1], [1], [1], [], [2], [3]]
+
+
 # -- rules of today, of both states
 
 
