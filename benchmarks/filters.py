@@ -34,10 +34,16 @@ def _fill(world: World, count: int) -> None:
         world.database[SMALL].insert_many([{**small_document(n), "status": _STATUS} for n in numbers], ordered=False)
 
 
-async def _delete_all(world: World, load: Load, count: int) -> Milliseconds:
+async def _delete_all(world: World, count: int) -> Milliseconds:
     body = orjson.dumps({"filter": {"status": _STATUS}})
     request = request_bytes("DELETE", f"/{SMALL}/batch", world.token, body)
-    return await asked(load, request, lambda answer: answer["deleted"] == count)
+    return await _deleted(world, request, count)
+
+
+async def _deleted(world: World, request: bytes, count: int) -> Milliseconds:
+    """On a connection of its own: one kept while the documents are made would be closed for its silence."""
+    async with connected(world.gateway.port, 1, []) as load:
+        return await asked(load, request, lambda answer: answer["deleted"] == count)
 
 
 def _what(count: int) -> str:
@@ -47,19 +53,17 @@ def _what(count: int) -> str:
 async def deleted(world: World, extent: Extent, name: str) -> Row:
     """Milliseconds a thousand, against a versioned delete of a thousand by their ids."""
     count = _many(extent)
-    async with connected(world.gateway.port, 1, []) as load:
 
-        async def ours() -> Milliseconds:
-            _fill(world, count)
-            return await _delete_all(world, load, count) * _BATCH / count
+    async def ours() -> Milliseconds:
+        _fill(world, count)
+        return await _delete_all(world, count) * _BATCH / count
 
-        async def by_ids() -> Milliseconds:
-            ids = insert(world.database, SMALL, _BATCH)
-            body = orjson.dumps({"ids": [str(one) for one in ids]})
-            request = request_bytes("DELETE", f"/{SMALL}/batch", world.token, body)
-            return await asked(load, request, lambda answer: answer["deleted"] == _BATCH)
+    async def by_ids() -> Milliseconds:
+        ids = insert(world.database, SMALL, _BATCH)
+        body = orjson.dumps({"ids": [str(one) for one in ids]})
+        return await _deleted(world, request_bytes("DELETE", f"/{SMALL}/batch", world.token, body), _BATCH)
 
-        times = await in_turn(name, min(extent.rounds, 3), by_ids, ours)
+    times = await in_turn(name, min(extent.rounds, 3), by_ids, ours)
     what = f"{_what(count)}, a thousand, against {_BATCH:,} by ids"
     return Row(name, what, "ms", *paired(*times), must=1.5, less_is_better=True)
 
@@ -68,17 +72,15 @@ async def memory(world: World, extent: Extent, name: str) -> Row:
     """The most that is resident while it runs, above what was before."""
     count = _many(extent)
     grown: list[float] = []
-    async with connected(world.gateway.port, 1, []) as load:
-        for _ in range(min(extent.rounds, 2)):
-            _fill(world, count)
-            before = world.gateway.resident_megabytes()
-            deletion = asyncio.create_task(_delete_all(world, load, count))
-            most = before
-            while not deletion.done():
-                most = max(most, world.gateway.resident_megabytes())
-                await asyncio.sleep(_BETWEEN)
-            await deletion
-            grown.append(max(most - before, 0.0))
+    for _ in range(min(extent.rounds, 2)):
+        _fill(world, count)
+        most = before = world.gateway.resident_megabytes()
+        deletion = asyncio.create_task(_delete_all(world, count))
+        while not deletion.done():
+            most = max(most, world.gateway.resident_megabytes())
+            await asyncio.sleep(_BETWEEN)
+        await deletion
+        grown.append(most - before)
     return Row(name, f"{_what(count)}: growth of RSS", "MB", spread(grown), must=60.0, less_is_better=True)
 
 
@@ -87,17 +89,17 @@ async def others(world: World, extent: Extent, name: str) -> Row:
     count = _many(extent)
     quiet: list[float] = []
     beside: list[float] = []
-    async with connected(world.gateway.port, 1, []) as load, _reader(world) as reader:
-        for done in range(min(extent.rounds, 3)):
-            _fill(world, count)
+    for done in range(min(extent.rounds, 3)):
+        _fill(world, count)
+        times: list[float] = []
+        async with _reader(world) as reader:
             quiet.append(_percentile([await reader.one() for _ in range(min(extent.requests, _QUIET))]))
-            deletion = asyncio.create_task(_delete_all(world, load, count))
-            times: list[float] = []
+            deletion = asyncio.create_task(_delete_all(world, count))
             while not deletion.done():
                 times.append(await reader.one())
-            await deletion
-            beside.append(_percentile(times))
-            tell(name, done, min(extent.rounds, 3), quiet[-1], beside[-1], "ms")
+        await deletion
+        beside.append(_percentile(times))
+        tell(name, done, min(extent.rounds, 3), quiet[-1], beside[-1], "ms")
     what = f"p99 of GETs beside a {_what(count)}, against none"
     return Row(name, what, "ms", *paired(beside, quiet), must=3.0, less_is_better=True)
 
