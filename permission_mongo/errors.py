@@ -7,6 +7,7 @@ Refusal
 ├── Forbidden               forbidden
 ├── CollectionNotFound      collection_not_found
 ├── DocumentNotFound        document_not_found
+├── VersionNotFound         version_not_found
 ├── BatchNotFound           batch_not_found
 ├── Conflict                conflict
 │   └── StillRunning        conflict, to be asked again in a second
@@ -70,6 +71,10 @@ class CollectionNotFound(Refusal):
 
 class DocumentNotFound(Refusal):
     code = "document_not_found"
+
+
+class VersionNotFound(Refusal):
+    code = "version_not_found"
 
 
 class BatchNotFound(Refusal):

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from permission_mongo.auth.authenticate import Authenticator
 from permission_mongo.config.model import Config
-from permission_mongo.errors import DocumentNotFound, Forbidden, Refusal
+from permission_mongo.errors import DocumentNotFound, Forbidden, Refusal, VersionNotFound
 from permission_mongo.metrics import Metrics
 from permission_mongo.observations import Observation, Refused, Wrote
 from permission_mongo.operations import Operation, ReadAgain
@@ -56,7 +56,7 @@ class Gateway:
         try:
             reading = ReadAgain(operation.collection, kept.id, kept.version, kept.created)
             shown = await self._answer(reading, asking)
-        except (Forbidden, DocumentNotFound):
+        except (Forbidden, DocumentNotFound, VersionNotFound):
             shown = id_alone(kept.id, created=kept.created)
         assert isinstance(shown, ShownDocument)  # noqa: S101  (a ReadAgain leads to nothing else)
         return ShownAgain(shown)

@@ -141,6 +141,36 @@ class ListVersions:
 
 
 @dataclass(frozen=True, slots=True)
+class GetVersion:
+    """One state of a document; its present one has a number too."""
+
+    collection: Collection
+    id: DocumentId
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Compare:
+    """In what version `later` differs from version `earlier`; whichever is the older, and either may be the present."""
+
+    collection: Collection
+    id: DocumentId
+    earlier: int
+    later: int
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreOne:
+    """Write the content of an old version again. `if_match` must name the document as the caller sees it."""
+
+    collection: Collection
+    id: DocumentId
+    version: int
+    if_match: Tags | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class UpdateOne:
     """`change` is as it was sent: nothing in it is typed yet."""
 
@@ -197,9 +227,9 @@ class ReadAgain:
     created: bool
 
 
-Write = CreateOne | UpdateOne | DeleteOne | PurgeOne | CreateMany | DeleteMany | Undo
-Past = GetAsOf | ListAsOf | ListDeleted | ListVersions | ReadAgain
-Operation = Write | GetOne | GetMany | ListMany | CountMany | Aggregate | Past
+OfPast = ListVersions | GetVersion | Compare | ReadAgain
+Write = CreateOne | UpdateOne | RestoreOne | DeleteOne | PurgeOne | CreateMany | DeleteMany | Undo
+Operation = Write | GetAsOf | ListAsOf | GetOne | GetMany | ListMany | CountMany | Aggregate | ListDeleted | OfPast
 
 
 def is_rehearsal(operation: Operation) -> bool:

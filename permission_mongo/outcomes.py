@@ -162,6 +162,22 @@ class History:
     entries: tuple[Entry, ...] = field(default=())
 
 
+@dataclass(frozen=True, slots=True)
+class State:
+    """A state of a document, `entry` telling the write that made it."""
+
+    entry: Entry
+    document: Document
+
+
+@dataclass(frozen=True, slots=True)
+class States:
+    """Two states of one document."""
+
+    earlier: State
+    later: State
+
+
 Outcome = (
     Found
     | Page
@@ -174,5 +190,7 @@ Outcome = (
     | Purged
     | BatchOutcome
     | History
+    | State
+    | States
     | Replayed
 )

@@ -18,11 +18,12 @@ from permission_mongo.documents.fields import FieldRules
 from permission_mongo.documents.paths import Path, touches
 from permission_mongo.errors import Refusal
 from permission_mongo.moments import AsOf
+from permission_mongo.pasts import Past, PastPlan
 from permission_mongo.policy.grants import Hiding, Lens
-from permission_mongo.policy.guard import Guarded
+from permission_mongo.policy.guard import Guarded, GuardedStates
 from permission_mongo.policy.nodes import Expression
 from permission_mongo.query.sorting import Ordered
-from permission_mongo.schema.model import Collection, Ref
+from permission_mongo.schema.model import Collection, Keeping, Ref
 from permission_mongo.schema.validate import FieldError
 from permission_mongo.values import Document, DocumentId, MongoFilter
 
@@ -67,6 +68,7 @@ class Target:
     audited: bool
     chunk: int
     max_bytes: int
+    keeping: Keeping
 
 
 Computing = tuple[tuple[str, Any], ...]  # computed fields: names and expressions, as MongoDB is asked
@@ -345,27 +347,23 @@ class DeletedPlan:
 
 
 @dataclass(frozen=True, slots=True)
-class VersionsPlan:
-    """The history of one document: `live` finds it if it lives, `records` its versions that may be seen."""
+class RestorePlan:
+    """Write the state `version` again. The row it replaces is one of `match`, or a content that `replaced` admits.
 
-    collection: str
-    id: DocumentId
-    live: Guarded
-    records: Guarded
-    limit: int
-    before: int | None
+    `restored` admits what may be stored. What it refers to must be among `referable`, whether it did so before or not.
+    """
 
-
-@dataclass(frozen=True, slots=True)
-class AgainPlan:
-    """The state of `version` (None: any) of one document: `live` finds it if it lives, `records` what is kept of it."""
-
-    collection: str
-    version: int | None
-    live: Guarded
-    records: Guarded
+    target: Target
+    collection: Collection
+    past: Past
+    version: int
+    match: Guarded
+    replaced: GuardedStates
+    restored: GuardedStates
     lens: Lens
-    created: bool
+    precondition: Precondition | None
+    reason: str | None
+    referable: tuple[Referable, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -395,6 +393,6 @@ class AggregatePlan:
     most_bytes: int
 
 
-Reading = ReadPlan | AsOf | AgainPlan | ListPlan | CountPlan | GetManyPlan | AggregatePlan | DeletedPlan | VersionsPlan
-Writing = CreatePlan | UpdatePlan | DeleteOnePlan | PurgePlan | DeletePlan | UndoPlan
+Reading = ReadPlan | AsOf | ListPlan | CountPlan | GetManyPlan | AggregatePlan | DeletedPlan | PastPlan
+Writing = CreatePlan | UpdatePlan | RestorePlan | DeleteOnePlan | PurgePlan | DeletePlan | UndoPlan
 Plan = Reading | Writing

@@ -59,6 +59,9 @@ ROUTES: Final[tuple[tuple[str, str, Endpoint], ...]] = (
     ("GET", "/{collection}/deleted", endpoints.list_deleted),
     ("POST", "/{collection}/{id}/purge", endpoints.purge_one),
     ("GET", "/{collection}/{id}/versions", endpoints.list_versions),
+    ("GET", "/{collection}/{id}/versions/{version}", endpoints.get_version),
+    ("GET", "/{collection}/{id}/diff/{from}/{to}", endpoints.compare),
+    ("POST", "/{collection}/{id}/restore/{version}", endpoints.restore_one),
     ("POST", "/{collection}/query", endpoints.query),
     ("POST", "/{collection}/count", endpoints.count),
 )

@@ -11,13 +11,16 @@ from permission_mongo.operations import Operation
 from permission_mongo.parsing.aggregates import read_aggregate
 from permission_mongo.parsing.batches import read_create_many, read_delete_many, read_get_many, read_undo
 from permission_mongo.parsing.documents import (
+    read_compare,
     read_create_one,
     read_delete_one,
     read_get_one,
+    read_get_version,
     read_list_versions,
     read_patch_one,
     read_purge_one,
     read_put_one,
+    read_restore_one,
 )
 from permission_mongo.parsing.lists import read_count, read_list_deleted, read_list_of, read_query
 from permission_mongo.planning.callers import Asking
@@ -130,6 +133,27 @@ async def list_deleted(call: Call) -> Response:
 async def list_versions(call: Call) -> Response:
     asking = await call.asking()
     return await _answer(call, read_list_versions(call.path("id"), call.parameters, call.collection), asking)
+
+
+async def get_version(call: Call) -> Response:
+    asking, collection = await call.asking(), call.collection
+    call.parameters.require_known(())
+    return await _answer(call, read_get_version(call.path("id"), call.path("version"), collection), asking)
+
+
+async def compare(call: Call) -> Response:
+    asking, collection = await call.asking(), call.collection
+    call.parameters.require_known(())
+    operation = read_compare(call.path("id"), call.path("from"), call.path("to"), collection)
+    return await _answer(call, operation, asking)
+
+
+async def restore_one(call: Call) -> Response:
+    asking, collection = await call.asking(IF_MATCH), call.collection
+    call.parameters.require_known(())
+    body = await call.body()
+    operation = read_restore_one(call.path("id"), call.path("version"), body, call.conditions, collection)
+    return await _answer(call, operation, asking)
 
 
 async def health(call: Call) -> Response:

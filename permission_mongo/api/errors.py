@@ -14,6 +14,7 @@ STATUS: Final[Mapping[str, int]] = {
     "forbidden": 403,
     "collection_not_found": 404,
     "document_not_found": 404,
+    "version_not_found": 404,
     "batch_not_found": 404,
     "method_not_allowed": 405,
     "conflict": 409,

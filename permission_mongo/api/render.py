@@ -7,17 +7,20 @@ from typing import Any, assert_never
 from starlette.responses import Response
 
 from permission_mongo.api.errors import STATUS, headers_of
+from permission_mongo.documents.diffs import Difference
 from permission_mongo.documents.etags import Tags
 from permission_mongo.errors import Refusal
 from permission_mongo.outcomes import BatchOutcome, Deleted, Entry, Failure, History, Item, Purged
 from permission_mongo.planning.showing import (
     Shown,
     ShownAgain,
+    ShownChanges,
     ShownCount,
     ShownDocument,
     ShownMany,
     ShownPage,
     ShownRows,
+    ShownVersion,
 )
 from permission_mongo.values import write_json
 
@@ -61,6 +64,11 @@ def render(shown: Shown, collection: str) -> Response:
             return respond(200, {"purged": True, "id": purged, "versions": versions})
         case History(entries):
             return respond(200, [_entry(one) for one in entries])
+        case ShownVersion(document, entry):
+            return respond(200, {"data": document, "metadata": _metadata(entry)})
+        case ShownChanges(earlier, later, changes):
+            told = [_difference(one) for one in changes]
+            return respond(200, {"from_version": earlier, "to_version": later, "changes": told})
         case BatchOutcome():
             return respond(_status(shown), _batch(shown))
         case ShownAgain(earlier):
@@ -75,6 +83,22 @@ def _entry(one: Entry) -> dict[str, Any]:
     told = {"version": one.version, "action": one.action, "updated_by": one.by, "updated_at": one.at}
     optional = {"change_reason": one.reason, "batch": one.batch}
     return {**told, **{name: value for name, value in optional.items() if value is not None}}
+
+
+def _metadata(made: Entry) -> dict[str, Any]:
+    """Of the write that made the version."""
+    return {
+        "version": made.version,
+        "updated_by": made.by,
+        "updated_at": made.at,
+        "change_reason": made.reason,
+    }
+
+
+def _difference(one: Difference) -> dict[str, Any]:
+    old = {} if one.op == "add" else {"from": one.old}
+    new = {} if one.op == "remove" else {"to": one.new}
+    return {"field": one.field, "op": one.op, **old, **new}
 
 
 def _status(outcome: BatchOutcome) -> int:

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from permission_mongo.operations import (
     Aggregate,
+    Compare,
     CountMany,
     CreateMany,
     CreateOne,
@@ -18,6 +19,7 @@ from permission_mongo.operations import (
     GetAsOf,
     GetMany,
     GetOne,
+    GetVersion,
     ListAsOf,
     ListDeleted,
     ListMany,
@@ -25,6 +27,7 @@ from permission_mongo.operations import (
     Operation,
     PurgeOne,
     ReadAgain,
+    RestoreOne,
     Undo,
     UpdateOne,
 )
@@ -32,15 +35,14 @@ from permission_mongo.planning.aggregates import plan_aggregate
 from permission_mongo.planning.callers import Asking, Callers
 from permission_mongo.planning.creates import plan_create_many, plan_create_one
 from permission_mongo.planning.deletes import plan_delete, plan_delete_one, plan_purge, plan_undo
+from permission_mongo.planning.history import plan_past, plan_restore
 from permission_mongo.planning.moments import plan_get_as_of, plan_list_as_of
 from permission_mongo.planning.reads import (
-    plan_again,
     plan_count,
     plan_deleted,
     plan_get,
     plan_get_many,
     plan_list,
-    plan_versions,
 )
 from permission_mongo.planning.updates import plan_update
 from permission_mongo.plans import Plan
@@ -92,9 +94,9 @@ class Planner:
                 return plan_get_as_of(operation, asking, self.callers, self.since)
             case ListAsOf():
                 return plan_list_as_of(operation, asking, self.callers, self.cursors, self.since)
-            case ListVersions():
-                return plan_versions(operation, asking, self.callers)
-            case ReadAgain():
-                return plan_again(operation, asking, self.callers)
+            case ListVersions() | GetVersion() | Compare() | ReadAgain():
+                return plan_past(operation, asking, self.callers)
+            case RestoreOne():
+                return plan_restore(operation, asking, self.callers)
             case _:
                 assert_never(operation)

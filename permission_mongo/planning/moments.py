@@ -17,8 +17,8 @@ from permission_mongo.planning.callers import Asking, Callers
 from permission_mongo.planning.reads import (
     asked_reach,
     place_behind,
+    prefix_of_records,
     question_of,
-    records_prefix,
     require_versions,
     shown_fields,
     tenant_prefix,
@@ -60,7 +60,7 @@ def _plan(operation: GetAsOf | ListAsOf, query: Query, asking: Asking, callers: 
     fields = None if operation.fields is None else shown_fields(operation.fields, access, collection)
     reach = asked_reach(access, collection, query)
     prefix = tenant_prefix(collection, asking, callers)
-    of_tenant = records_prefix(collection, asking, callers)
+    of_tenant = prefix_of_records(collection, asking, callers)
     kept: MongoFilter = {"collection": collection.name, **dict(of_tenant), "mode": "full"}
     # Both, by name: so the index serves that holds them apart.
     states: MongoFilter = {**kept, "gone": {"$in": [None, True]}, "ended.at": {"$gt": operation.moment}}
@@ -94,5 +94,12 @@ def _require_known(collection: Collection, moment: datetime, now: datetime, sinc
 
 
 def known_from(collection: Collection, now: datetime, since: Since) -> datetime:
-    """The first moment whose states are all kept. What retention lets go of counts here."""
-    return since[collection.name]
+    """The first moment whose states are all kept, whole and for their time; `now` where none is."""
+    keeping = collection.keeping
+    if keeping.differences or keeping.most is not None:
+        return now  # differences can't be searched, and of a number of versions nobody knows how far it leads back
+    return (
+        since[collection.name]
+        if keeping.days is None
+        else max(since[collection.name], now - timedelta(days=keeping.days))
+    )

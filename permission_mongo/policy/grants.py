@@ -135,6 +135,11 @@ class Lens:
             return tuple(self.uniform.reveal_all(documents))
         return tuple([self.show(document) for document in documents])
 
+    def comparable(self, one: Document, other: Document) -> tuple[Document, Document]:
+        """Of two states what both of them show raw: each is judged by the grants that hold on it."""
+        views = [(self.uniform or self._view(state)).raw() for state in (one, other)]
+        return views[1].reveal(views[0].reveal(one)), views[1].reveal(views[0].reveal(other))
+
     def tag(self, shown: Document) -> str:
         """The entity tag of what this lens shows of a document."""
         return tag_of(shown, self.mask_key)

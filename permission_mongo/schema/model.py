@@ -66,6 +66,20 @@ class Index:
     partial: Mapping[str, Any] | None = None  # a Mongo filter, written by us
 
 
+@dataclass(frozen=True, slots=True)
+class Keeping:
+    """How versions are kept. `differences`: what leads back from the next newer one, instead of each whole.
+
+    `most` of a document, beside the live one; for so many `days` from their end on, both None for any number. The last
+    content of a deleted document stays `deleted_days` at least, whatever the others say.
+    """
+
+    differences: bool = False
+    most: int | None = None
+    days: int | None = None
+    deleted_days: int = 365
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Collection:
     """A declared collection, equal to itself alone.
@@ -87,6 +101,7 @@ class Collection:
     default_limit: int = 20
     counts_lists: bool = False
     any_pattern: bool = False
+    keeping: Keeping = Keeping()
 
     @property
     def stamped(self) -> frozenset[str]:

@@ -213,7 +213,7 @@ class _Creation:
         def key(document: Document) -> Life:
             return (document.get(target.tenant_field) if target.tenant_field else None, document["_id"])
 
-        numbers = await self._rooms.next_numbers(session, target.collection, map(key, documents))
+        numbers = await self._rooms.next_numbers(session, target.collection, map(key, documents), target.keeping)
         ends = await self._ends(session, numbers)
 
         def continued(document: Document) -> Document:

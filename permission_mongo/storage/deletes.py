@@ -279,7 +279,7 @@ class _Deletion:
                 if renumber or any(one["version"] == 0 for one in records):
                     records = await self._renumbered(session, records)
                 if records:
-                    await self._rooms.keep(session, records)
+                    await self._rooms.keep(session, records, self._plan.target.keeping)
                 removed += [one["doc_id"] for one in records]
                 kept += [one["_id"] for one in records]
         if len(removed) != count:
@@ -329,7 +329,8 @@ class _Deletion:
     async def _renumbered(self, session: AsyncClientSession, records: list[Document]) -> list[Document]:
         """A row that somebody made again beside the gateway goes on behind its own last deletion."""
         lives = [(one["tenant_id"], one["doc_id"]) for one in records]
-        numbers = await self._rooms.next_numbers(session, self._plan.target.collection, lives)
+        target = self._plan.target
+        numbers = await self._rooms.next_numbers(session, target.collection, lives, target.keeping)
         return [
             renumbered(one, max(one["version"], numbers.get(life, 0))) for one, life in zip(records, lives, strict=True)
         ]

@@ -36,7 +36,8 @@ async def prepare(database: AsyncDatabase[Document], config: Config) -> None:
             await database.create_collection(name)
     for collection in config.collections.values():
         await _make_indexes(database, collection.name, _declared(collection))
-    await _make_indexes(database, VERSIONS, _of_versions())
+    ends = any(one.keeping.days is not None for one in config.collections.values())
+    await _make_indexes(database, VERSIONS, _of_versions(ends=ends))
     await _make_indexes(database, BATCHES, [IndexModel([("collection", 1), ("at", -1)], name="recent")])
     await _make_indexes(database, PARTS, [IndexModel([("batch", 1)], name="batch")])
     await _make_indexes(database, AUDIT, _of_audit(config.audit.ttl))
@@ -84,9 +85,15 @@ def _declared(collection: Collection) -> list[IndexModel]:
     return models
 
 
-def _of_versions() -> list[IndexModel]:
-    """One beside that of the ids, for each costs a deletion a tenth: what is gone, and states by their time."""
-    return [IndexModel([(name, 1) for name in HISTORY], name="history")]
+def _of_versions(*, ends: bool) -> list[IndexModel]:
+    """One beside that of the ids, for each costs a deletion a tenth: what is gone, and states by their time.
+
+    Where versions have an end, one that ends them; in it are only those that have.
+    """
+    history = IndexModel([(name, 1) for name in HISTORY], name="history")
+    having = {"expires": {"$exists": True}}
+    ending = IndexModel([("expires", 1)], name="ends", expireAfterSeconds=0, partialFilterExpression=having)
+    return [history, ending] if ends else [history]
 
 
 def _of_audit(ttl: float | None) -> list[IndexModel]:

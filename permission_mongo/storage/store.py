@@ -7,9 +7,9 @@ from typing import assert_never
 from permission_mongo.errors import Refusal, Unavailable
 from permission_mongo.moments import AsOfOnePlan, AsOfPlan
 from permission_mongo.outcomes import BatchOutcome, Outcome, Replayed
+from permission_mongo.pasts import AgainPlan, ComparePlan, VersionPlan, VersionsPlan
 from permission_mongo.plans import (
     Actor,
-    AgainPlan,
     AggregatePlan,
     CountPlan,
     CreatePlan,
@@ -22,20 +22,22 @@ from permission_mongo.plans import (
     Plan,
     PurgePlan,
     ReadPlan,
+    RestorePlan,
     UndoPlan,
     UpdatePlan,
-    VersionsPlan,
 )
 from permission_mongo.storage.aggregates import aggregate
 from permission_mongo.storage.creates import create_many, create_one
 from permission_mongo.storage.deletes import delete_many
 from permission_mongo.storage.faults import refusing
 from permission_mongo.storage.gathering import Gathering
+from permission_mongo.storage.history import read_past
 from permission_mongo.storage.idempotency import Taken, still_running
 from permission_mongo.storage.lists import count, list_deleted, list_page
 from permission_mongo.storage.moments import as_of_one, as_of_page
-from permission_mongo.storage.reads import get_many, list_versions, read_again, read_one
+from permission_mongo.storage.reads import get_many, read_one
 from permission_mongo.storage.removals import delete_one, purge_one
+from permission_mongo.storage.restores import restore_one
 from permission_mongo.storage.rooms import Rooms
 from permission_mongo.storage.undo import undo
 from permission_mongo.storage.updates import update_one
@@ -112,10 +114,10 @@ class Store:
                 return await undo(plan, actor, self._rooms)
             case DeletedPlan():
                 return await list_deleted(plan, self._rooms)
-            case VersionsPlan():
-                return await list_versions(plan, self._rooms)
-            case AgainPlan():
-                return await read_again(plan, self._rooms)
+            case RestorePlan():
+                return await restore_one(plan, actor, self._rooms)
+            case VersionsPlan() | VersionPlan() | ComparePlan() | AgainPlan():
+                return await read_past(plan, self._rooms)
             case _:
                 assert_never(plan)
 

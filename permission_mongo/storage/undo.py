@@ -191,7 +191,7 @@ class _Undoing:
                 return []
             await self._live().insert_many([self._again(one) for one in records], session=session)
             kept = {"_id": {"$in": [one["_id"] for one in records]}}
-            await self.rooms.versions.update_many(kept, {"$unset": {"gone": ""}}, session=session)
+            await self.rooms.revive(session, kept, self.plan.target.keeping)
             done = [one["doc_id"] for one in records]
             await ledger.note(session, part, "restore", done)
             return done

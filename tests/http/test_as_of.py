@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from permission_mongo.schema.model import Keeping
 from permission_mongo.storage import moments
 from permission_mongo.storage.settings import versioned_since
 from permission_mongo.values import date_text, read_date, utc_now
@@ -455,6 +456,28 @@ async def test_a_moment_that_is_not_settled_or_before_versions_were_kept_is_refu
             assert {name: read_date(value) for name, value in error["details"].items()} == {"from": timed.since}
     for moment in (timed.since, now - timedelta(seconds=5)):
         assert (await timed.list(moment)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("keeping", "known"),
+    [
+        (Keeping(days=1), [False, True]),
+        (Keeping(days=30), [True, True]),
+        (Keeping(most=3), [False, False]),
+        (Keeping(differences=True), [False, False]),
+    ],
+)
+async def test_what_is_not_kept_for_certain_is_not_told(mongo_uri, tmp_path, keeping, known):
+    """A moment older than the days that versions stay; and all, where their number or their form tells no moment."""
+    config = a_config(tmp_path)
+    notes = replace(config.collections["notes"], keeping=keeping)
+    config = replace(config, collections={**config.collections, "notes": notes})
+    async with a_timed_world(mongo_uri, config) as timed:
+        old = timed.clock.tick(3 * 24 * 3600)
+        answers = [await timed.list(moment) for moment in (old, timed.clock.now - timedelta(hours=1))]
+        assert [answer.status_code == 200 for answer in answers] == known
+        refused = [answer.json()["error"]["code"] for answer in answers if answer.status_code != 200]
+        assert refused == ["as_of_out_of_range"] * known.count(False)
 
 
 async def test_where_no_versions_are_kept_there_is_no_past(timed):

@@ -82,7 +82,9 @@ def _old(rnd: Random, known: Known, route: Route) -> Asked:
     while "{" in path:
         start, end = path.index("{"), path.index("}")
         path = path[:start] + rnd.choice("012345x") + path[end + 1 :]
-    return Asked(route, path, (), {} if route[0] == "POST" else None)
+    if route[0] == "POST":
+        return Asked(route, path, (), {}, some_headers(rnd, known, *_WRITE))
+    return Asked(route, path, ())
 
 
 def _create(rnd: Random, known: Known, route: Route) -> Asked:
