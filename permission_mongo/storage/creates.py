@@ -18,7 +18,7 @@ from permission_mongo.storage.faults import told_or_raised
 from permission_mongo.storage.ledger import Ledger, Traces
 from permission_mongo.storage.references import Dangling, require_targets, violation
 from permission_mongo.storage.rooms import Life, Rooms
-from permission_mongo.storage.transactions import Body, Contended, Lost
+from permission_mongo.storage.transactions import Body, Contended, Lost, is_in_doubt
 from permission_mongo.values import Document, DocumentId
 
 _TAKEN_OUT_ONE_BY_ONE: Final = 8
@@ -29,9 +29,7 @@ async def create_one(plan: CreatePlan, actor: Actor, rooms: Rooms) -> Created:
     """A write with nothing else to commit is one command; else a transaction. A key is something to commit."""
     target, draft = plan.target, plan.drafts[0]
     if not (target.audited or plan.continues or plan.references or plan.computed or actor.once):
-        with pymongo.timeout(rooms.timeout):
-            await rooms.live(target.collection).insert_one(draft.document)
-        return Created(draft.document)
+        return await _by_one_command(target.collection, draft, rooms)
     creation = _Creation(plan, actor, rooms)
     part = ObjectId()
     try:
@@ -43,6 +41,18 @@ async def create_one(plan: CreatePlan, actor: Actor, rooms: Rooms) -> Created:
     except Dangling as error:
         raise violation(error.missing) from error
     return Created(stored)
+
+
+async def _by_one_command(collection: str, draft: Draft, rooms: Rooms) -> Created:
+    """Lost where the answer is: the driver has sent it twice, and what a majority did not confirm it may do later."""
+    try:
+        with pymongo.timeout(rooms.timeout):
+            await rooms.live(collection).insert_one(draft.document)
+    except PyMongoError as error:
+        if is_in_doubt(error):
+            raise Lost from error
+        raise
+    return Created(draft.document)
 
 
 async def create_many(plan: CreatePlan, actor: Actor, rooms: Rooms) -> BatchOutcome:

@@ -17,7 +17,7 @@ from typing import Any, Final, TypeVar
 import pymongo
 from pymongo import AsyncMongoClient
 from pymongo.asynchronous.client_session import AsyncClientSession
-from pymongo.errors import ConnectionFailure, PyMongoError, ServerSelectionTimeoutError
+from pymongo.errors import ConnectionFailure, PyMongoError, ServerSelectionTimeoutError, WaitQueueTimeoutError
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
@@ -39,7 +39,14 @@ class Contended(Exception):
 
 
 class Lost(Exception):
-    """A commit whose result can't be learned: the server did not answer that either."""
+    """A commit, or a write without a transaction, whose result can't be learned."""
+
+
+def is_in_doubt(error: PyMongoError) -> bool:
+    """Whether what was sent may have taken effect all the same. Where no server was found nothing was sent."""
+    if isinstance(error, ServerSelectionTimeoutError | WaitQueueTimeoutError):
+        return False
+    return bool(error.timeout) or isinstance(error, ConnectionFailure)
 
 
 class Raced(Exception):
@@ -102,9 +109,7 @@ class Transactor:
             in_doubt = True
             raise
         except PyMongoError as error:
-            # Where no server was found nothing was sent.
-            found = not isinstance(error, ServerSelectionTimeoutError)
-            in_doubt = found and (error.timeout or isinstance(error, ConnectionFailure))
+            in_doubt = is_in_doubt(error)
             raise
         finally:
             # A task of its own: a cancelled request or a passed deadline must not leave locks behind.
@@ -133,12 +138,16 @@ class Transactor:
                 raise Contended from error
 
     async def _happened(self, session: AsyncClientSession, proof: Proof) -> bool:
-        """Whether a commit with a lost answer took place. The session is killed first, so that it no longer can."""
+        """Whether a commit with a lost answer took place. The session is killed first, so that it no longer can.
+
+        Linearizable: a majority confirms what is read. What a majority has not yet taken over may still come to be,
+        and of a primary that nobody follows any more nobody knows: both are Lost, and not absence.
+        """
         try:
             with pymongo.timeout(_TO_END):
                 await self._client.admin.command("killSessions", [session.session_id])
                 found = self._client[self._database].get_collection(
-                    proof.collection, read_concern=ReadConcern("majority")
+                    proof.collection, read_concern=ReadConcern("linearizable")
                 )
                 return (await found.find_one(proof.match, {"_id": 1}) is not None) == proof.present
         except PyMongoError as error:

@@ -8,7 +8,8 @@ from random import Random
 import pytest
 
 from tests.faults.processes import Asked, a_gateway_process, write_config
-from tests.faults.rows import SEED, add_rows, end_abandoned, look, rounds, tell
+from tests.faults.rows import SEED, add_rows, end_abandoned, look, rounds
+from tests.faults.summaries import tell
 from tests.faults.test_kill import WAYS, moments
 
 pytestmark = [pytest.mark.mongo, pytest.mark.faults]

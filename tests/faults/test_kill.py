@@ -7,7 +7,8 @@ from random import Random
 import pytest
 
 from tests.faults.processes import Asked, a_child, a_gateway_process, write_config
-from tests.faults.rows import SEED, Left, add_rows, end_abandoned, look, rounds, tell
+from tests.faults.rows import SEED, Left, add_rows, end_abandoned, look, rounds
+from tests.faults.summaries import tell
 
 pytestmark = [pytest.mark.mongo, pytest.mark.faults]
 COUNT = 1000

@@ -12,7 +12,8 @@ from permission_mongo.config.model import MongoDB
 from permission_mongo.storage.connection import new_client
 from permission_mongo.storage.transactions import Proof, Transactor
 from tests.faults.processes import GatewayProcess, a_gateway_process, write_config
-from tests.faults.rows import SEED, a_row, add_rows, look, open_transactions, records_of, rounds, settle, tell
+from tests.faults.rows import SEED, a_row, add_rows, look, open_transactions, records_of, rounds, settle
+from tests.faults.summaries import tell
 from tests.http.harness import CONFIG, a_config, a_token, a_world
 
 pytestmark = [pytest.mark.mongo, pytest.mark.faults]

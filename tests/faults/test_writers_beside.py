@@ -9,7 +9,8 @@ import pytest
 from bson.raw_bson import DEFAULT_RAW_BSON_OPTIONS
 
 from tests.faults.processes import a_child
-from tests.faults.rows import SEED, a_record, add_rows, faults_of_ledger, raw_rows, records_of, rounds, settle, tell
+from tests.faults.rows import SEED, a_record, add_rows, faults_of_ledger, raw_rows, records_of, rounds, settle
+from tests.faults.summaries import tell
 from tests.http.harness import a_config, a_world
 
 pytestmark = [pytest.mark.mongo, pytest.mark.faults]
