@@ -108,7 +108,7 @@ class ReplicaSet:
         # Of one priority: none takes the place of another who is in order.
         members = [{"_id": n, "host": one.host} for n, one in enumerate(self.members)]
         settings = {"electionTimeoutMillis": 2000, "heartbeatIntervalMillis": 500}
-        until(lambda: self.members[0].hello(), "the first member does not answer")
+        until(lambda: all(one.hello() for one in self.members), "a member does not answer")
         with self.members[0].client() as client:
             client.admin.command("replSetInitiate", {"_id": NAME, "members": members, "settings": settings})
         self.wait()
@@ -122,7 +122,7 @@ class ReplicaSet:
         """The primary gives up its place in good order; who it was."""
         primary = self.primary()
         with primary.client() as client, suppress(AutoReconnect):  # it closes connections on its way
-            client.admin.command({"replSetStepDown": 5, "secondaryCatchUpPeriodSecs": 2, "force": True})
+            client.admin.command({"replSetStepDown": 5, "secondaryCatchUpPeriodSecs": 4})
         return primary
 
     @contextmanager
