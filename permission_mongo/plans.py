@@ -322,10 +322,14 @@ class UndoPlan:
 
 @dataclass(frozen=True, slots=True)
 class DeletedPlan:
-    """A page of deleted documents in the order of deletion: versions a deletion ended, with content that matches."""
+    """A page of deleted documents in the order of ids: versions a deletion ended, with content that matches.
+
+    `prefix` are the equal values that lead their index; without a tenant in it, that of the records' ids is read.
+    """
 
     collection: str
     match: Guarded
+    prefix: tuple[tuple[str, Any], ...]
     limit: int
     after: Any | None
     lens: Lens

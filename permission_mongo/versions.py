@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
-from bson.objectid import ObjectId
+from bson.max_key import MaxKey
+from bson.min_key import MinKey
 from bson.raw_bson import RawBSONDocument
 
-from permission_mongo.values import Document
+from permission_mongo.values import Document, DocumentId, MongoFilter
 
 TICK = timedelta(milliseconds=1)
+_ENDS: Final = (MinKey(), MaxKey())
 # A record wraps its document, and MongoDB takes no record above 16 MiB.
 LARGEST = 16 * 2**20 - 16 * 2**10
 
@@ -43,6 +45,25 @@ def began(stored: Mapping[str, Any]) -> datetime | None:
     return moment if isinstance(moment, datetime) else None
 
 
+def record_id(collection: str, doc_id: Any, tenant: Any, number: Any) -> Document:
+    """The `_id` of a record: that it is unique keeps two states from having one number."""
+    return {"c": collection, "d": doc_id, "t": tenant, "v": number}
+
+
+def lives_of(collection: str, doc_id: DocumentId) -> MongoFilter:
+    """The records of one document: those of every tenant that has had a document of this id."""
+    return _between(*(record_id(collection, doc_id, end, end) for end in _ENDS))
+
+
+def records_of(collection: str) -> MongoFilter:
+    """All records of a collection."""
+    return _between(*(record_id(collection, end, end, end) for end in _ENDS))
+
+
+def _between(least: Document, highest: Document) -> MongoFilter:
+    return {"_id": {"$gte": least, "$lte": highest}}
+
+
 def tenant_of(stored: Mapping[str, Any], tenant_field: str | None) -> Any:
     """Whose document it is; None without a tenant. A container is none."""
     tenant = None if tenant_field is None else stored.get(tenant_field)
@@ -62,11 +83,12 @@ def record(
     """
     collection, tenant_field = target
     start = began(about)
+    tenant = tenant_of(about, tenant_field)
     kept: Document = {
-        "_id": ObjectId(),
+        "_id": record_id(collection, about["_id"], tenant, number),
         "collection": collection,
         "doc_id": about["_id"],
-        "tenant_id": tenant_of(about, tenant_field),
+        "tenant_id": tenant,
         "version": number,
         "mode": "full",
         "data": raw,
@@ -77,3 +99,8 @@ def record(
     if ended["action"] == "delete":
         kept["gone"] = True
     return kept
+
+
+def renumbered(kept: Document, number: int) -> Document:
+    """The same record under another number."""
+    return {**kept, "_id": {**kept["_id"], "v": number}, "version": number}

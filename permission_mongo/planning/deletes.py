@@ -12,6 +12,7 @@ from permission_mongo.policy.grants import Reach
 from permission_mongo.policy.guard import narrow, narrow_content, narrow_whole
 from permission_mongo.policy.nodes import NEVER
 from permission_mongo.values import MongoFilter
+from permission_mongo.versions import lives_of
 
 
 def plan_delete_one(operation: DeleteOne, asking: Asking, callers: Callers) -> DeleteOnePlan:
@@ -34,7 +35,7 @@ def plan_purge(operation: PurgeOne, asking: Asking, callers: Callers) -> PurgePl
     collection = operation.collection
     purging = callers.access(asking, collection, "purge").reach
     reading = callers.access(asking, collection, "read")
-    last: MongoFilter = {"collection": collection.name, "doc_id": {"$eq": operation.id}, "gone": True}
+    last: MongoFilter = {**lives_of(collection.name, operation.id), "gone": True}
     return PurgePlan(
         target_of(collection, callers.config),
         operation.id,

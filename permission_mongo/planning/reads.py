@@ -20,6 +20,7 @@ from permission_mongo.query.filters import Query
 from permission_mongo.query.sorting import Ordered, Sort, ordered
 from permission_mongo.schema.model import Collection
 from permission_mongo.values import CODEC, MongoFilter
+from permission_mongo.versions import lives_of
 
 
 def plan_get(operation: GetOne, asking: Asking, callers: Callers) -> ReadPlan:
@@ -114,13 +115,12 @@ def plan_deleted(operation: ListDeleted, asking: Asking, callers: Callers, curso
     read = callers.access(asking, collection, "read")
     restore = callers.access(asking, collection, "restore")
     question = _question("deleted", collection, asking, {})
-    # The tenant leads the index here too; what is seen is decided by the content of each record.
-    records: MongoFilter = {"collection": collection.name, "gone": True}
-    for _, tenant in _prefix(collection, asking, callers):
-        records["tenant_id"] = tenant
+    # What is seen is decided by the content of each record; its tenant only leads the index.
+    prefix = (("collection", collection.name), *_prefix_of_records(collection, asking, callers), ("gone", True))
     return DeletedPlan(
         collection.name,
-        narrow_content(records, read.reach, restore.reach),
+        narrow_content(dict(prefix), read.reach, restore.reach),
+        prefix,
         operation.limit,
         _after(operation.cursor, question, asking, cursors),
         read.lens,
@@ -134,7 +134,7 @@ def plan_versions(operation: ListVersions, asking: Asking, callers: Callers) -> 
     collection = operation.collection
     require_versions(collection)
     access = callers.access(asking, collection, "read")
-    records: MongoFilter = {"collection": collection.name, "doc_id": operation.id}
+    records = lives_of(collection.name, operation.id)
     return VersionsPlan(
         collection.name,
         operation.id,
@@ -149,7 +149,7 @@ def plan_again(operation: ReadAgain, asking: Asking, callers: Callers) -> AgainP
     """By the rules of today, whatever the first answer showed."""
     collection = operation.collection
     access = callers.access(asking, collection, "read")
-    records: MongoFilter = {"collection": collection.name, "doc_id": operation.id}
+    records = lives_of(collection.name, operation.id)
     return AgainPlan(
         collection.name,
         operation.version,
@@ -186,3 +186,10 @@ def _prefix(collection: Collection, asking: Asking, callers: Callers) -> tuple[t
     if collection.tenant_field is None or callers.crosses_tenants(asking):
         return ()
     return ((collection.tenant_field, tenant_value(collection, asking)),)
+
+
+def _prefix_of_records(collection: Collection, asking: Asking, callers: Callers) -> tuple[tuple[str, object], ...]:
+    """The tenant whose records are read; none for a caller who crosses tenants where there are any."""
+    if collection.tenant_field is not None and callers.crosses_tenants(asking):
+        return ()
+    return (("tenant_id", tenant_value(collection, asking)),)

@@ -15,7 +15,7 @@ from permission_mongo.outcomes import BatchOutcome, Created, Failure, Item
 from permission_mongo.plans import Actor, CreatePlan, Draft
 from permission_mongo.storage.computed import read_again
 from permission_mongo.storage.faults import told_or_raised
-from permission_mongo.storage.ledger import Ledger, Traces
+from permission_mongo.storage.ledger import Ledger
 from permission_mongo.storage.references import Dangling, require_targets, violation
 from permission_mongo.storage.rooms import Life, Rooms
 from permission_mongo.storage.transactions import Body, Contended, Lost, is_in_doubt
@@ -209,7 +209,7 @@ class _Creation:
         references = (reference.of(indices) for reference in self._plan.references)
         await require_targets(session, references, self._rooms)
         ids = [draft.id for draft in drafts]
-        await self.ledger.note(session, part, "create", ids, Traces(made=ids))
+        await self.ledger.note(session, part, "create", ids)
         return documents
 
     async def _continued(self, session: AsyncClientSession, documents: list[Document]) -> list[Document]:

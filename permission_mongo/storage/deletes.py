@@ -18,7 +18,7 @@ from bson import decode
 from bson.objectid import ObjectId
 from bson.raw_bson import RawBSONDocument
 from pymongo.asynchronous.client_session import AsyncClientSession
-from pymongo.errors import BulkWriteError, PyMongoError
+from pymongo.errors import PyMongoError
 
 from permission_mongo.batch import quarters, without
 from permission_mongo.errors import Conflict, DocumentNotFound, Forbidden, InvalidRequest, PayloadTooLarge, Refusal
@@ -26,10 +26,10 @@ from permission_mongo.outcomes import BatchOutcome, Failure, Item
 from permission_mongo.plans import Actor, DeletePlan
 from permission_mongo.storage.faults import told_or_raised
 from permission_mongo.storage.ledger import Ledger, Traces
-from permission_mongo.storage.rooms import BY_ID, Rooms
+from permission_mongo.storage.rooms import BY_ID, NumberTaken, Rooms
 from permission_mongo.storage.transactions import Body, Contended, Lost, Raced
 from permission_mongo.values import CODEC, Document, DocumentId
-from permission_mongo.versions import LARGEST, made, number_of, record
+from permission_mongo.versions import LARGEST, made, number_of, record, renumbered
 
 # Only read beside the bytes that are kept: text that another driver stored badly must not stop a deletion.
 _LENIENT: Final = CODEC.with_options(unicode_decode_error_handler="replace")
@@ -225,10 +225,8 @@ class _Deletion:
                 attempts=tries,
                 commit=not batch.dry_run,
             )
-        except BulkWriteError as error:
-            # A number is taken, as after a writer beside the gateway: go on behind the highest kept.
-            if not _is_taken_number(error):
-                raise
+        except NumberTaken as error:
+            # Go on behind the highest kept.
             if renumber:
                 raise Contended from error
             return await self._part(ids, final=final, renumber=True)
@@ -261,7 +259,7 @@ class _Deletion:
 
     async def _remove(
         self, session: AsyncClientSession, ids: Sequence[DocumentId], renumber: bool
-    ) -> tuple[list[DocumentId], list[ObjectId]]:
+    ) -> tuple[list[DocumentId], list[Document]]:
         """The ids of the rows removed, and of the versions that keep them."""
         if self._plan.match.is_empty:
             return [], []
@@ -272,14 +270,14 @@ class _Deletion:
         if not count:
             return [], []
         removed: list[DocumentId] = []
-        kept: list[ObjectId] = []
+        kept: list[Document] = []
         size = 0
         async with aclosing(self._rows_ahead(ids)) as pieces:
             async for rows in pieces:
                 size = self._require_room(rows, size)
                 records = [self._record(row, decode(row.raw, _LENIENT)) for row in rows]
                 if renumber or any(one["version"] == 0 for one in records):
-                    await self._renumber(session, records)
+                    records = await self._renumbered(session, records)
                 if records:
                     await self._rooms.keep(session, records)
                 removed += [one["doc_id"] for one in records]
@@ -328,17 +326,13 @@ class _Deletion:
         target = self._plan.target
         return record(raw, row, (target.collection, target.tenant_field), number_of(row), self._ended)
 
-    async def _renumber(self, session: AsyncClientSession, records: list[Document]) -> None:
+    async def _renumbered(self, session: AsyncClientSession, records: list[Document]) -> list[Document]:
         """A row that somebody made again beside the gateway goes on behind its own last deletion."""
         lives = [(one["tenant_id"], one["doc_id"]) for one in records]
         numbers = await self._rooms.next_numbers(session, self._plan.target.collection, lives)
-        for one, life in zip(records, lives, strict=True):
-            one["version"] = max(one["version"], numbers.get(life, 0))
-
-
-def _is_taken_number(error: BulkWriteError) -> bool:
-    written = (error.details or {}).get("writeErrors", [])
-    return any(one.get("code") == 11000 and "version" in one.get("keyPattern", {}) for one in written)
+        return [
+            renumbered(one, max(one["version"], numbers.get(life, 0))) for one, life in zip(records, lives, strict=True)
+        ]
 
 
 def _forbidden(plan: DeletePlan) -> Forbidden:

@@ -16,6 +16,8 @@ from permission_mongo.values import Document
 
 VERSIONS: Final = "_pm_versions"
 BATCHES: Final = "_pm_batches"
+PARTS: Final = "_pm_parts"
+HISTORY: Final = ("collection", "tenant_id", "gone", "doc_id", "ended.at", "began")  # the index of versions
 AUDIT: Final = "_pm_audit"
 IDEMPOTENCY: Final = "_pm_idempotency"
 KEPT_FOR: Final = 24 * 3600  # seconds that an answer is kept under its idempotency key
@@ -28,7 +30,7 @@ async def prepare(database: AsyncDatabase[Document], config: Config) -> None:
     existing = {one["name"]: one async for one in await database.list_collections()}
     for collection in config.collections.values():
         _require_plain(existing.get(collection.name))
-    for name in (*config.collections, VERSIONS, BATCHES, AUDIT, IDEMPOTENCY):
+    for name in (*config.collections, VERSIONS, BATCHES, PARTS, AUDIT, IDEMPOTENCY):
         if name not in existing:
             # In a transaction a collection made on the fly would conflict with its neighbours.
             await database.create_collection(name)
@@ -36,6 +38,7 @@ async def prepare(database: AsyncDatabase[Document], config: Config) -> None:
         await _make_indexes(database, collection.name, _declared(collection))
     await _make_indexes(database, VERSIONS, _of_versions())
     await _make_indexes(database, BATCHES, [IndexModel([("collection", 1), ("at", -1)], name="recent")])
+    await _make_indexes(database, PARTS, [IndexModel([("batch", 1)], name="batch")])
     await _make_indexes(database, AUDIT, _of_audit(config.audit.ttl))
     await _make_indexes(database, IDEMPOTENCY, _of_idempotency())
 
@@ -82,13 +85,8 @@ def _declared(collection: Collection) -> list[IndexModel]:
 
 
 def _of_versions() -> list[IndexModel]:
-    return [
-        # Led by the tenant: an id made again by another tenant has a history of its own.
-        IndexModel([("tenant_id", 1), ("collection", 1), ("doc_id", 1), ("version", 1)], unique=True, name="numbers"),
-        IndexModel(
-            [("collection", 1), ("tenant_id", 1), ("_id", 1)], name="gone", partialFilterExpression={"gone": True}
-        ),
-    ]
+    """One beside that of the ids, for each costs a deletion a tenth: what is gone, and states by their time."""
+    return [IndexModel([(name, 1) for name in HISTORY], name="history")]
 
 
 def _of_audit(ttl: float | None) -> list[IndexModel]:

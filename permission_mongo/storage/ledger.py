@@ -13,20 +13,20 @@ from permission_mongo.batch import Batch
 from permission_mongo.outcomes import Outcome
 from permission_mongo.plans import Actor, Target
 from permission_mongo.replays import kept_of
-from permission_mongo.storage.layout import AUDIT, BATCHES
+from permission_mongo.storage.layout import AUDIT, PARTS
 from permission_mongo.storage.rooms import Rooms
 from permission_mongo.storage.transactions import Body, Proof
 from permission_mongo.values import Document, DocumentId
+from permission_mongo.versions import record_id
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Traces:
-    """What an undo will look for: the ids that were `made`, and the ids of the `records` kept. `reason` is audited."""
+    """What an undo will look for beside the documents' ids: the ids of the `records` kept. `reason` is audited."""
 
-    made: Sequence[DocumentId] = ()
-    records: Sequence[Any] = ()
+    records: Sequence[Document] = ()
     reason: str | None = None
 
 
@@ -45,7 +45,7 @@ class Ledger:
     def proof(self, part: Any) -> Proof:
         """How to tell afterwards whether the transaction `part` was committed."""
         if self._batch is not None:
-            return Proof(BATCHES, {"_id": self._batch.id, "parts": part})
+            return Proof(PARTS, {"_id": part})
         return Proof(AUDIT, {"_id": part}) if self._target.audited else Proof(self._target.collection, {"_id": part})
 
     def once(self, body: Body[T], told: Callable[[T], Outcome], *, final: bool = True) -> Body[T]:
@@ -82,20 +82,17 @@ class Ledger:
             await self._rooms.audit.insert_one({**written, "_id": part}, session=session)
         if batch is not None:
             await self._rooms.batches.update_one(
-                {"_id": batch.id},
-                {**self._batch_change(batch, part, {action: len(ids)}, traces.made), **_span(traces.records)},
-                upsert=True,
-                session=session,
+                {"_id": batch.id}, self._batch_change(batch, {action: len(ids)}), upsert=True, session=session
             )
+            about = {"_id": part, "batch": batch.id, "collection": self._target.collection, "action": action}
+            await self._rooms.parts.insert_one({**about, "ids": ids, **_kept(traces.records)}, session=session)
 
-    def _batch_change(self, batch: Batch, part: Any, counts: Mapping[str, int], made: Sequence[DocumentId]) -> Document:
+    def _batch_change(self, batch: Batch, counts: Mapping[str, int]) -> Document:
         actor = self._actor
         first = {"collection": self._target.collection, "tenant_id": actor.tenant, "by": actor.subject, "at": actor.now}
-        pushes: Document = {"parts": part, **({"made": {"$each": list(made)}} if made else {})}
         return {
             "$setOnInsert": {**first, "reason": batch.reason},
             "$inc": {f"counts.{action}": count for action, count in counts.items()},
-            "$push": pushes,
         }
 
     async def note_rehearsal(self, action: str, ids: list[DocumentId]) -> None:
@@ -105,9 +102,19 @@ class Ledger:
             await self._rooms.audit.insert_one(written)
 
 
-def _span(records: Sequence[Any]) -> Document:
-    """The ids of versions grow with time: between the first and the last, few are of other writes.
+def _kept(records: Sequence[Document]) -> Document:
+    """What tells the ids of the records, beside those of their documents: an index on the batch would cost a tenth."""
+    if not records:
+        return {}
+    tenants = [one["t"] for one in records]
+    alike = all(one == tenants[0] for one in tenants)
+    return {"numbers": [one["v"] for one in records], "tenants": tenants[:1] if alike else tenants}
 
-    An index on the batch would find them too, and cost each version a tenth more.
-    """
-    return {"$min": {"first": min(records)}, "$max": {"last": max(records)}} if records else {}
+
+def records_of(part: Document) -> dict[DocumentId, Document]:
+    """The ids of the records that a part kept, by the ids of their documents; none of one that kept none."""
+    numbers: list[int] = part.get("numbers", [])
+    tenants = part.get("tenants", [])
+    tenants = tenants * len(numbers) if len(tenants) == 1 else tenants
+    lives = zip(part["ids"], tenants, numbers, strict=False)
+    return {one: record_id(part["collection"], one, tenant, number) for one, tenant, number in lives}

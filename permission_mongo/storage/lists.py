@@ -8,6 +8,7 @@ from typing import Any, Final, cast
 
 from bson import decode_all
 from bson.max_key import MaxKey
+from bson.min_key import MinKey
 from pymongo.asynchronous.cursor import AsyncRawBatchCursor
 from pymongo.errors import OperationFailure
 
@@ -18,10 +19,13 @@ from permission_mongo.plans import CountPlan, DeletedPlan, ListPlan
 from permission_mongo.query.keyset import behind, bounds, key_of
 from permission_mongo.query.sorting import Ordered
 from permission_mongo.storage.computed import computed_by_id, computed_by_order, computed_contents, count_computed
-from permission_mongo.storage.rooms import Rooms
+from permission_mongo.storage.layout import HISTORY
+from permission_mongo.storage.rooms import BY_ID, Rooms
 from permission_mongo.values import CODEC, Document
+from permission_mongo.versions import records_of
 
 _TOP: Final = MaxKey()
+_BOTTOM: Final = MinKey()
 _CANT_SORT: Final = frozenset({2, 292})  # BadValue: arrays in two of its fields; QueryExceededMemoryLimit
 Rows = AsyncRawBatchCursor[Document]
 
@@ -157,17 +161,31 @@ async def _count(plan: CountPlan | ListPlan, rooms: Rooms, ends: float) -> int:
 
 
 async def list_deleted(plan: DeletedPlan, rooms: Rooms) -> Page:
-    """In the order of deletion, by the records' own ids: unique, though two tenants may have deleted one id."""
+    """In the order of the records' ids: unique, though two tenants may have deleted one id."""
     if plan.match.is_empty:
         return Page((), None, False)
-    match = plan.match.filter if plan.after is None else plan.match.also({"_id": {"$gt": plan.after}})
     async with rooms.bounded():
         if plan.computed:
+            match = plan.match.filter if plan.after is None else plan.match.also({"_id": {"$gt": plan.after}})
             rows, more = await _read(await computed_contents(match, plan, rooms), plan.limit, plan.max_bytes)
             keys = [row.pop(MADE) for row in rows]
             return Page(tuple(rows), keys[-1] if more else None, more)
-        found = rooms.versions.find_raw_batches(
-            match, {"data": 1}, limit=plan.limit + 1, sort=[("_id", 1)], max_time_ms=rooms.max_time_ms
-        )
-        rows, more = await _read(found, plan.limit, plan.max_bytes)
+        rows, more = await _read(_gone(plan, rooms), plan.limit, plan.max_bytes)
     return Page(tuple(row["data"] for row in rows), rows[-1]["_id"] if more else None, more)
+
+
+def _gone(plan: DeletedPlan, rooms: Rooms) -> Rows:
+    """The records: of one tenant by the index that knows what is gone, of several by that of the records' ids."""
+    options: dict[str, Any] = {"limit": plan.limit + 1, "max_time_ms": rooms.max_time_ms}
+    leading = dict(plan.prefix)
+    if "tenant_id" not in leading:
+        behind_last = {} if plan.after is None else {"_id": {"$gt": plan.after}}
+        match = plan.match.also({"$and": [records_of(plan.collection), behind_last]})
+        return rooms.versions.find_raw_batches(match, {"data": 1}, sort=BY_ID, hint=BY_ID, **options)
+    index = [(name, 1) for name in HISTORY]
+    found = rooms.versions.find_raw_batches(plan.match.filter, {"data": 1}, sort=index, hint=index, **options)
+    least = leading if plan.after is None else {**leading, "doc_id": plan.after["d"]}
+    above = _BOTTOM if plan.after is None else _TOP
+    return found.min([(name, least.get(name, above)) for name in HISTORY]).max(
+        [(name, leading.get(name, _TOP)) for name in HISTORY]
+    )

@@ -11,7 +11,7 @@ from permission_mongo.plans import Actor, DeleteOnePlan, PurgePlan
 from permission_mongo.storage.reads import not_found
 from permission_mongo.storage.rooms import Rooms
 from permission_mongo.storage.singles import Single, require_accepted
-from permission_mongo.versions import made, tenant_of
+from permission_mongo.versions import lives_of, made, tenant_of
 
 
 async def delete_one(plan: DeleteOnePlan, actor: Actor, rooms: Rooms) -> Deleted:
@@ -40,7 +40,7 @@ async def purge_one(plan: PurgePlan, actor: Actor, rooms: Rooms) -> Purged:
 
     async def body(session: AsyncClientSession, renumber: bool) -> Purged:
         tenant, count = await _erased(session, single, plan)
-        life = {"collection": plan.target.collection, "doc_id": {"$eq": plan.id}, "tenant_id": tenant}
+        life = {**lives_of(plan.target.collection, plan.id), "tenant_id": tenant}
         versions = await rooms.versions.delete_many(life, session=session)
         await single.note(session, "purge", plan.reason)
         return Purged(plan.id, count + versions.deleted_count)

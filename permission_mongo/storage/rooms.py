@@ -19,7 +19,7 @@ from pymongo.errors import AutoReconnect, BulkWriteError
 
 from permission_mongo.errors import Unavailable
 from permission_mongo.storage.idempotency import Answers
-from permission_mongo.storage.layout import AUDIT, BATCHES, VERSIONS
+from permission_mongo.storage.layout import AUDIT, BATCHES, PARTS, VERSIONS
 from permission_mongo.storage.transactions import Transactor
 from permission_mongo.values import CODEC, Document, DocumentId, MongoFilter
 
@@ -30,7 +30,14 @@ _SILENCE: Final = 0.25  # seconds that an answer may take on its way
 _RAW: CodecOptions[Any] = DEFAULT_RAW_BSON_OPTIONS.with_options(uuid_representation=CODEC.uuid_representation)
 # The ids decide: no time is spent on trying other indexes.
 BY_ID: Final = [("_id", 1)]
+# Whether a life has ended or not, as the index is led: `gone` is true or absent.
+ANY_LIFE: Final = {"$in": [None, True]}
+_DUPLICATE: Final = 11000
 Life = tuple[Any, DocumentId]  # a tenant and an id: made again by another tenant, an id has a history of its own
+
+
+class NumberTaken(Exception):
+    """A record of this number is kept already, as after a writer beside the gateway."""
 
 
 class Bounded:
@@ -74,6 +81,7 @@ class Rooms:
         self.transactor = Transactor(client, database)
         self.versions = self._database[VERSIONS]
         self.batches = self._database[BATCHES]
+        self.parts = self._database[PARTS]
         self.audit = self._database[AUDIT]
         self.answers = Answers(self._database, timeout)
 
@@ -137,12 +145,13 @@ class Rooms:
 
     async def keep(self, session: AsyncClientSession, records: list[Document]) -> None:
         """Store versions by one plain command: within a transaction a bulk gives nothing more, and its work on
-        each document is a tenth of a batch. BulkWriteError as from the bulk.
+        each document is a tenth of a batch. NumberTaken if one has the number of another.
         """
         command = {"insert": VERSIONS, "documents": records}
         answer: Document = await self._database.command(command, codec_options=cast("Any", CODEC), session=session)
-        if answer.get("writeErrors"):
-            raise BulkWriteError(answer)
+        errors = answer.get("writeErrors")
+        if errors:
+            raise NumberTaken if errors[0]["code"] == _DUPLICATE else BulkWriteError(answer)
 
     async def next_numbers(
         self, session: AsyncClientSession, collection: str, lives: Iterable[Life]
@@ -152,14 +161,18 @@ class Rooms:
         for tenant, one in lives:
             ids_of.setdefault(tenant, []).append(one)
         # Each tenant with its own ids: those of one must not touch the records of another.
-        alike = [{"tenant_id": tenant, "doc_id": {"$in": ids}} for tenant, ids in ids_of.items()]
-        earlier: Document = {"collection": collection, "$or": alike}
+        alike = [
+            {"collection": collection, "tenant_id": tenant, "gone": ANY_LIFE, "doc_id": {"$in": ids}}
+            for tenant, ids in ids_of.items()
+        ]
+        earlier: Document = alike[0] if len(alike) == 1 else {"$or": alike}
         by_life = {"$group": {"_id": {"t": "$tenant_id", "d": "$doc_id"}, "number": {"$max": "$version"}}}
         found = await self.versions.aggregate([{"$match": earlier}, by_life], session=session)
         # The deletion took the number behind the last state's.
         numbers = {(one["_id"].get("t"), one["_id"]["d"]): one["number"] + 2 async for one in found}
         if numbers:
-            await self.versions.update_many({**earlier, "gone": True}, {"$unset": {"gone": ""}}, session=session)
+            ended = {"$and": [earlier, {"gone": True}]}
+            await self.versions.update_many(ended, {"$unset": {"gone": ""}}, session=session)
         return numbers
 
     @property

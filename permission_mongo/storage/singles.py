@@ -13,7 +13,6 @@ from bson import decode
 from bson.objectid import ObjectId
 from bson.raw_bson import RawBSONDocument
 from pymongo.asynchronous.client_session import AsyncClientSession
-from pymongo.errors import DuplicateKeyError
 
 from permission_mongo.errors import Conflict, Forbidden, PayloadTooLarge, PreconditionFailed
 from permission_mongo.outcomes import Deleted, Outcome, Purged, Updated
@@ -22,11 +21,11 @@ from permission_mongo.policy.rules import Action
 from permission_mongo.storage.layout import VERSIONS
 from permission_mongo.storage.ledger import Ledger, Traces
 from permission_mongo.storage.reads import not_found
-from permission_mongo.storage.rooms import Rooms
+from permission_mongo.storage.rooms import NumberTaken, Rooms
 from permission_mongo.storage.transactions import Body as Attempt
 from permission_mongo.storage.transactions import Proof
 from permission_mongo.values import CODEC, Document, DocumentId, MongoFilter
-from permission_mongo.versions import LARGEST, number_of, record
+from permission_mongo.versions import LARGEST, number_of, record, renumbered
 
 T = TypeVar("T", bound=Updated | Deleted | Purged)
 Body = Callable[[AsyncClientSession, bool], Awaitable[T]]
@@ -45,6 +44,7 @@ class Single:
         self.actor = actor
         self.rooms = rooms
         self._part = ObjectId()
+        self._kept: MongoFilter = {"part": self._part}
         self._ledger = Ledger(rooms, actor, target, None)
 
     def proof(self, otherwise: MongoFilter | None = None) -> Proof:
@@ -52,7 +52,7 @@ class Single:
         if self.target.audited:
             return self._ledger.proof(self._part)
         if self.target.versioned:
-            return Proof(VERSIONS, {"_id": self._part})
+            return Proof(VERSIONS, self._kept)
         return self._absence() if otherwise is None else Proof(self.target.collection, otherwise)
 
     def removal(self) -> Proof:
@@ -74,9 +74,8 @@ class Single:
                     proof=proof,
                     attempts=_TRIES,
                 )
-            except DuplicateKeyError as error:
-                if "version" not in (error.details or {}).get("keyPattern", {}):
-                    raise
+            except NumberTaken:
+                pass
         raise Conflict("others changed the same document at the same time; try again")
 
     def named(self) -> MongoFilter:
@@ -106,13 +105,17 @@ class Single:
         if len(raw.raw) > LARGEST:
             raise PayloadTooLarge("the document is too large to be kept with its versions")
         target = (self.target.collection, self.target.tenant_field)
-        kept = {**record(raw, stored, target, number_of(stored), ended), "_id": self._part}
+        kept = record(raw, stored, target, number_of(stored), ended)
         if renumber or kept["version"] == 0:
             # A row that somebody made again beside the gateway goes on behind its own last deletion.
             life = (kept["tenant_id"], kept["doc_id"])
             numbers = await self.rooms.next_numbers(session, self.target.collection, [life])
-            kept["version"] = max(kept["version"], numbers.get(life, 0))
-        await self.rooms.versions.insert_one(kept, session=session)
+            kept = renumbered(kept, max(kept["version"], numbers.get(life, 0)))
+        if not self.target.audited:
+            # Another write may come to have this number; this one is told by its mark.
+            kept["part"] = self._part
+            self._kept["_id"] = kept["_id"]
+        await self.rooms.keep(session, [kept])
         return int(kept["version"])
 
     async def note(self, session: AsyncClientSession, action: str, reason: str | None = None) -> None:

@@ -20,10 +20,10 @@ from permission_mongo.plans import Actor, DeletePlan, UndoPlan
 from permission_mongo.storage.creates import duplicate_index
 from permission_mongo.storage.deletes import delete_many
 from permission_mongo.storage.faults import told_or_raised
-from permission_mongo.storage.ledger import Ledger, Traces
+from permission_mongo.storage.ledger import Ledger, records_of
 from permission_mongo.storage.rooms import BY_ID, Rooms
 from permission_mongo.storage.transactions import Contended, Lost
-from permission_mongo.values import Document, DocumentId, MongoFilter
+from permission_mongo.values import Document, DocumentId
 from permission_mongo.versions import TICK, made
 
 _CHANGED = "somebody changed this document since; nothing was put back"
@@ -49,21 +49,17 @@ async def undo(plan: UndoPlan, actor: Actor, rooms: Rooms) -> BatchOutcome:
 
 @dataclass(slots=True)
 class _Undoing:
-    """One undo on its way. `gone` are records to restore, `alive` the ids of live documents to remove.
-
-    `span` are the ids between which the batch's records lie.
-    """
+    """One undo on its way. `gone` are documents to restore, by them their records; `alive` are live ones to remove."""
 
     plan: UndoPlan
     actor: Actor
     rooms: Rooms
-    gone: list[DocumentId] = field(default_factory=list)
+    gone: dict[DocumentId, Document] = field(default_factory=dict)
     alive: list[DocumentId] = field(default_factory=list)
     failed: dict[DocumentId, Refusal] = field(default_factory=dict)
     restored: list[DocumentId] = field(default_factory=list)
     removed: list[DocumentId] = field(default_factory=list)
     stopped: Refusal | None = None
-    span: MongoFilter = field(default_factory=dict)
 
     @property
     def sees_anything(self) -> bool:
@@ -77,27 +73,27 @@ class _Undoing:
     # -- what there is to undo
 
     async def look(self) -> None:
-        wanted = {"made": 1, "first": 1, "last": 1}
+        about = {"batch": {"$eq": self.plan.undone}, "collection": self.plan.target.collection}
         with pymongo.timeout(self.rooms.timeout):
-            about = {"_id": {"$eq": self.plan.undone}, "collection": self.plan.target.collection}
-            record = await self.rooms.batches.find_one(about, wanted)
-            if record is not None:
-                await self._look_at_deleted(record)
-                await self._look_at_made(record)
+            async for part in self.rooms.parts.find(about, sort=[("_id", 1)]):
+                if part["action"] == "delete":
+                    await self._look_at_deleted(records_of(part))
+                else:
+                    await self._look_at_made(part["ids"])
 
-    async def _look_at_deleted(self, record: Document) -> None:
+    async def _look_at_deleted(self, kept: dict[DocumentId, Document]) -> None:
         plan = self.plan
-        if plan.visible_records.is_empty or "first" not in record:
+        if plan.visible_records.is_empty or not kept:
             return
-        self.span = {"_id": {"$gte": record["first"], "$lte": record["last"]}}
+        these = {"_id": {"$in": list(kept.values())}}
         about = {"doc_id": 1, "gone": 1}
-        found = self.rooms.versions.find(plan.visible_records.also(self.span), about, sort=[("doc_id", 1)], hint=BY_ID)
+        found = self.rooms.versions.find(plan.visible_records.also(these), about, sort=[("_id", 1)], hint=BY_ID)
         seen = await found.to_list()
         may: set[DocumentId] = set()
         if not plan.records.is_empty:
-            allowed = self.rooms.versions.find(plan.records.also(self.span), {"doc_id": 1}, hint=BY_ID)
+            allowed = self.rooms.versions.find(plan.records.also(these), {"doc_id": 1}, hint=BY_ID)
             may = {one["doc_id"] for one in await allowed.to_list()}
-        self.gone = [one["doc_id"] for one in seen if one["doc_id"] in may and one.get("gone")]
+        self.gone |= {one["doc_id"]: one["_id"] for one in seen if one["doc_id"] in may and one.get("gone")}
         for one in seen:
             if one.get("gone") and one["doc_id"] not in may:
                 self.failed[one["doc_id"]] = self._forbidden("restore")
@@ -105,9 +101,9 @@ class _Undoing:
         for visible in await self._visible_live(lives_again):
             self.failed[visible] = Conflict(_TAKEN)
 
-    async def _look_at_made(self, record: Document) -> None:
-        """The batch's record names what it made; a document that another write changed since stays."""
-        visible = await self._visible_live(record.get("made", []))
+    async def _look_at_made(self, made: list[DocumentId]) -> None:
+        """A document that another write changed since stays."""
+        visible = await self._visible_live(made)
         if not visible:
             return
         unchanged = {"_id": {"$in": visible}, "_made.batch": self.plan.undone}
@@ -144,13 +140,14 @@ class _Undoing:
 
     async def restore(self) -> None:
         size = self.plan.target.chunk
-        for n in range(0, len(self.gone), size):
+        ids = list(self.gone)
+        for n in range(0, len(ids), size):
             try:
-                last = n + size >= len(self.gone) and not self.alive
-                await self._restore(self.gone[n : n + size], last=last)
+                last = n + size >= len(ids) and not self.alive
+                await self._restore(ids[n : n + size], last=last)
             except (PyMongoError, Contended, Lost) as error:
                 self.stopped = told_or_raised(error, after_some=bool(self.restored))
-                left = without(self.gone, [*self.restored, *self.failed])
+                left = without(ids, [*self.restored, *self.failed])
                 self.failed |= dict.fromkeys(left, self.stopped)
                 return
 
@@ -186,7 +183,7 @@ class _Undoing:
 
         async def body(session: AsyncClientSession) -> list[DocumentId]:
             # Asked again inside: what left the caller's reach since the look is not put back.
-            match = self.plan.records.also({"doc_id": {"$in": ids}, **self.span})
+            match = self.plan.records.also({"_id": {"$in": [self.gone[one] for one in ids]}})
             records = await self.rooms.versions.find(match, hint=BY_ID, session=session).to_list()
             if batch.atomic and len(records) < len(ids):
                 raise Conflict(f"nothing was put back: {_CHANGED}")
@@ -196,7 +193,7 @@ class _Undoing:
             kept = {"_id": {"$in": [one["_id"] for one in records]}}
             await self.rooms.versions.update_many(kept, {"$unset": {"gone": ""}}, session=session)
             done = [one["doc_id"] for one in records]
-            await ledger.note(session, part, "restore", done, Traces(made=done))
+            await ledger.note(session, part, "restore", done)
             return done
 
         def told(done: list[DocumentId]) -> BatchOutcome:

@@ -18,6 +18,8 @@ from bson.raw_bson import DEFAULT_RAW_BSON_OPTIONS, RawBSONDocument
 from bson.timestamp import Timestamp
 from pymongo.database import Database
 
+from permission_mongo.versions import record_id
+
 SEED = int(os.environ.get("FAULT_SEED", "20240229"))
 
 
@@ -155,6 +157,7 @@ def end_abandoned(client: pymongo.MongoClient) -> int:
 def a_record(row: RawBSONDocument, batch: str) -> dict:
     """The record that a delete keeps of a row."""
     return {
+        "_id": record_id("notes", row["_id"], row["tenant_id"], row["_version"]),
         "collection": "notes",
         "doc_id": row["_id"],
         "tenant_id": row["tenant_id"],

@@ -11,6 +11,7 @@ import pytest
 from permission_mongo.config.model import MongoDB
 from permission_mongo.storage.connection import new_client
 from permission_mongo.storage.transactions import Proof, Transactor
+from permission_mongo.versions import record_id
 from tests.faults.processes import GatewayProcess, a_gateway_process, write_config
 from tests.faults.rows import SEED, a_row, add_rows, look, open_transactions, records_of, rounds, settle
 from tests.faults.summaries import tell
@@ -254,7 +255,8 @@ async def test_t25_numbers_another_tenant_has_kept_are_not_counted(mongo_uri, tm
         await made_again_beside(world, "a", _version=1)
         kept = world.database["_pm_versions"]
         foreign = await kept.find_one({"doc_id": "a"}, {"_id": 0})
-        await kept.insert_one({**foreign, "tenant_id": "evil", "version": 70})
+        its_id = record_id("notes", "a", "evil", 70)
+        await kept.insert_one({**foreign, "_id": its_id, "tenant_id": "evil", "version": 70})
         assert (await world.delete("/notes/batch", {"ids": ["a"]})).json()["deleted"] == 1
         numbers = [
             one["version"] async for one in kept.find({"doc_id": "a", "tenant_id": "acme"}, sort=[("version", 1)])

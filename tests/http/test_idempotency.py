@@ -200,7 +200,7 @@ async def test_a_refusal_that_the_twin_caused_is_not_told(world, undone):
     batch = made.json()["batch"]
     if undone == "delete":
         batch = (await world.delete("/notes/batch", {"ids": ["a", "b"]})).json()["batch"]
-    first, second = await held_up(world, "find", "_pm_batches", ("POST", f"/notes/batch/{batch}/undo", {}))
+    first, second = await held_up(world, "find", "_pm_parts", ("POST", f"/notes/batch/{batch}/undo", {}))
     assert (second.status_code, replayed(second), second.json()["restored"]) == (200, False, 2)
     assert (first.status_code, replayed(first), first.json()) == (200, True, second.json())
 

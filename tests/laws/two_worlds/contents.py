@@ -8,6 +8,7 @@ from random import Random
 
 from bson.objectid import ObjectId
 
+from permission_mongo.versions import record_id
 from tests.laws.two_worlds.rules import (
     COLLECTIONS,
     CONTROL,
@@ -46,7 +47,7 @@ class Contents:
 
     live: dict[str, list[dict]]
     versions: list[dict]
-    batches: list[dict]
+    parts: list[dict]
     hidden: dict[str, set] = field(default_factory=dict)
 
 
@@ -86,7 +87,7 @@ def _contents(role: str, world: str, seed: int, visible: tuple) -> Contents:
     live["staff"] += moved
     hidden["staff"] |= {row["_id"] for row in moved}
     versions = [*_deleted(gone, rnd, world, role), *_histories(earlier, rnd, world, role), *records]
-    return Contents(live, versions, _batches(rnd, hidden["staff"]), hidden)
+    return Contents(live, versions, _parts(versions, rnd, hidden["staff"]), hidden)
 
 
 # -- rows
@@ -245,12 +246,13 @@ def _ssn(rnd: Random, row: dict) -> None:
 # -- versions and batches
 
 
-def _record(row: dict, place: int, version: int, ended: dict) -> dict:
+def _record(row: dict, version: int, ended: dict) -> dict:
+    tenant = None if isinstance(row.get("tenant_id"), dict) else row.get("tenant_id")
     kept = {
-        "_id": ObjectId(f"65f1000000000000{place:08x}"),
+        "_id": record_id("staff", row["_id"], tenant, version),
         "collection": "staff",
         "doc_id": row["_id"],
-        "tenant_id": None if isinstance(row.get("tenant_id"), dict) else row.get("tenant_id"),
+        "tenant_id": tenant,
         "version": version,
         "mode": "full",
         "data": {**row, "_version": version},
@@ -263,30 +265,26 @@ def _record(row: dict, place: int, version: int, ended: dict) -> dict:
 def _deleted(gone: list[dict], rnd: Random, world: str, role: str) -> list[dict]:
     """Visible deletions in one order; invisible ones between them, as many as chance wants."""
     batches = (B_MINE, B_MINE, B_MIXED, None)
-    records = [
-        _record(row, 16 * n, 1, _mark("delete", ME, batch))
-        for n, (row, batch) in enumerate(zip(gone, batches, strict=True))
-    ]
+    records = [_record(row, 1, _mark("delete", ME, batch)) for row, batch in zip(gone, batches, strict=True)]
     for one in rnd.sample(DELETED_HIDDEN, rnd.randrange(len(DELETED_HIDDEN))):
         row = _invisible(rnd, world, role, "staff", one)
-        place = 16 * int(one[1]) + 1 + int(one[-1])
-        records.append(_record(row, place, 1, _mark("delete", "bob", rnd.choice((B_MIXED, B_FOREIGN)))))
+        records.append(_record(row, 1, _mark("delete", "bob", rnd.choice((B_MIXED, B_FOREIGN)))))
     return records
 
 
 def _histories(earlier: list[dict], rnd: Random, world: str, role: str) -> list[dict]:
     """Of documents of version 3: the second state was visible, the first may have been anything."""
     records = []
-    for n, row in enumerate(earlier):
+    for row in earlier:
         if rnd.random() < 0.5:
             # In another tenant the id had a life of its own before.
             other = _invisible(rnd, world, role, "staff", row["_id"]) | {"tenant_id": "evil"}
-            records.append(_record(other, 1002 + 16 * n, 2, _mark("delete", "eve", B_FOREIGN)))
-        records.append(_record(row, 1000 + 16 * n, 2, _mark("update", ME)))
+            records.append(_record(other, 2, _mark("delete", "eve", B_FOREIGN)))
+        records.append(_record(row, 2, _mark("update", ME)))
         if rnd.random() < 0.6:
             first = _invisible(rnd, world, role, "staff", row["_id"]) | {"tenant_id": TENANT}
             if not sees(role, "staff", first):
-                records.append(_record(first, 1001 + 16 * n, 1, _mark("update", rnd.choice(("bob", "eve")))))
+                records.append(_record(first, 1, _mark("update", rnd.choice(("bob", "eve")))))
     return records
 
 
@@ -294,8 +292,8 @@ def _moved(rnd: Random, world: str, role: str) -> tuple[list[dict], list[dict]]:
     """Documents that had a visible state and are out of sight now: the same as none at all."""
     live: list[dict] = []
     records: list[dict] = []
-    for n, one in enumerate(MOVED_IDS):
-        fate, place = rnd.choice(("none", "hidden now", "deleted when hidden", "made again")), 2000 + 16 * n
+    for one in MOVED_IDS:
+        fate = rnd.choice(("none", "hidden now", "deleted when hidden", "made again"))
         if fate == "none":
             continue
         seen = _visible(rnd, role, "staff", one) | {"badge": f"h-{world}-{one}-seen"}
@@ -304,23 +302,30 @@ def _moved(rnd: Random, world: str, role: str) -> tuple[list[dict], list[dict]]:
             continue
         last["tenant_id"] = TENANT
         if fate == "deleted when hidden":
-            records.append(_record(seen, place, 1, _mark("update", "bob")))
-            records.append(
-                _record(last, place + 1, 2, _mark("delete", "bob", rnd.choice((B_MINE, B_MIXED, B_FOREIGN))))
-            )
+            records.append(_record(seen, 1, _mark("update", "bob")))
+            records.append(_record(last, 2, _mark("delete", "bob", rnd.choice((B_MINE, B_MIXED, B_FOREIGN)))))
             continue
         ended = _mark("update", ME) if fate == "hidden now" else _mark("delete", ME, rnd.choice((B_MINE, B_FOREIGN)))
-        record = _record(seen, place, 1, ended)
+        record = _record(seen, 1, ended)
         record.pop("gone", None)
         live.append(last)
         records.append(record)
     return live, records
 
 
-def _batches(rnd: Random, hidden: set) -> list[dict]:
+def _parts(versions: list[dict], rnd: Random, hidden: set) -> list[dict]:
+    """What the batches did: deletions by their records, and documents made."""
     others = sorted(hidden)[:5]
     made = {C_MIXED: [f"s{n:02}" for n in range(3, 6)] + others, C_FOREIGN: others}
-    return [
-        {"_id": one, "collection": "staff", "tenant_id": TENANT, "by": ME, "at": NOW, "made": ids}
-        for one, ids in made.items()
-    ]
+    parts = [_part(one, "create", ids) for one, ids in made.items()]
+    for batch in (B_MINE, B_MIXED, B_FOREIGN):
+        records = [one for one in versions if one["ended"].get("batch") == batch]
+        rnd.shuffle(records)
+        ids, numbers = [one["doc_id"] for one in records], [one["version"] for one in records]
+        about = {"numbers": numbers, "tenants": [one["tenant_id"] for one in records]}
+        parts.append(_part(batch, "delete", ids) | (about if records else {}))
+    return parts
+
+
+def _part(batch: str, action: str, ids: list) -> dict:
+    return {"_id": ObjectId(), "batch": batch, "collection": "staff", "action": action, "ids": ids}

@@ -6,6 +6,7 @@ what it holds. Where ids are not the caller's to choose, and across tenants for 
 
 import pytest
 
+from permission_mongo.versions import record_id
 from tests.laws.two_worlds.rules import ME, TENANT
 from tests.laws.two_worlds.worlds import Asked
 
@@ -87,6 +88,7 @@ def test_a_request_that_is_refused_for_another_reason_is_told_nothing_of_keys(cr
 def test_an_id_that_a_hidden_document_had_before_goes_on_with_its_numbers(create, pair, run):
     """Beside the 409: the number of a new document tells that its chosen id lived before, as numbers are never used twice."""
     record = {
+        "_id": record_id("staff", "once", TENANT, 4),
         "collection": "staff",
         "doc_id": "once",
         "tenant_id": TENANT,
@@ -96,5 +98,6 @@ def test_an_id_that_a_hidden_document_had_before_goes_on_with_its_numbers(create
     }
     create.add(record | {"ended": {"action": "delete", "by": "bob"}}, "_pm_versions")
     assert create({"_id": "once", "name": "n"}).json()["_version"] == 6
-    create.add(record | {"doc_id": "other", "tenant_id": "evil"}, "_pm_versions")
+    foreign = {"_id": record_id("staff", "other", "evil", 4), "doc_id": "other", "tenant_id": "evil"}
+    create.add(record | foreign, "_pm_versions")
     assert create({"_id": "other", "name": "n"}).json()["_version"] == 1

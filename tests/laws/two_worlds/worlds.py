@@ -23,7 +23,7 @@ from permission_mongo.gateway import Gateway
 from permission_mongo.parsing.ids import Fresh
 from permission_mongo.schema.model import Collection
 from permission_mongo.storage.connection import new_client
-from permission_mongo.storage.layout import AUDIT, BATCHES, VERSIONS
+from permission_mongo.storage.layout import AUDIT, BATCHES, PARTS, VERSIONS
 from permission_mongo.values import DocumentId
 from tests.http.harness import SECRET, a_config, a_token
 from tests.laws.two_worlds.contents import DELETED_HIDDEN, MOVED_IDS, NOW, Contents, two_contents
@@ -78,15 +78,16 @@ class World:
 
     async def fill(self, contents: Contents) -> None:
         """Nothing but these contents."""
-        for name in (*COLLECTIONS, VERSIONS, BATCHES, AUDIT):
+        for name in (*COLLECTIONS, VERSIONS, BATCHES, PARTS, AUDIT):
             await self.database[name].delete_many({})
-        for name, rows in {**contents.live, VERSIONS: contents.versions, BATCHES: contents.batches}.items():
+        for name, rows in {**contents.live, VERSIONS: contents.versions, PARTS: contents.parts}.items():
             if rows:
                 await self.database[name].insert_many(rows)
 
     async def rows(self, name: str) -> dict:
-        """All that is stored in one collection, as bytes by id."""
-        return {row["_id"]: row async for row in self.database[name].find({})}
+        """All that is stored in one collection, by id; the id of a record is told by its values."""
+        found = self.database[name].find({})
+        return {tuple(row["_id"].values()) if name == VERSIONS else row["_id"]: row async for row in found}
 
 
 @asynccontextmanager
