@@ -18,7 +18,7 @@ from permission_mongo.storage.faults import told_or_raised
 from permission_mongo.storage.ledger import Ledger
 from permission_mongo.storage.references import Dangling, require_targets, violation
 from permission_mongo.storage.rooms import Life, Rooms
-from permission_mongo.storage.transactions import Body, Contended, Lost, is_in_doubt
+from permission_mongo.storage.transactions import Body, Contended, Late, Lost, is_in_doubt
 from permission_mongo.values import Document, DocumentId
 
 _TAKEN_OUT_ONE_BY_ONE: Final = 8
@@ -107,7 +107,7 @@ class _Creation:
         try:
             if drafts:
                 await self._all(drafts, _TAKEN_OUT_ONE_BY_ONE, final=True)
-        except (PyMongoError, Contended, Lost) as error:
+        except (PyMongoError, Contended, Late, Lost) as error:
             stopped = told_or_raised(error, after_some=bool(self._done))
             stored = {draft.index for draft in self._done}
             left = [draft.index for draft in drafts if draft.index not in stored and draft.index not in self._failed]

@@ -27,7 +27,7 @@ from permission_mongo.plans import Actor, DeletePlan
 from permission_mongo.storage.faults import told_or_raised
 from permission_mongo.storage.ledger import Ledger, Traces
 from permission_mongo.storage.rooms import BY_ID, NumberTaken, Rooms
-from permission_mongo.storage.transactions import Body, Contended, Lost, Raced
+from permission_mongo.storage.transactions import Body, Contended, Late, Lost, Raced
 from permission_mongo.values import CODEC, Document, DocumentId
 from permission_mongo.versions import LARGEST, made, number_of, record, renumbered
 
@@ -208,7 +208,7 @@ class _Deletion:
                     waiting = [*quarters(part), *waiting]
                 else:
                     self._progress.contended.append(Failure(_whole_refusal(error), id=part[0]))
-            except (PyMongoError, Lost, InvalidRequest) as error:
+            except (PyMongoError, Late, Lost, InvalidRequest) as error:
                 self._progress.stopped = told_or_raised(error, after_some=bool(self._progress.done))
                 return
 

@@ -17,7 +17,13 @@ from typing import Any, Final, TypeVar
 import pymongo
 from pymongo import AsyncMongoClient
 from pymongo.asynchronous.client_session import AsyncClientSession
-from pymongo.errors import ConnectionFailure, PyMongoError, ServerSelectionTimeoutError, WaitQueueTimeoutError
+from pymongo.errors import (
+    ConnectionFailure,
+    PyMongoError,
+    ServerSelectionTimeoutError,
+    WaitQueueTimeoutError,
+    WriteConcernError,
+)
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
@@ -38,6 +44,10 @@ class Contended(Exception):
     """Others wrote the same rows until the attempts or the time ran out. Nothing of the transaction is left."""
 
 
+class Late(TimeoutError):
+    """A commit that did not take place before the deadline. Nothing of the transaction is left."""
+
+
 class Lost(Exception):
     """A commit, or a write without a transaction, whose result can't be learned."""
 
@@ -46,7 +56,9 @@ def is_in_doubt(error: PyMongoError) -> bool:
     """Whether what was sent may have taken effect all the same. Where no server was found nothing was sent."""
     if isinstance(error, ServerSelectionTimeoutError | WaitQueueTimeoutError):
         return False
-    return bool(error.timeout) or isinstance(error, ConnectionFailure)
+    if error.has_error_label("RetryableWriteError"):
+        return True  # the driver sent it twice, and this may be told of the second time only
+    return bool(error.timeout) or isinstance(error, ConnectionFailure | WriteConcernError)
 
 
 class Raced(Exception):
@@ -74,7 +86,8 @@ class Transactor:
         """What `body` returns, committed on a majority; or aborted after it, where `commit` is False.
 
         `deadline` is a `time.monotonic()` moment. `body` may run several times: it reads no clock and counts nothing.
-        Contended when the attempts or the time are used up, Lost when nobody knows, else what PyMongo raised.
+        Contended when the attempts or the time are used up, Late when only the commit was wanting, Lost when nobody
+        knows, else what PyMongo raised.
         """
         for attempt in range(1, attempts + 1):
             try:
@@ -135,7 +148,7 @@ class Transactor:
                     continue
                 if await self._happened(session, proof):
                     return
-                raise Contended from error
+                raise Late from error
 
     async def _happened(self, session: AsyncClientSession, proof: Proof) -> bool:
         """Whether a commit with a lost answer took place. The session is killed first, so that it no longer can.

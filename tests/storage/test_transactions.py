@@ -10,7 +10,7 @@ from permission_mongo.config.model import MongoDB
 from permission_mongo.errors import Conflict, DeadlineExceeded, Unavailable
 from permission_mongo.storage.connection import new_client
 from permission_mongo.storage.faults import refusal_of, refusing
-from permission_mongo.storage.transactions import Contended, Proof, Transactor
+from permission_mongo.storage.transactions import Contended, Late, Proof, Transactor
 
 pytestmark = pytest.mark.mongo
 PROOF = Proof("rows", {"_id": "proof"})
@@ -166,10 +166,10 @@ async def test_f4_a_commit_that_never_answers_is_told_by_its_proof(transactor, r
     assert (await rows.find_one({"_id": 1}))["n"] == 1
 
 
-async def test_f4_a_commit_that_never_happens_is_contention_and_leaves_nothing(transactor, rows, client):
+async def test_f4_a_commit_that_never_happens_is_late_and_leaves_nothing(transactor, rows, client):
     await with_failpoint(client, "alwaysOn", failCommands=["commitTransaction"], closeConnection=True)
     try:
-        with pytest.raises(Contended):
+        with pytest.raises(Late):
             await transactor.run(lambda s: raise_by_one(rows, s), deadline=monotonic() + 0.5, proof=PROOF)
     finally:
         await client.admin.command("configureFailPoint", "failCommand", mode="off")
