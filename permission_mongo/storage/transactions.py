@@ -61,6 +61,14 @@ def is_in_doubt(error: PyMongoError) -> bool:
     return bool(error.timeout) or isinstance(error, ConnectionFailure | WriteConcernError)
 
 
+def _passes(error: PyMongoError) -> bool:
+    """Whether another attempt may do better. Of this one nothing was committed: a commit in doubt is told otherwise."""
+    if isinstance(error, ServerSelectionTimeoutError | WaitQueueTimeoutError):
+        return False  # the driver has waited long enough for a server or a connection already
+    # A body also reads outside its transaction: cut there, it is not labelled.
+    return error.has_error_label("TransientTransactionError") or isinstance(error, ConnectionFailure)
+
+
 class Raced(Exception):
     """Raised by a body that saw another writer in between: the attempt is aborted and made again."""
 
@@ -93,10 +101,8 @@ class Transactor:
             try:
                 return await self._attempt(body, deadline, proof, commit)
             except (PyMongoError, Raced) as error:
-                if isinstance(error, PyMongoError) and not error.has_error_label("TransientTransactionError"):
+                if isinstance(error, PyMongoError) and not _passes(error):
                     raise
-                if isinstance(error, ServerSelectionTimeoutError):
-                    raise  # the driver has waited long enough for a server already
                 pause = random.random() * min(0.005 * 1.5 ** min(attempt, 12), 0.5)  # noqa: S311  (jitter, no secret)
                 # An attempt begun with no time left would tell of the deadline, and not of what stood in the way.
                 if attempt == attempts or monotonic() + pause + _SHORTEST > deadline:

@@ -27,6 +27,7 @@ COMMIT = ("commitTransaction",)
 NEVER_TOLD = {"code": 64, "codeName": "WriteConcernFailed", "errmsg": "waiting for replication timed out"}
 STEPPED_DOWN = {"code": 189, "codeName": "PrimarySteppedDown", "errmsg": "primary stepped down"}
 UNKNOWN = "did not say whether the write happened"
+ONE_BY_ONE = "FAULT_LONG" in os.environ
 _NUMBERS = count()
 
 
@@ -66,8 +67,8 @@ def scene(mongo_uri, tmp_path_factory) -> Iterator[Scene]:
     host, port = parse_uri(mongo_uri)["nodelist"][0]
     settings = {
         "patient": ("{query_timeout: 8s}", ""),
-        "hasty": ("{query_timeout: 700ms}", ""),
-        "unaudited": ("{query_timeout: 2s}", "audit: {enabled: false}\n"),
+        "hasty": ("{query_timeout: 500ms}", ""),
+        "unaudited": ("{query_timeout: 1s}", "audit: {enabled: false}\n"),
     }
     folders = [write_config(folder / one, name, *more) for one, more in settings.items()]
     with pymongo.MongoClient(mongo_uri) as client, a_lossy_path(host, port) as path:
@@ -105,7 +106,6 @@ PASSING = {
     "ExceededTimeLimit at the commit": lambda scene, n=1: error_of(scene, COMMIT, 262, n),
     "SnapshotUnavailable": lambda scene, n=1: error_of(scene, (*CHANGES, *READS), 246, n),
     "NoSuchTransaction at the commit": lambda scene, n=1: error_of(scene, COMMIT, 251, n),
-    # Under a key it may be that key's, and is told: another request holds it.
     "WriteConflict": lambda scene, n=1: error_of(scene, CHANGES, 112, n),
     "commit not known to be durable": lambda scene, n=1: scene.failing(
         {"times": 2 * n}, COMMIT, writeConcernError=NEVER_TOLD
@@ -168,12 +168,24 @@ class Begun:
         return status in (409, 503, 504) and self.effects(scene) == 0
 
 
-@pytest.mark.parametrize("fault", PASSING)
-@pytest.mark.parametrize("keyed", [False, True], ids=["without a key", "with a key"])
-def test_f4_a_fault_that_passes_is_not_seen_by_the_caller(scene, fault, keyed):
-    """Each write takes effect once and is answered so; with a key also when it is sent again."""
+# Those that the driver, or the loop of a transaction, meets more often than it asks again.
+TOLD_AT_TIMES = {
+    "NotWritablePrimary at a read",
+    "InterruptedDueToReplStateChange",
+    "ShutdownInProgress",
+    "SnapshotUnavailable",
+    "WriteConflict",
+}
+
+
+WAYS = [(fault, keyed) for n, fault in enumerate(PASSING) for keyed in (False, True) if ONE_BY_ONE or n % 2 == keyed]
+
+
+@pytest.mark.parametrize(("fault", "keyed"), WAYS)
+def test_f4_a_fault_that_passes_has_one_effect(scene, fault, keyed):
+    """Each write takes effect once and is answered so, or is told as not done; with a key once when sent again."""
     begun = [Begun(scene.patient, write, keyed=keyed) for write in WRITES]
-    if os.environ.get("FAULT_LONG"):
+    if ONE_BY_ONE:
         for one in begun:
             with PASSING[fault](scene):
                 one.send(scene.patient).end()
@@ -182,10 +194,14 @@ def test_f4_a_fault_that_passes_is_not_seen_by_the_caller(scene, fault, keyed):
         with PASSING[fault](scene, len(begun)):
             for one in [one.send(scene.patient) for one in begun]:
                 one.end()
-    done = [one for one in begun if (one.status in (200, 201), one.effects(scene)) == (True, 1)]
-    assert [one.told(scene) for one in begun if one not in done] == []
+    assert [one.told(scene) for one in begun if not one.is_true(scene)] == []
+    if ONE_BY_ONE and fault not in TOLD_AT_TIMES:
+        assert [one.told(scene) for one in begun if one.status not in (200, 201)] == []
     for one in begun if keyed else []:
-        assert (one.send(scene.patient).end(), one.effects(scene)) == (one.answer, 1), one.told(scene)
+        again = one.send(scene.patient).end()
+        assert again is not None
+        assert (again[0] in (200, 201), one.effects(scene)) == (True, 1), (again, one.told(scene))
+        assert one.status not in (200, 201) or again == one.answer
 
 
 # What does not pass before the deadline.
@@ -196,7 +212,6 @@ LASTING = {
     "no answer to a change": lambda scene: scene.losing(10**6, CHANGES),
     "NotWritablePrimary at each change": lambda scene: scene.failing("alwaysOn", CHANGES, errorCode=10107),
     "NotWritablePrimary at each commit": lambda scene: scene.failing("alwaysOn", COMMIT, errorCode=10107),
-    "ExceededTimeLimit at each change": lambda scene: scene.failing("alwaysOn", CHANGES, errorCode=262),
     "ExceededTimeLimit at each read": lambda scene: scene.failing("alwaysOn", READS, errorCode=262),
     "slow changes": lambda scene: slow(scene, CHANGES),
     "slow commits": lambda scene: slow(scene, COMMIT),
@@ -206,7 +221,7 @@ LASTING = {
 
 
 def slow(scene: Scene, commands) -> AbstractContextManager:
-    return scene.failing("alwaysOn", commands, blockConnection=True, blockTimeMS=1500)
+    return scene.failing("alwaysOn", commands, blockConnection=True, blockTimeMS=1000)
 
 
 @pytest.mark.parametrize("fault", LASTING)
@@ -231,9 +246,9 @@ def summary_of(fault: str, statuses: list[int | None]) -> Summary:
     return Summary("F4", fault, len(statuses), "writes", told[200] + told[201], notes=notes)
 
 
-@pytest.mark.parametrize(("times", "status"), [(1, 201), (2, 503)])
+@pytest.mark.parametrize(("times", "status"), [(1, 201), (10**6, 503)])
 def test_f4_one_command_whose_answer_is_lost(scene, times, status):
-    """The driver sends it twice, the server does it once; if both answers are lost nobody knows, and that is told."""
+    """The driver sends it again, the server does it once; if no answer comes nobody knows, and that is told."""
     group = a_group()
     with scene.losing(times, ("insert",)):
         told, answer = scene.unaudited.ask("POST", "/notes", {"title": group})
@@ -241,24 +256,17 @@ def test_f4_one_command_whose_answer_is_lost(scene, times, status):
     assert status == 201 or UNKNOWN in answer["error"]["message"]
 
 
-@pytest.mark.parametrize("write", [one for one in WRITES if one.name in ("create", "batch create")], ids=str)
-def test_f4_control_a_bare_repetition_doubles_it(scene, write: Write):
-    """The same look at a caller who repeats by hand and without a key, and at a driver told not to repeat."""
+def test_f4_control_a_bare_repetition_doubles_it(scene):
+    """The same look at a client that repeats by hand what it was not told of."""
     group = a_group()
-    asking = write.ready(scene.patient, group)
-    with scene.losing(10**6, COMMIT):
-        first = scene.hasty.ask(*asking)
-    again = scene.patient.ask(*asking)
-    assert write.effects(scene.database, group) == (2 if first[0] in (200, 201) else 1)
     uri = f"mongodb://127.0.0.1:{scene.path.port}/?directConnection=true"
     with pymongo.MongoClient(uri, retryWrites=False) as bare:
         counters, doubled = bare[scene.database.name]["counters"], 0
-        for n in range(16):
+        for n in range(4):
             counters.insert_one({"_id": f"{group}-{n}", "n": 0})
             with scene.losing(1, ("update",)), pytest.raises(pymongo.errors.AutoReconnect):
                 counters.update_one({"_id": f"{group}-{n}"}, {"$inc": {"n": 1}})
             counters.update_one({"_id": f"{group}-{n}"}, {"$inc": {"n": 1}})
             doubled += counters.find_one({"_id": f"{group}-{n}"})["n"] == 2
-    tell(Summary("F4", "control: lost answers, repeated by hand without a key", 16, "cuts", 16, doubled=doubled))
-    assert again[0] == 201
-    assert doubled == 16
+    tell(Summary("F4", "control: lost answers, repeated by hand without a key", 4, "cuts", 4, doubled=doubled))
+    assert doubled == 4
