@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from pymongo.database import Database
 
 from tests.faults.processes import GatewayProcess
 
-MANY = 20
+_MANY = 20
 Asking = tuple[str, str, dict | None]  # method, path, body
 
 
@@ -20,9 +21,21 @@ class Write:
     name: str
     ready: Callable[[GatewayProcess, str], Asking]
     effects: Callable[[Database, str], int]
+    is_batch: bool = False
 
     def __str__(self) -> str:
         return self.name
+
+
+@contextmanager
+def many(count: int) -> Iterator[None]:
+    """Batches of so many documents, within."""
+    global _MANY
+    before, _MANY = _MANY, count
+    try:
+        yield
+    finally:
+        _MANY = before
 
 
 def _add(gateway: GatewayProcess, group: str, count: int) -> list[str]:
@@ -38,7 +51,7 @@ def _create(_: GatewayProcess, group: str) -> Asking:
 
 
 def _create_many(_: GatewayProcess, group: str) -> Asking:
-    return "POST", "/notes/batch", {"documents": [{"title": group} for _ in range(MANY)]}
+    return "POST", "/notes/batch", {"documents": [{"title": group} for _ in range(_MANY)]}
 
 
 def _update(gateway: GatewayProcess, group: str) -> Asking:
@@ -50,7 +63,7 @@ def _delete(gateway: GatewayProcess, group: str) -> Asking:
 
 
 def _delete_many(gateway: GatewayProcess, group: str) -> Asking:
-    return "DELETE", "/notes/batch", {"ids": _add(gateway, group, MANY)}
+    return "DELETE", "/notes/batch", {"ids": _add(gateway, group, _MANY)}
 
 
 def _undo(gateway: GatewayProcess, group: str) -> Asking:
@@ -78,8 +91,8 @@ def _records(database: Database, group: str, **more: object) -> int:
     return database["_pm_versions"].count_documents({"data.title": group, **more})
 
 
-def _created(of: int) -> Callable[[Database, str], int]:
-    return lambda database, group: _whole(len(_rows(database, group)), of)
+def _created(of: Callable[[], int]) -> Callable[[Database, str], int]:
+    return lambda database, group: _whole(len(_rows(database, group)), of())
 
 
 def _updated(database: Database, group: str) -> int:
@@ -89,28 +102,28 @@ def _updated(database: Database, group: str) -> int:
     return row["age"] if alike else -1
 
 
-def _deleted(of: int) -> Callable[[Database, str], int]:
+def _deleted(of: Callable[[], int]) -> Callable[[Database, str], int]:
     """What is gone, if as much is kept as its end."""
 
     def effects(database: Database, group: str) -> int:
-        gone = of - len(_rows(database, group))
-        return _whole(gone, of) if _records(database, group, gone=True) == gone else -1
+        gone = of() - len(_rows(database, group))
+        return _whole(gone, of()) if _records(database, group, gone=True) == gone else -1
 
     return effects
 
 
 def _restored(database: Database, group: str) -> int:
     rows = _rows(database, group)
-    alike = _records(database, group, gone=True) == MANY - len(rows) and all(row["_version"] == 3 for row in rows)
-    return _whole(len(rows), MANY) if alike else -1
+    alike = _records(database, group, gone=True) == _MANY - len(rows) and all(row["_version"] == 3 for row in rows)
+    return _whole(len(rows), _MANY) if alike else -1
 
 
 WRITES = (
-    Write("create", _create, _created(1)),
+    Write("create", _create, _created(lambda: 1)),
     Write("update", _update, _updated),
-    Write("delete", _delete, _deleted(1)),
-    Write("batch create", _create_many, _created(MANY)),
-    Write("batch delete", _delete_many, _deleted(MANY)),
-    Write("undo", _undo, _restored),
-    Write("undo of a create", _undo_of_create, _deleted(MANY)),
+    Write("delete", _delete, _deleted(lambda: 1)),
+    Write("batch create", _create_many, _created(lambda: _MANY), True),
+    Write("batch delete", _delete_many, _deleted(lambda: _MANY), True),
+    Write("undo", _undo, _restored, True),
+    Write("undo of a create", _undo_of_create, _deleted(lambda: _MANY), True),
 )
