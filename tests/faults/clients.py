@@ -9,11 +9,13 @@ import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from random import Random
 
+import pymongo
 from pymongo.database import Database
+from pymongo.errors import PyMongoError
 from pymongo.read_concern import ReadConcern
 
 from tests.faults.processes import GatewayProcess
@@ -95,6 +97,41 @@ class Client(threading.Thread):
         return http.client.HTTPConnection("127.0.0.1", self._gateway.port, timeout=30)
 
 
+def longest(began: float, moments: list[float]) -> float:
+    return max(later - earlier for earlier, later in itertools.pairwise([began, *sorted(moments)]))
+
+
+class Beside(threading.Thread):
+    """A bare driver that writes beside the gateway: the gap that it meets is the servers' own."""
+
+    def __init__(self, uri: str) -> None:
+        super().__init__(name="beside")
+        self.moments: list[float] = []
+        self.stopping = threading.Event()
+        self.began = time.monotonic()
+        self._uri = uri
+
+    def run(self) -> None:
+        with pymongo.MongoClient(self._uri, w="majority") as client:
+            while not self.stopping.is_set():
+                with suppress(PyMongoError):
+                    client["beside"]["rows"].insert_one({})
+                    self.moments.append(time.monotonic())
+                time.sleep(0.02)
+
+    def __enter__(self) -> Beside:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stopping.set()
+        self.join(60)
+
+    def gap(self) -> float:
+        """Its longest time without an acknowledged write, in seconds."""
+        return longest(self.began, self.moments)
+
+
 @dataclass
 class Crowd:
     """All callers of a schedule."""
@@ -113,8 +150,7 @@ class Crowd:
 
     def gap(self) -> float:
         """The longest time in which no write of anybody was acknowledged, in seconds."""
-        moments = sorted(moment for one in self.clients for moment in one.moments)
-        return max(later - earlier for earlier, later in itertools.pairwise([self.began, *moments]))
+        return longest(self.began, [moment for one in self.clients for moment in one.moments])
 
     def go_on(self, writes: int, seconds: float = 60.0) -> None:
         """Until so many more were acknowledged."""
