@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection as Several
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
+from bson import encode
 from bson.objectid import ObjectId
+from bson.raw_bson import RawBSONDocument
 
 from permission_mongo.batch import Batch
 from permission_mongo.documents.changes import Change
@@ -130,13 +132,17 @@ class GetManyPlan:
     computed: Computing = ()
 
 
+_NO_BYTES: Final = RawBSONDocument(encode({}))
+
+
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A document ready to be stored, or the refusal of it. `index` is its place among those sent."""
+    """A document ready to be stored, with its bytes, or the refusal of it. `index` is its place among those sent."""
 
     index: int
     id: DocumentId
     document: Document
+    stored: RawBSONDocument = field(default_factory=lambda: _NO_BYTES, repr=False)
     refusal: Refusal | None = None
 
 

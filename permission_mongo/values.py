@@ -305,9 +305,7 @@ def _extended(value: Any) -> Any:
 
 
 def _default(value: Any) -> Any:
-    if isinstance(value, ObjectId):
-        return str(value)
-    return _extended(value)
+    return value.binary.hex() if type(value) is ObjectId else _extended(value)
 
 
 def write_json(answer: Any) -> bytes:

@@ -7,7 +7,6 @@ import itertools
 import re
 from dataclasses import dataclass, field, replace
 from typing import Final
-from urllib.parse import parse_qsl
 from uuid import uuid4
 
 from starlette.requests import ClientDisconnect, Request
@@ -18,28 +17,35 @@ from permission_mongo.errors import CollectionNotFound, Forbidden, InvalidReques
 from permission_mongo.gateway import Gateway
 from permission_mongo.operations import Operation, Write, is_rehearsal
 from permission_mongo.parsing.conditions import Conditions, read_tags
-from permission_mongo.parsing.lists import Parameters
+from permission_mongo.parsing.lists import Parameters, parameters_of
 from permission_mongo.parsing.once import HEADER, read_once
 from permission_mongo.planning.callers import Asking
 from permission_mongo.schema.model import Collection
 
-_LENGTH: Final = re.compile(r"[0-9]+")
+_LENGTH: Final = re.compile(rb"[0-9]+")
 _LONGEST_LENGTH: Final = 18
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 # Headers that are part of what a write says: under one idempotency key they must not change.
 _OF_THE_WRITE: Final = (b"if-match", b"x-change-reason")
+_OF_THE_BODY: Final = frozenset({b"content-type", b"content-encoding", b"content-length"})
+_IDENTITY: Final = b"identity"
+_JSON: Final = b"application/json"
+MERGE_PATCH: Final = b"application/merge-patch+json"  # RFC 7396
 IF_MATCH: Final = b"if-match"
 IF_NONE_MATCH: Final = b"if-none-match"
 
 
 @dataclass(slots=True)
 class Call:
-    """A request at a gateway. `keys` are its idempotency keys and `received` its body, once they are read."""
+    """A request at a gateway. `keys` are its idempotency keys, `sent` the headers that tell of its body, and `received`
+    the body, once they are read.
+    """
 
     request: Request
     gateway: Gateway
     request_id: str
     keys: list[bytes] = field(default_factory=list)
+    sent: dict[bytes, bytes] = field(default_factory=dict)
     received: bytes = b""
 
     @property
@@ -53,14 +59,12 @@ class Call:
 
     @property
     def parameters(self) -> Parameters:
-        """InvalidRequest for bytes that are no text: they must not become other signs."""
+        return parameters_of(self.query_string)
+
+    @property
+    def query_string(self) -> bytes:
         sent: bytes = self.request.scope["query_string"]
-        if not sent:
-            return Parameters(())
-        try:
-            return Parameters(parse_qsl(sent.decode(), keep_blank_values=True, errors="strict"))
-        except UnicodeDecodeError as error:
-            raise InvalidRequest("the query string is not UTF-8") from error
+        return sent
 
     def path(self, name: str) -> str:
         return str(self.request.path_params[name])
@@ -85,6 +89,8 @@ class Call:
                 self.keys.append(value)
             elif name in (IF_MATCH, IF_NONE_MATCH):
                 conditions.add(name)
+            elif name in _OF_THE_BODY:
+                self.sent.setdefault(name, value)
         principal = await self.gateway.authenticator.authenticate(authorization, api_key)
         if namespace != b"default":
             raise Forbidden("no such namespace, or not yours")
@@ -117,9 +123,9 @@ class Call:
         """Of a single write."""
         return Conditions(self.tags(IF_MATCH), self.request.headers.get("x-change-reason"))
 
-    async def body(self) -> bytes:
-        """The body, at most `limits.max_body_bytes`, within `server.body_timeout`."""
-        self._require_plain_json()
+    async def body(self, also: bytes = _JSON) -> bytes:
+        """The body, at most `limits.max_body_bytes`, within `server.body_timeout`. `also`: a kind of JSON taken too."""
+        self._require_plain_json(also)
         try:
             async with asyncio.timeout(self.gateway.config.server.body_timeout):
                 self.received = await self._read()
@@ -131,26 +137,34 @@ class Call:
 
     async def _read(self) -> bytes:
         most = self.gateway.config.limits.max_body_bytes
-        declared = self.request.headers.get("content-length", "0")
-        received = bytearray()
+        declared = self.sent.get(b"content-length", b"0")
         # Python takes other signs than 0 to 9 for digits that it can't read, and reads no number of thousands of them.
         if _LENGTH.fullmatch(declared) and (len(declared) > _LONGEST_LENGTH or int(declared) > most):
             raise self._too_large(most)
-        async for part in self.request.stream():
+        first, more = await self._more()
+        received = bytearray(first) if more else first
+        while more and len(received) <= most:
+            part, more = await self._more()
             received += part
-            if len(received) > most:
-                raise self._too_large(most)
+        if len(received) > most:
+            raise self._too_large(most)
         return bytes(received)
+
+    async def _more(self) -> tuple[bytes, bool]:
+        """A part of the body, and whether more comes."""
+        message = await self.request.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        return message.get("body", b""), message.get("more_body", False)
 
     def _too_large(self, most: int) -> PayloadTooLarge:
         return PayloadTooLarge(f"the body is larger than {most} bytes", max_body_bytes=most)
 
-    def _require_plain_json(self) -> None:
-        headers = self.request.headers
-        kind = headers.get("content-type", "application/json").partition(";")[0].strip().lower()
-        if kind != "application/json":
+    def _require_plain_json(self, also: bytes) -> None:
+        kind = self.sent.get(b"content-type", _JSON)
+        if kind != _JSON and kind.partition(b";")[0].strip().lower() not in (_JSON, also):
             raise UnsupportedMediaType("expected 'Content-Type: application/json'")
-        if headers.get("content-encoding", "identity").lower() != "identity":
+        if self.sent.get(b"content-encoding", _IDENTITY).lower() != _IDENTITY:
             raise UnsupportedMediaType("a compressed body is not taken")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.responses import Response
 
 from permission_mongo import metrics
-from permission_mongo.api.calls import IF_MATCH, IF_NONE_MATCH, Call
+from permission_mongo.api.calls import IF_MATCH, IF_NONE_MATCH, MERGE_PATCH, Call
 from permission_mongo.api.render import render, respond, unless_known
 from permission_mongo.operations import Operation
 from permission_mongo.parsing.aggregates import read_aggregate
@@ -19,7 +19,7 @@ from permission_mongo.parsing.documents import (
     read_purge_one,
     read_put_one,
 )
-from permission_mongo.parsing.lists import read_count, read_list, read_list_deleted, read_query
+from permission_mongo.parsing.lists import read_count, read_list_deleted, read_list_of, read_query
 from permission_mongo.planning.callers import Asking
 
 
@@ -38,7 +38,7 @@ async def get_one(call: Call) -> Response:
 
 async def list_many(call: Call) -> Response:
     asking = await call.asking()
-    return await _answer(call, read_list(call.parameters, call.collection, call.gateway.config.limits), asking)
+    return await _answer(call, read_list_of(call.query_string, call.collection, call.gateway.config.limits), asking)
 
 
 async def query(call: Call) -> Response:
@@ -76,7 +76,7 @@ async def put_one(call: Call) -> Response:
 async def patch_one(call: Call) -> Response:
     asking, collection = await call.asking(IF_MATCH), call.collection
     call.parameters.require_known(())
-    operation = read_patch_one(call.path("id"), await call.body(), call.conditions, collection)
+    operation = read_patch_one(call.path("id"), await call.body(MERGE_PATCH), call.conditions, collection)
     return await _answer(call, operation, asking)
 
 

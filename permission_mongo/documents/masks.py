@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Callable
+from functools import partial
 from hashlib import blake2b
 from typing import Any, Final
 
@@ -10,7 +11,6 @@ from permission_mongo.documents.fields import MaskKind
 from permission_mongo.values import write_json
 
 REDACTED: Final = "***"
-_EMAIL: Final = re.compile(r"([^@\s])[^@\s]*@([^@\s]+)")
 
 
 def masked(value: Any, kind: MaskKind, key: bytes) -> Any:
@@ -23,16 +23,30 @@ def masked(value: Any, kind: MaskKind, key: bytes) -> Any:
     if isinstance(value, list):
         return [masked(element, kind, key) for element in value]
     if kind == "hash":
-        return blake2b(write_json(value), key=key, digest_size=16).hexdigest()
-    if not isinstance(value, str):
-        return REDACTED
-    return _of_text(value, kind)
+        return _hashed(value, key)
+    return text_mask(kind, key)(value) if isinstance(value, str) else REDACTED
 
 
-def _of_text(text: str, kind: MaskKind) -> str:
-    if kind == "email":
-        found = _EMAIL.fullmatch(text)
-        return f"{found[1]}***@{found[2]}" if found else REDACTED
+def text_mask(kind: MaskKind, key: bytes) -> Callable[[str], str]:
+    """How the mask shows a text."""
+    if kind == "hash":
+        return partial(_hashed, key=key)
+    return _email if kind == "email" else partial(_by_its_ends, kind=kind)
+
+
+def _hashed(value: Any, key: bytes) -> str:
+    return blake2b(write_json(value), key=key, digest_size=16).hexdigest()
+
+
+def _email(text: str) -> str:
+    """The first sign and the domain of what reads like an address: two parts around one @, and no space."""
+    name, _, domain = text.partition("@")
+    if name and domain and "@" not in domain and " " not in text and text.isprintable():
+        return f"{name[0]}***@{domain}"
+    return REDACTED
+
+
+def _by_its_ends(text: str, kind: MaskKind) -> str:
     letters = [sign for sign in text if sign.isalnum()]
     if len(letters) < 8:  # a short text would be told whole by its ends
         return REDACTED

@@ -5,12 +5,13 @@ A field is raw in a row if some grant that holds there gives it raw, else masked
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, Final
 
 from permission_mongo.documents.fields import FieldRules, MaskKind
-from permission_mongo.documents.masks import REDACTED, masked
+from permission_mongo.documents.masks import REDACTED, masked, text_mask
 from permission_mongo.documents.paths import ALWAYS_SHOWN, MADE, Path, any_above, any_below, is_position
 from permission_mongo.values import Document
 
@@ -27,7 +28,8 @@ class _Show(IntEnum):
     HIDDEN = 4
 
 
-_SETTLED: Final = ((_Show.RAW, _Show.RAW), (_Show.HIDDEN, _Show.HIDDEN))
+_MASKED: Final = (_Show.MASKED, _Show.MASKED)
+_SETTLED: Final = ((_Show.RAW, _Show.RAW), (_Show.HIDDEN, _Show.HIDDEN), _MASKED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +41,16 @@ class _Decision:
 
 @dataclass(frozen=True, slots=True)
 class _Shape:
-    """What to do with an object of these names, in this order: what goes, and what is looked at. The rest stays."""
+    """What to do with an object of these names, in this order: what goes, what is masked whole, and what is looked
+    at. The rest stays.
+    """
 
     hidden: tuple[str, ...]
+    masked: tuple[tuple[str, Callable[[str], str], _Decision], ...]
     judged: tuple[tuple[str, Path, _Decision], ...]
+
+
+_BARE: Final = _Shape((), (), ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,17 +78,35 @@ class View:
             return shown
         return self._object(stored, ())
 
+    def reveal_all(self, stored: Iterable[Document]) -> list[Document]:
+        """Each as `reveal` shows it. Neighbours mostly have one shape."""
+        if self._shows_all:
+            return [self.reveal(document) for document in stored]
+        shown: list[Document] = []
+        names: tuple[str, ...] = ()
+        shape = _BARE
+        for document in stored:
+            own = tuple(document)
+            if own != names:
+                names, shape = own, self._shape((), own)
+            shown.append(self._shaped(document, shape))
+        return shown
+
     def _object(self, value: Document, prefix: Path) -> Document:
-        names = tuple(value)
-        shape = self._shapes.get((prefix, names)) or self._learn(prefix, names)
+        return self._shaped(value, self._shape(prefix, tuple(value)))
+
+    def _shape(self, prefix: Path, names: tuple[str, ...]) -> _Shape:
+        return self._shapes.get((prefix, names)) or self._learn(prefix, names)
+
+    def _shaped(self, value: Document, shape: _Shape) -> Document:
         shown = value.copy()
         for name in shape.hidden:
             del shown[name]
+        for name, mask, decision in shape.masked:
+            inner = value[name]
+            shown[name] = mask(inner) if type(inner) is str else self._value(inner, (), decision)
         for name, path, decision in shape.judged:
             inner = value[name]
-            if decision.leaf is _Show.MASKED and type(inner) is str:
-                shown[name] = masked(inner, decision.mask, self.mask_key)
-                continue
             seen = self._value(inner, path, decision)
             if seen is _NOTHING:
                 del shown[name]
@@ -106,9 +132,11 @@ class View:
 
     def _learn(self, prefix: Path, names: tuple[str, ...]) -> _Shape:
         decided = [(name, *self._of_name(prefix, name)) for name in names]
+        told = [(name, path, one, (one.leaf, one.container)) for name, path, one in decided]
         shape = _Shape(
-            tuple(name for name, _, one in decided if one.leaf is one.container is _Show.HIDDEN),
-            tuple(one for one in decided if (one[2].leaf, one[2].container) not in _SETTLED),
+            tuple(name for name, _, _, shows in told if shows == (_Show.HIDDEN, _Show.HIDDEN)),
+            tuple((name, text_mask(one.mask, self.mask_key), one) for name, _, one, shows in told if shows == _MASKED),
+            tuple((name, path, one) for name, path, one, shows in told if shows not in _SETTLED),
         )
         if sum(map(len, names)) <= _LONGEST:
             if len(self._shapes) >= _MOST_REMEMBERED:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
+from urllib.parse import parse_qsl
 
 from permission_mongo.errors import InvalidRequest
 from permission_mongo.operations import CountMany, ListDeleted, ListMany
@@ -16,6 +18,7 @@ from permission_mongo.query.sorting import read_sort
 from permission_mongo.schema.model import Collection
 from permission_mongo.values import read_json
 
+_SHORT: Final = 512  # bytes
 _KNOWN: Final = ("_limit", "_cursor", "_filter", "_sort", "_fields", "_count")
 
 
@@ -49,6 +52,28 @@ class Parameters:
         if text not in (None, "true", "false"):
             raise InvalidRequest(f"{name}: expected true or false")
         return text == "true"
+
+
+def parameters_of(sent: bytes) -> Parameters:
+    """Of a query string. InvalidRequest for bytes that are no text: they must not become other signs."""
+    if not sent:
+        return Parameters(())
+    try:
+        return Parameters(parse_qsl(sent.decode(), keep_blank_values=True, errors="strict"))
+    except UnicodeDecodeError as error:
+        raise InvalidRequest("the query string is not UTF-8") from error
+
+
+def read_list_of(sent: bytes, collection: Collection, limits: Limits) -> ListMany:
+    """The list that a query string asks for. Callers repeat themselves: what short ones mean is remembered."""
+    return (_remembered if len(sent) <= _SHORT else _read_list_of)(sent, collection, limits)
+
+
+def _read_list_of(sent: bytes, collection: Collection, limits: Limits) -> ListMany:
+    return read_list(parameters_of(sent), collection, limits)
+
+
+_remembered: Final = lru_cache(maxsize=1024)(_read_list_of)
 
 
 def read_list(parameters: Parameters, collection: Collection, limits: Limits) -> ListMany:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from bson import encode
 from bson.errors import InvalidDocument
+from bson.raw_bson import RawBSONDocument
 
 from permission_mongo.documents.paths import Path, leaf_paths, touches
 from permission_mongo.errors import Forbidden, PayloadTooLarge, Refusal, SchemaViolation
 from permission_mongo.operations import CreateMany, CreateOne, Sent
-from permission_mongo.planning.callers import Access, Asking, Callers, tenant_value
+from permission_mongo.planning.callers import Asking, Callers, tenant_value
 from permission_mongo.planning.references import references_of
 from permission_mongo.planning.stamps import typed_stamp
 from permission_mongo.planning.targets import target_of
@@ -26,9 +26,11 @@ from permission_mongo.schema.validate import MOST_TOLD, as_violation, read_docum
 from permission_mongo.values import CODEC, Document
 from permission_mongo.versions import made
 
+_NO_PATHS: Final = frozenset[Path]()
+
 
 def plan_create_one(operation: CreateOne, asking: Asking, callers: Callers, new_uuid: Callable[[], UUID]) -> CreatePlan:
-    creating = _Creating(operation.collection, asking, callers, new_uuid, operation.reason, None)
+    creating = _Creating(operation.collection, asking, callers, new_uuid, (operation.reason, None))
     draft = creating.draft(0, operation.sent)
     if draft.refusal is not None:
         raise draft.refusal
@@ -48,7 +50,7 @@ def plan_create_many(
     operation: CreateMany, asking: Asking, callers: Callers, new_uuid: Callable[[], UUID]
 ) -> CreatePlan:
     options = operation.options
-    creating = _Creating(operation.collection, asking, callers, new_uuid, options.reason, options.id)
+    creating = _Creating(operation.collection, asking, callers, new_uuid, (options.reason, options.id))
     drafts = tuple(creating.draft(n, sent) for n, sent in enumerate(operation.sent))
     return CreatePlan(
         target_of(operation.collection, callers.config),
@@ -69,106 +71,127 @@ def reading_lens(collection: Collection, asking: Asking, callers: Callers) -> Le
         return None
 
 
-@dataclass(frozen=True, slots=True)
 class _Creating:
-    """One caller creating in one collection."""
+    """One caller creating in one collection: what does not depend on the document is made once."""
 
-    collection: Collection
-    asking: Asking
-    callers: Callers
-    new_uuid: Callable[[], UUID]
-    reason: str | None
-    batch: str | None
+    def __init__(
+        self,
+        collection: Collection,
+        asking: Asking,
+        callers: Callers,
+        new_uuid: Callable[[], UUID],
+        made_for: tuple[str | None, str | None],
+    ) -> None:
+        """`made_for` are the reason and the batch."""
+        self.collection = collection
+        self.asking = asking
+        self.callers = callers
+        self.access = callers.access(asking, collection, "create")
+        reach = self.access.reach
+        self._fill = Fill(asking.now, asking.principal.subject, new_uuid)
+        self._stamped = self._stamped_names()
+        self._marks: Document = {}
+        if collection.versioned:
+            self._marks = {"_version": 1, "_made": made("create", self._fill.user_id, asking.now, *made_for)}
+        self._writes_any = any(grant.fields.writes_all for grant in reach.grants)
+        self._judges_paths = bool(reach.hiding) or not all(grant.fields.writes_all for grant in reach.grants)
+        self._alike = not any(one.auto or one.auto_update for one in collection.fields.values())
+        self._stamps_of_all: tuple[Document, Document] | None = None
 
     def draft(self, index: int, sent: Sent) -> Draft:
-        access = self.callers.access(self.asking, self.collection, "create")
         try:
-            return Draft(index, sent.id, self._document(sent, access))
+            document = self._document(sent)
+            return Draft(index, sent.id, document, self._encoded(document))
         except Refusal as refusal:
-            return Draft(index, sent.id, {}, refusal)
+            return Draft(index, sent.id, {}, refusal=refusal)
 
     def references(self, drafts: tuple[Draft, ...]) -> tuple[Reference, ...]:
         documents = ((draft.index, draft.document) for draft in drafts if draft.refusal is None)
         return references_of(documents, self.collection, self.asking, self.callers)
 
-    def _document(self, sent: Sent, access: Access) -> Document:
+    def _document(self, sent: Sent) -> Document:
         wrong_names = unfit_names(sent.document, self.collection)
         if wrong_names:
             raise as_violation(wrong_names)
-        paths = frozenset(path for path in leaf_paths(sent.document) if path)
-        self._require_fields(sent, access, paths)
+        paths = frozenset(path for path in leaf_paths(sent.document) if path) if self._judges_paths else _NO_PATHS
+        self._require_fields(sent, paths)
         if sent.fault is not None:
             raise sent.fault
-        stamps = self._stamps(sent, access)
-        read, errors = read_document({**sent.document, **stamps}, self.collection, self._fill())
+        declared, others = self._stamps(sent)
+        read, errors = read_document({**sent.document, **declared}, self.collection, self._fill)
         if errors:
             raise as_violation(errors)
-        document: Document = {"_id": sent.id, **self._marks(), **read}
-        self._require_size(document)
-        self._require_grant(access, paths, document)
+        document: Document = {"_id": sent.id, **self._marks, **read, **others}
+        self._require_grant(paths, document)
         return document
 
-    def _fill(self) -> Fill:
-        return Fill(self.asking.now, self.asking.principal.subject, self.new_uuid)
-
-    def _marks(self) -> Document:
-        if not self.collection.versioned:
-            return {}
-        who = self.asking.principal.subject
-        return {"_version": 1, "_made": made("create", who, self.asking.now, self.reason, self.batch)}
-
-    def _require_fields(self, sent: Sent, access: Access, paths: frozenset[Path]) -> None:
+    def _require_fields(self, sent: Sent, paths: frozenset[Path]) -> None:
         """Unknown, stamped and unwritable fields are told alike, before any value is looked at."""
         refused = [".".join(path) for path in unknown_paths(sent.document, self.collection)]
-        stamped = self._stamped(access)
-        refused += [name for name in sent.document if name in stamped]
+        refused += [name for name in sent.document if name in self._stamped]
         if len(refused) > MOST_TOLD:
             raise self._forbidden("unknown or not permitted field", sorted(refused))
         if sent.names_id and not self.collection.client_ids:
             refused.append("_id")
-        grants = access.reach.grants
-        if not any(grant.fields.writes_all for grant in grants):
+        if not self._writes_any:
+            grants = self.access.reach.grants
             refused += [".".join(path) for path in paths if not any(grant.fields.writes(path) for grant in grants)]
         if refused:
             raise self._forbidden("unknown or not permitted field", sorted(set(refused)))
 
-    def _stamped(self, access: Access) -> frozenset[str]:
+    def _stamped_names(self) -> frozenset[str]:
         stamped = self.collection.stamped
         if self.collection.tenant_field and self.callers.crosses_tenants(self.asking):
             stamped -= {self.collection.tenant_field}
-        return stamped | {name for grant in access.reach.grants for name, _ in grant.stamps}
+        return stamped | {name for grant in self.access.reach.grants for name, _ in grant.stamps}
 
-    def _stamps(self, sent: Sent, access: Access) -> Document:
-        """What the gateway writes itself: tenant, owner, times, and what the rules set."""
-        who, now, collection = self.asking.principal, self.asking.now, self.collection
-        stamps = made_by_gateway(collection.fields, self._fill(), created=True)
+    def _stamps(self, sent: Sent) -> tuple[Document, Document]:
+        """What the gateway writes itself: tenant, owner, times, and what the rules set.
+
+        First the fields that the schema declares, which are read by it like those that were sent; then the others.
+        """
+        if self._stamps_of_all is None or not self._alike:
+            self._stamps_of_all = self._own_stamps()
+        declared, others = self._stamps_of_all
+        collection = self.collection
+        if collection.tenant_field is None or collection.tenant_field in sent.document:
+            return declared, others
+        tenant = tenant_value(collection, self.asking)
+        if tenant is None:
+            # Without one it would belong to nobody, and be seen by nobody but cross-tenant roles.
+            raise self._forbidden("a document needs a tenant, and your credential names none that fits", [])
+        return {**declared, collection.tenant_field: tenant}, others
+
+    def _own_stamps(self) -> tuple[Document, Document]:
+        who, now, collection = self._fill.user_id, self._fill.now, self.collection
+        stamps = made_by_gateway(collection.fields, self._fill, created=True)
         if collection.timestamps:
-            stamps |= {"created_at": now, "updated_at": now, "created_by": who.subject, "updated_by": who.subject}
+            stamps |= {"created_at": now, "updated_at": now, "created_by": who, "updated_by": who}
         if collection.owner_field is not None:
-            stamps[collection.owner_field] = who.subject
-        for grant in access.reach.grants:
+            stamps[collection.owner_field] = who
+        for grant in self.access.reach.grants:
             stamps |= dict(grant.stamps)
-        typed = {name: typed_stamp(collection, name, value, "create") for name, value in stamps.items()}
-        if collection.tenant_field is not None and collection.tenant_field not in sent.document:
-            tenant = tenant_value(collection, self.asking)
-            if tenant is None:
-                # Without one it would belong to nobody, and be seen by nobody but cross-tenant roles.
-                raise self._forbidden("a document needs a tenant, and your credential names none that fits", [])
-            typed[collection.tenant_field] = tenant
-        return typed
+        declared: Document = {}
+        others: Document = {}
+        for name, value in stamps.items():
+            typed = typed_stamp(collection, name, value, "create")
+            (declared if name in collection.fields else others)[name] = typed
+        return declared, others
 
-    def _require_size(self, document: Document) -> None:
+    def _encoded(self, document: Document) -> RawBSONDocument:
+        """The bytes that are stored."""
         limit = self.callers.config.limits.max_document_bytes
         try:
-            size = len(encode(document, codec_options=CODEC))
+            stored = encode(document, codec_options=CODEC)
         except (InvalidDocument, OverflowError) as error:
             raise SchemaViolation("the document can't be stored") from error
-        if size > limit:
-            raise PayloadTooLarge(f"the document has {size} bytes; at most {limit}", max_document_bytes=limit)
+        if len(stored) > limit:
+            raise PayloadTooLarge(f"the document has {len(stored)} bytes; at most {limit}", max_document_bytes=limit)
+        return RawBSONDocument(stored)
 
-    def _require_grant(self, access: Access, paths: frozenset[Path], document: Document) -> None:
+    def _require_grant(self, paths: frozenset[Path], document: Document) -> None:
         """One rule must do it all: reach the final document, accept it, and cover every field sent."""
-        reach = access.reach
+        reach = self.access.reach
         barred = [one.paths for one in reach.hiding if verdict(one.when, document) is not False]
         refused = {".".join(path) for path in paths if any(touches(path, hidden) for hidden in barred)}
         if refused:

@@ -19,6 +19,8 @@ from permission_mongo.values import Document, date_text, read_scalar
 def typed_stamp(collection: Collection, name: str, value: Any, action: Action) -> Any:
     """Forbidden where the caller's identity can't be of the field's type."""
     kind = collection.kind_of(name) or "any"
+    if type(value) is datetime and kind in ("date", "any"):
+        return value  # the moment of the request, as BSON keeps it already
     try:
         in_text = kind == "string" and isinstance(value, datetime)
         return read_scalar(kind, date_text(value) if in_text else value)

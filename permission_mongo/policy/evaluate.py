@@ -1,4 +1,7 @@
-"""The second reading of a bound expression: its verdict on one document in memory."""
+"""The second reading of a bound expression: its verdict on one document in memory.
+
+An expression becomes functions once, and these are remembered as long as it is in use: it is asked of row after row.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,11 @@ from permission_mongo.policy.nodes import (
 )
 from permission_mongo.policy.scalars import compare_values
 
+Test = Callable[[Any], Truth]
 _ABSENT: Final = object()
+_MOST_COMPILED: Final = 4096
+# By identity, for to hash a tree costs as much as to read it. Each is held, so that no other can get its identity.
+_compiled: Final[dict[int, tuple[Expression, Test]]] = {}
 
 
 def holds(expression: Expression, document: Mapping[str, Any]) -> bool:
@@ -38,56 +45,86 @@ def holds(expression: Expression, document: Mapping[str, Any]) -> bool:
 
 def verdict(expression: Expression, document: Any) -> Truth:
     """True, False or None (unknown), by Kleene's tables. `document` is the element inside any()."""
+    known = _compiled.get(id(expression))
+    if known is None:
+        if len(_compiled) >= _MOST_COMPILED:
+            _compiled.clear()
+        known = _compiled[id(expression)] = expression, _test_of(expression)
+    return known[1](document)
+
+
+def _test_of(expression: Expression) -> Test:
     match expression:
         case Constant(truth):
-            return truth
+            return lambda document: truth
         case Not(part):
-            truth = verdict(part, document)
-            return None if truth is None else not truth
+            return _negated(_test_of(part))
         case And(parts):
-            unknown = False
-            for part in parts:
-                truth = verdict(part, document)
-                if truth is False:
-                    return False
-                unknown = unknown or truth is None
-            return None if unknown else True
+            return _conjoined(tuple(map(_test_of, parts)))
         case Or(parts):
-            return _any(verdict(part, document) for part in parts)
+            tests = tuple(map(_test_of, parts))
+            return lambda document: _any(test(document) for test in tests)
         case _:
-            return _test(expression, document)
+            return _leaf(expression)
 
 
-def _test(
-    test: Compare | Member | Has | StartsWith | Contains | AnyElement,
-    document: Any,
-) -> Truth:
+def _negated(test: Test) -> Test:
+    def negated(document: Any) -> Truth:
+        truth = test(document)
+        return None if truth is None else not truth
+
+    return negated
+
+
+def _conjoined(tests: tuple[Test, ...]) -> Test:
+    def conjoined(document: Any) -> Truth:
+        unknown = False
+        for test in tests:
+            truth = test(document)
+            if truth is False:
+                return False
+            unknown = unknown or truth is None
+        return None if unknown else True
+
+    return conjoined
+
+
+def _leaf(test: Compare | Member | Has | StartsWith | Contains | AnyElement) -> Test:
     match test:
+        case Compare("==", Path() as path, Value(value)) if type(value) is str:
+            return _equal_text(_at(path), value)
         case Compare(op, Path() as path, Value(value)):
-            return _of_scalar(_reach(path, document), lambda stored: compare_values(op, stored, value))
+            return _of_scalar(_at(path), lambda stored: compare_values(op, stored, value))
         case Member(Path() as path, Items(items)):
-            return _of_scalar(_reach(path, document), lambda stored: _among(stored, items))
+            return _of_scalar(_at(path), lambda stored: _among(stored, items))
         case Member(Value(value), Path() as path):
-            return _of_array(_reach(path, document), lambda stored: _contains(stored, value))
+            return _of_array(_at(path), lambda stored: _contains(stored, value))
         case Has(path):
-            return _reach(path, document) is not _ABSENT
+            at = _at(path)
+            return lambda document: at(document) is not _ABSENT
         case StartsWith(path, Value(prefix)):
-            stored = _reach(path, document)
-            return stored.startswith(prefix) if type(stored) is str else None
+            return _begins(_at(path), prefix)
         case Contains(quantifier, path, Items(items)):
-            return _of_array(_reach(path, document), lambda stored: _covers(quantifier, stored, items))
+            return _of_array(_at(path), lambda stored: _covers(quantifier, stored, items))
         case AnyElement(path, inner, objects):
-            return _of_array(
-                _reach(path, document), lambda stored: _any(_of_element(inner, e, objects) for e in stored)
-            )
+            of_one = _test_of(inner)
+            return _of_array(_at(path), lambda stored: _any(_of_element(of_one, e, objects) for e in stored))
         case _:
             raise AssertionError(f"not bound: {test}")
 
 
-def _reach(path: Path, document: Any) -> Any:
+def _at(path: Path) -> Callable[[Any], Any]:
     """The value at the path; absent if a hop is missing, no object, or an array."""
+    segments = path.segments
+    if len(segments) == 1:
+        name = segments[0]
+        return lambda document: document.get(name, _ABSENT) if type(document) is dict else _reach(segments, document)
+    return lambda document: _reach(segments, document)
+
+
+def _reach(segments: Iterable[str], document: Any) -> Any:
     value = document
-    for segment in path.segments:
+    for segment in segments:
         value = value.as_doc() if isinstance(value, DBRef) else value
         if not isinstance(value, dict) or segment not in value:
             return _ABSENT
@@ -99,18 +136,44 @@ def _is_container(value: Any) -> bool:
     return isinstance(value, dict | list | DBRef)
 
 
-def _of_scalar(value: Any, test: Callable[[Any], Truth]) -> Truth:
-    return None if value is _ABSENT or _is_container(value) else test(value)
+def _equal_text(at: Callable[[Any], Any], text: str) -> Test:
+    def equal(document: Any) -> Truth:
+        stored = at(document)
+        if type(stored) is str:
+            return bool(stored == text)
+        return None if stored is _ABSENT or _is_container(stored) else compare_values("==", stored, text)
+
+    return equal
 
 
-def _of_array(value: Any, test: Callable[[list[Any]], Truth]) -> Truth:
-    return test(value) if isinstance(value, list) else None
+def _begins(at: Callable[[Any], Any], prefix: Any) -> Test:
+    def begins(document: Any) -> Truth:
+        stored = at(document)
+        return stored.startswith(prefix) if type(stored) is str else None
+
+    return begins
 
 
-def _of_element(test: Expression, element: Any, objects: bool) -> Truth:
+def _of_scalar(at: Callable[[Any], Any], test: Test) -> Test:
+    def of_scalar(document: Any) -> Truth:
+        value = at(document)
+        return None if value is _ABSENT or _is_container(value) else test(value)
+
+    return of_scalar
+
+
+def _of_array(at: Callable[[Any], Any], test: Callable[[list[Any]], Truth]) -> Test:
+    def of_array(document: Any) -> Truth:
+        value = at(document)
+        return test(value) if isinstance(value, list) else None
+
+    return of_array
+
+
+def _of_element(test: Test, element: Any, objects: bool) -> Truth:
     # A test on fields says nothing of an element that has none; a test on the element nothing of a container.
     fits = isinstance(element, dict | DBRef) if objects else not _is_container(element)
-    return verdict(test, element) if fits else None
+    return test(element) if fits else None
 
 
 def _among(stored: Any, items: Iterable[Operand]) -> bool:

@@ -131,8 +131,9 @@ class Lens:
         return (self.uniform or self._view(document)).reveal(document)
 
     def show_all(self, documents: Iterable[Document]) -> tuple[Document, ...]:
-        reveal = self.show if self.uniform is None else self.uniform.reveal
-        return tuple([reveal(document) for document in documents])
+        if self.uniform is not None:
+            return tuple(self.uniform.reveal_all(documents))
+        return tuple([self.show(document) for document in documents])
 
     def tag(self, shown: Document) -> str:
         """The entity tag of what this lens shows of a document."""

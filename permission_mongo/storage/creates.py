@@ -47,7 +47,7 @@ async def _by_one_command(collection: str, draft: Draft, rooms: Rooms) -> Create
     """Lost where the answer is: the driver has sent it twice, and what a majority did not confirm it may do later."""
     try:
         with pymongo.timeout(rooms.timeout):
-            await rooms.live(collection).insert_one(draft.document)
+            await rooms.raw(collection).insert_one(draft.stored)
     except PyMongoError as error:
         if is_in_doubt(error):
             raise Lost from error
@@ -197,13 +197,14 @@ class _Creation:
 
     async def body(self, session: AsyncClientSession, drafts: list[Draft], part: Any) -> list[Document]:
         documents = [draft.document for draft in drafts]
+        stored: list[Any] = [draft.stored for draft in drafts]
         if self._plan.continues and self._plan.target.versioned:
-            documents = await self._continued(session, documents)
-        live = self._rooms.live(self._plan.target.collection)
+            stored = documents = await self._continued(session, documents)
+        raw = self._rooms.raw(self._plan.target.collection)
         if self._plan.batch is None:
-            await live.insert_one(documents[0], session=session)  # a bulk of one costs a third more
+            await raw.insert_one(stored[0], session=session)  # a bulk of one costs a third more
         else:
-            await live.insert_many(documents, session=session)
+            await raw.insert_many(stored, session=session)
         # Behind the insert, so that documents of one batch may refer to each other.
         indices = {draft.index for draft in drafts}
         references = (reference.of(indices) for reference in self._plan.references)

@@ -12,7 +12,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Final
 
-from pymongo.errors import ConnectionFailure
+from pymongo.errors import PyMongoError
 
 from permission_mongo.errors import Refusal
 from permission_mongo.plans import ReadPlan
@@ -79,12 +79,13 @@ class Gathering:
             found = await self._rooms.some(key[0], line.first.rows.among(one for one, _ in group), len(group))
             for one, answer in group:
                 _tell(answer, found.get(one))
-        except (Refusal, ConnectionFailure, TimeoutError) as error:
+        except (Refusal, PyMongoError, TimeoutError) as error:
+            # What the server refuses of all it would refuse of each.
             for _, answer in group:
                 _refuse(answer, error)
         except Exception:
-            # One document that can't be read must not stand in the way of the others.
-            await self._each(line.first, group)
+            # One document that can't be decoded must not stand in the way of the others.
+            await self._each(line.first, [(one, answer) for one, answer in group if not answer.done()])
         finally:
             self._ended(key, line)
 

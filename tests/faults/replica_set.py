@@ -114,9 +114,16 @@ class ReplicaSet:
         self.wait()
 
     def wait(self) -> None:
-        """Until every member is primary or secondary, and the primary reaches a majority."""
+        """Until every member follows the primary: one that was killed may first say that it does, and then go back."""
         until(lambda: all(one.is_in_order for one in self.members), "a member is not back")
-        self.primary()
+        until(self._all_follow, "a member does not follow")
+
+    def _all_follow(self) -> bool:
+        with pymongo.MongoClient(self.uri, serverSelectionTimeoutMS=5000) as client, suppress(PyMongoError):
+            everybody = WriteConcern(w=len(self.members), wtimeout=5000)
+            client["beside"]["waits"].with_options(write_concern=everybody).insert_one({})
+            return True
+        return False
 
     def step_down(self) -> Member:
         """The primary gives up its place in good order; who it was."""

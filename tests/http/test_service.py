@@ -256,6 +256,15 @@ async def test_another_content_type_is_refused(world, kind):
         assert (answer.status_code, answer.json()["error"]["code"]) == (415, "unsupported_media_type")
 
 
+async def test_a_merge_patch_may_be_called_so_and_nothing_else_may(world):
+    """RFC 7396."""
+    await world.add("a")
+    kind = {"content-type": "application/merge-patch+json"}
+    assert (await world.ask("PATCH", "/notes/a", {"title": "new"}, headers=kind)).json()["title"] == "new"
+    assert (await world.ask("PUT", "/notes/a", {"title": "x"}, headers=kind)).status_code == 415
+    assert (await world.post("/notes", {"title": "x"}, headers=kind)).status_code == 415
+
+
 @pytest.mark.parametrize("kind", ["application/json", "application/json; charset=utf-8", "Application/JSON"])
 async def test_json_is_taken_however_it_is_spelled(world, kind):
     answer = await world.ask("POST", "/notes", content=b'{"title": "n"}', headers={"content-type": kind})

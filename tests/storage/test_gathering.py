@@ -7,6 +7,7 @@ import pytest
 from bson.binary import Binary
 from bson.codec_options import DatetimeConversion
 from pymongo import AsyncMongoClient
+from pymongo.errors import ExecutionTimeout
 
 from permission_mongo.documents.fields import EVERYTHING
 from permission_mongo.errors import Unavailable
@@ -64,7 +65,7 @@ async def rooms(mongo_uri):
             [{"_id": f"n{n}", "owner": "alice" if n % 3 else "bob"} for n in range(MANY)]
         )
         found = Rooms(client, "test_gathering", 5.0, 16)
-        found.counting = counting
+        found.counting, found.client = counting, client
         yield found
         await client.drop_database("test_gathering")
 
@@ -103,6 +104,21 @@ async def test_a_document_that_cannot_be_read_fails_alone(rooms):
     found = await asyncio.gather(*(find(gathering, alice, one) for one in asked), return_exceptions=True)
     assert [one for one, answer in zip(asked, found, strict=True) if isinstance(answer, Exception)] == ["broken"]
     assert sum(isinstance(answer, dict) for answer in found) == 40
+
+
+async def test_what_the_server_refuses_of_all_is_not_asked_of_each(rooms):
+    """A time limit that is over for forty documents together would be over for each of forty commands."""
+    late = {"failCommands": ["find"], "errorCode": 50, "namespace": "test_gathering.notes"}
+    admin = rooms.client.admin
+    await admin.command("configureFailPoint", "failCommand", mode="alwaysOn", data=late)
+    try:
+        gathering, alice = Gathering(rooms), rows_of("alice")
+        asked = (find(gathering, alice, f"n{n}") for n in range(42))
+        found = await asyncio.gather(*asked, return_exceptions=True)
+    finally:
+        await admin.command("configureFailPoint", "failCommand", mode="off")
+    assert all(isinstance(one, ExecutionTimeout) for one in found)
+    assert len(rooms.counting.finds) <= 4
 
 
 async def test_who_leaves_takes_nobody_along(rooms):
