@@ -4,7 +4,7 @@ import asyncio
 from time import monotonic
 
 import pytest
-from pymongo.errors import DuplicateKeyError, PyMongoError
+from pymongo.errors import DuplicateKeyError, OperationFailure, PyMongoError
 
 from permission_mongo.config.model import MongoDB
 from permission_mongo.errors import Conflict, DeadlineExceeded, Unavailable
@@ -175,6 +175,24 @@ async def test_f4_a_commit_that_never_happens_is_late_and_leaves_nothing(transac
         await client.admin.command("configureFailPoint", "failCommand", mode="off")
     assert (await rows.find_one({"_id": 1}))["n"] == 0
     assert await is_free(rows)
+
+
+async def test_f4_a_cut_beside_the_transaction_makes_it_run_again(transactor, rows, client):
+    """The driver labels nothing that is not in the transaction, and repeats no plain command."""
+
+    async def body(session):
+        await rows.update_one({"_id": 1}, {"$inc": {"n": 1}}, session=session)
+        return await client.admin.command("ping")
+
+    await with_failpoint(client, {"times": 1}, failCommands=["ping"], closeConnection=True)
+    assert (await transactor.run(body, deadline=monotonic() + 8, proof=PROOF))["ok"] == 1
+    assert (await rows.find_one({"_id": 1}))["n"] == 1
+    assert await open_transactions(client) == 0
+
+
+@pytest.mark.parametrize("code", [43, 91, 189, 246, 262, 10107, 11600, 11602])
+def test_f4_a_server_that_is_not_in_its_place_is_no_fault_of_ours(code):
+    assert isinstance(refusal_of(OperationFailure("words with values", code)), Unavailable)
 
 
 async def test_t32_refusals_hold_no_server_text(rows):
