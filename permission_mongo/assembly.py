@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from asyncio import Event
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Final
 
 from permission_mongo.auth.api_keys import KeyVerifier
 from permission_mongo.auth.authenticate import Authenticator
@@ -15,6 +17,7 @@ from permission_mongo.parsing.ids import Fresh
 from permission_mongo.planning.callers import Callers
 from permission_mongo.planning.make import Planner
 from permission_mongo.query.cursors import CursorKey, derived
+from permission_mongo.running import Running
 from permission_mongo.storage.connection import new_client, require_server
 from permission_mongo.storage.keys import MongoKeyStore
 from permission_mongo.storage.layout import prepare
@@ -23,11 +26,13 @@ from permission_mongo.storage.settings import shared_secret
 from permission_mongo.storage.store import Store
 from permission_mongo.values import utc_now
 
+_CARRIERS: Final = 2  # jobs at once that no caller waits for
+
 
 @asynccontextmanager
 async def open_gateway(config: Config, uri: str) -> AsyncIterator[Gateway]:
     """A gateway on the MongoDB at `uri`. StartupFailure where it can't work there."""
-    authenticator = TokenVerifier(config.auth)  # first: a wrong key needs no database to be told
+    tokens = TokenVerifier(config.auth)  # first: a wrong key needs no database to be told
     async with new_client(uri, config.mongodb) as client:
         await require_server(client)
         database = client[config.mongodb.database]
@@ -38,16 +43,12 @@ async def open_gateway(config: Config, uri: str) -> AsyncIterator[Gateway]:
         slots = max(1, config.mongodb.max_pool_size - 4)
         store = Store(Rooms(client, config.mongodb.database, config.limits.query_timeout, slots))
         fresh = Fresh()
-        callers = Callers(config, derived(secret, "masks"))
+        planner = Planner(Callers(config, derived(secret, "masks")), CursorKey(derived(secret, "cursors")), fresh.uuid)
+        known, metrics = Authenticator(tokens, keys), Metrics()
+        running = Running(config, known, planner, store, fresh, utc_now, metrics.observe, fresh.batch_id(), Event())
+        gateway = Gateway(config, known, planner, store, running, metrics, fresh, utc_now)
         try:
-            yield Gateway(
-                config,
-                Authenticator(authenticator, keys),
-                Planner(callers, CursorKey(derived(secret, "cursors")), fresh.uuid),
-                store,
-                Metrics(),
-                fresh,
-                utc_now,
-            )
+            async with running.at_work(_CARRIERS):
+                yield gateway
         finally:
             await store.close()

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
+
+from bson import encode
+
+from permission_mongo.values import CODEC
 
 T = TypeVar("T", bound=Hashable)
 
@@ -19,6 +23,17 @@ class Batch:
     max_affected: int | None = None
     results: bool = False
     reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """The last id of a chunk: the next one begins behind it. `id` is any value that MongoDB takes for one."""
+
+    id: Any
+
+    def is_at(self, other: Any) -> bool:
+        """Whether it is this very id, by its bytes: 1 is not True, and NaN is itself."""
+        return encode({"_id": other}, codec_options=CODEC) == encode({"_id": self.id}, codec_options=CODEC)
 
 
 def once(items: Iterable[T]) -> tuple[T, ...]:

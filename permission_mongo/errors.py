@@ -6,7 +6,9 @@ Refusal
 ├── Forbidden               forbidden
 ├── CollectionNotFound      collection_not_found
 ├── DocumentNotFound        document_not_found
+├── VersionNotFound         version_not_found
 ├── BatchNotFound           batch_not_found
+├── JobNotFound             job_not_found
 ├── Conflict                conflict
 │   └── StillRunning        conflict, to be asked again in a second
 ├── PreconditionFailed      precondition_failed
@@ -65,8 +67,16 @@ class DocumentNotFound(Refusal):
     code = "document_not_found"
 
 
+class VersionNotFound(Refusal):
+    code = "version_not_found"
+
+
 class BatchNotFound(Refusal):
     code = "batch_not_found"
+
+
+class JobNotFound(Refusal):
+    code = "job_not_found"
 
 
 class Conflict(Refusal):
@@ -74,7 +84,9 @@ class Conflict(Refusal):
 
 
 class StillRunning(Conflict):
-    """The same write is on its way: asked again in a moment, it is answered."""
+    """The same write is on its way: asked again in a moment, it is answered. `job` is what it became, if it did."""
+
+    job: str | None = None
 
 
 class PreconditionFailed(Refusal):

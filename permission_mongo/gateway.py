@@ -8,15 +8,16 @@ from datetime import datetime
 
 from permission_mongo.auth.authenticate import Authenticator
 from permission_mongo.config.model import Config
-from permission_mongo.errors import DocumentNotFound, Forbidden, Refusal
+from permission_mongo.errors import DocumentNotFound, Forbidden, Refusal, VersionNotFound
 from permission_mongo.metrics import Metrics
 from permission_mongo.observations import Observation, Refused, Wrote
-from permission_mongo.operations import Operation, ReadAgain
+from permission_mongo.operations import Operation, ReadAgain, Service
 from permission_mongo.outcomes import BatchOutcome, Deleted, Kept, Purged, Replayed
 from permission_mongo.parsing.ids import Fresh
 from permission_mongo.planning.callers import Asking
 from permission_mongo.planning.make import Planner
 from permission_mongo.planning.showing import Shown, ShownAgain, ShownDocument, id_alone, show
+from permission_mongo.running import Running
 from permission_mongo.storage.store import Store
 
 
@@ -28,24 +29,25 @@ class Gateway:
     authenticator: Authenticator
     planner: Planner
     store: Store
+    running: Running
     metrics: Metrics
     fresh: Fresh
     clock: Callable[[], datetime]
 
-    async def answer(self, operation: Operation, asking: Asking) -> Shown:
-        """What the caller is shown, or a Refusal; either is observed."""
+    async def answer(self, operation: Operation | Service, asking: Asking, *, waits: bool = True) -> Shown:
+        """What the caller is shown, or a Refusal; either is observed. Not `waits`: what takes long may go on alone."""
         try:
-            shown = await self._answer(operation, asking)
+            shown = await self._answer(operation, asking, waits=waits)
         except Refusal as refusal:
             self.observe(Refused(type(operation).__name__, refusal.code))
             raise
-        self._observe_writes(operation, shown)
+        if not isinstance(operation, Service):
+            self._observe_writes(operation, shown)
         return shown
 
-    async def _answer(self, operation: Operation, asking: Asking) -> Shown:
-        plan = self.planner.plan(operation, asking)  # refuses before any query runs
-        outcome = await self.store.execute(plan, asking.actor())
-        if isinstance(outcome, Replayed):
+    async def _answer(self, operation: Operation | Service, asking: Asking, *, waits: bool = True) -> Shown:
+        plan, outcome = await self.running.run(operation, asking, waits=waits)
+        if isinstance(outcome, Replayed) and not isinstance(operation, Service):
             return await self._again(outcome.kept, operation, replace(asking, once=None))
         return show(plan, outcome, self.planner.cursors, asking.posix())
 
@@ -56,7 +58,7 @@ class Gateway:
         try:
             reading = ReadAgain(operation.collection, kept.id, kept.version, kept.created)
             shown = await self._answer(reading, asking)
-        except (Forbidden, DocumentNotFound):
+        except (Forbidden, DocumentNotFound, VersionNotFound):
             shown = id_alone(kept.id, created=kept.created)
         assert isinstance(shown, ShownDocument)  # noqa: S101  (a ReadAgain leads to nothing else)
         return ShownAgain(shown)
@@ -66,8 +68,8 @@ class Gateway:
 
     def _observe_writes(self, operation: Operation, shown: Shown) -> None:
         match shown:
-            case BatchOutcome(verb, done, dry_run=False):
-                self.observe(Wrote(operation.collection.name, verb, len(done)))
+            case BatchOutcome(verb, dry_run=False):
+                self.observe(Wrote(operation.collection.name, verb, shown.count))
             case Deleted():
                 self.observe(Wrote(operation.collection.name, "deleted", 1))
             case Purged():

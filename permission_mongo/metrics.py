@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from permission_mongo import __version__
-from permission_mongo.observations import Observation, Refused, Served, Wrote
+from permission_mongo.observations import JobEnded, Observation, Refused, Served, Wrote
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # set, by the library's rule, before it is imported
@@ -37,6 +37,7 @@ class Metrics:
         self._documents = Counter(
             "permission_mongo_documents_written", "Documents written", ["collection", "verb"], registry=self.registry
         )
+        self._jobs = Counter("permission_mongo_jobs_ended", "Jobs ended", ["state"], registry=self.registry)
         build = Gauge(
             "permission_mongo_build",
             "1, labelled by version",
@@ -56,6 +57,8 @@ class Metrics:
                 self._refusals.labels(operation, code).inc()
             case Wrote(collection, verb, count):
                 self._documents.labels(collection, verb).inc(count)
+            case JobEnded(state):
+                self._jobs.labels(state).inc()
             case _:
                 assert_never(observation)
 

@@ -32,4 +32,11 @@ class Wrote:
     count: int
 
 
-Observation = Served | Refused | Wrote
+@dataclass(frozen=True, slots=True)
+class JobEnded:
+    """A job came to its end: done, cancelled or failed."""
+
+    state: str
+
+
+Observation = Served | Refused | Wrote | JobEnded

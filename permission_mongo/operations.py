@@ -25,8 +25,18 @@ class ByIds:
 
 
 @dataclass(frozen=True, slots=True)
+class ByTags:
+    """Each id once, in the order asked, with what it must be as the caller last saw it."""
+
+    tags: Mapping[DocumentId, Tags | None]
+
+
+@dataclass(frozen=True, slots=True)
 class ByFilter:
+    """`sent` is the body it came in: work that outlives the request is read from it again."""
+
     query: Query
+    sent: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +128,36 @@ class ListVersions:
 
 
 @dataclass(frozen=True, slots=True)
+class GetVersion:
+    """One state of a document; its present one has a number too."""
+
+    collection: Collection
+    id: DocumentId
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Compare:
+    """In what version `later` differs from version `earlier`; whichever is the older, and either may be the present."""
+
+    collection: Collection
+    id: DocumentId
+    earlier: int
+    later: int
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreOne:
+    """Write the content of an old version again. `if_match` must name the document as the caller sees it."""
+
+    collection: Collection
+    id: DocumentId
+    version: int
+    if_match: Tags | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class UpdateOne:
     """`change` is as it was sent: nothing in it is typed yet."""
 
@@ -151,7 +191,38 @@ class PurgeOne:
 @dataclass(frozen=True, slots=True)
 class DeleteMany:
     collection: Collection
+    selection: ByIds | ByTags | ByFilter
+    options: Batch
+
+
+@dataclass(frozen=True, slots=True)
+class Alike:
+    """The same change for all that are selected."""
+
     selection: ByIds | ByFilter
+    change: Change
+
+
+@dataclass(frozen=True, slots=True)
+class Revised:
+    """`if_match` must name the document as the caller sees it."""
+
+    id: DocumentId
+    change: Change
+    if_match: Tags | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Each:
+    """To each document its own change, in the order asked; no id twice."""
+
+    items: tuple[Revised, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateMany:
+    collection: Collection
+    edits: Alike | Each
     options: Batch
 
 
@@ -174,14 +245,34 @@ class ReadAgain:
     created: bool
 
 
-Write = CreateOne | UpdateOne | DeleteOne | PurgeOne | CreateMany | DeleteMany | Undo
-Operation = Write | GetOne | GetMany | ListMany | CountMany | Aggregate | ListDeleted | ListVersions | ReadAgain
+@dataclass(frozen=True, slots=True)
+class GetJob:
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class CancelJob:
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ListJobs:
+    """The caller's own, newest first."""
+
+    limit: int
+
+
+Service = GetJob | CancelJob | ListJobs  # asked of the gateway itself, and of no collection
+Filtered = UpdateMany | DeleteMany  # may be of a filter, and then a job
+OfPast = ListVersions | GetVersion | Compare | ReadAgain
+Write = CreateOne | UpdateOne | RestoreOne | DeleteOne | PurgeOne | CreateMany | UpdateMany | DeleteMany | Undo
+Operation = Write | GetOne | GetMany | ListMany | CountMany | Aggregate | ListDeleted | OfPast
 
 
 def is_rehearsal(operation: Operation) -> bool:
     """Whether it writes nothing, though it is a write: a dry run."""
     match operation:
-        case CreateMany() | DeleteMany() | Undo():
+        case CreateMany() | UpdateMany() | DeleteMany() | Undo():
             return operation.options.dry_run
         case _:
             return False

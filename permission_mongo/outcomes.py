@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
+from permission_mongo.batch import Bound
 from permission_mongo.errors import Refusal
 from permission_mongo.values import Document, DocumentId
 
@@ -98,10 +99,13 @@ class BatchOutcome:
 
     `results`, if asked for, has an item for each that was asked, in that order. `batch` is the id, if it wrote;
     `stopped` is why it ended before all was done. `counted` stands for `done` where only the number was kept, and
-    `interrupted` says that the gateway ended in the middle, so that this is what is known of it.
+    `interrupted` says that the gateway ended in the middle, so that this is what is known of it. Of very many failures
+    only the first are in `failed`, and `unlisted` counts the rest. `more` is where a filter's next chunk begins, None
+    at its end. `is_job` says that there is a record of it as a job. `unchanged` counts the
+    items that an update found as they were to be.
     """
 
-    verb: Literal["created", "deleted", "restored"]
+    verb: Literal["created", "updated", "deleted", "restored"]
     done: tuple[DocumentId, ...]
     missing: tuple[DocumentId, ...] = ()
     failed: tuple[Failure, ...] = ()
@@ -111,14 +115,56 @@ class BatchOutcome:
     results: tuple[Item, ...] | None = None
     counted: int | None = None
     interrupted: bool = False
+    unlisted: int = 0
+    is_job: bool = False
+    more: Bound | None = None
+    unchanged: int = 0
 
     @property
     def count(self) -> int:
         return len(self.done) if self.counted is None else self.counted
 
     @property
+    def met(self) -> int:
+        """The items that are as asked now."""
+        return self.count + self.unchanged
+
+    @property
     def is_partial(self) -> bool:
         return bool(self.failed) or self.stopped is not None or self.interrupted
+
+
+JobState = Literal["running", "cancelling", "done", "cancelled", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A batch of several transactions; `asked` is the kind of operation, `outcome` what it has done so far."""
+
+    id: str
+    state: JobState
+    collection: str
+    asked: str
+    at: datetime
+    outcome: BatchOutcome
+
+    @property
+    def is_over(self) -> bool:
+        return self.state not in ("running", "cancelling")
+
+
+@dataclass(frozen=True, slots=True)
+class JobList:
+    """Newest first."""
+
+    jobs: tuple[Job, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The first chunk is done; nobody waits for the rest."""
+
+    job: Job
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +206,22 @@ class History:
     entries: tuple[Entry, ...] = field(default=())
 
 
+@dataclass(frozen=True, slots=True)
+class State:
+    """A state of a document, `entry` telling the write that made it."""
+
+    entry: Entry
+    document: Document
+
+
+@dataclass(frozen=True, slots=True)
+class States:
+    """Two states of one document."""
+
+    earlier: State
+    later: State
+
+
 Outcome = (
     Found
     | Page
@@ -172,5 +234,10 @@ Outcome = (
     | Purged
     | BatchOutcome
     | History
+    | State
+    | States
     | Replayed
+    | Job
+    | JobList
+    | Started
 )

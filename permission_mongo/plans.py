@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection as Several
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
@@ -12,17 +12,16 @@ from bson.objectid import ObjectId
 from bson.raw_bson import RawBSONDocument
 
 from permission_mongo.batch import Batch
-from permission_mongo.documents.changes import Change
 from permission_mongo.documents.etags import Tags
-from permission_mongo.documents.fields import FieldRules
-from permission_mongo.documents.paths import Path, touches
+from permission_mongo.documents.paths import Path
 from permission_mongo.errors import Refusal
-from permission_mongo.policy.grants import Hiding, Lens
-from permission_mongo.policy.guard import Guarded
-from permission_mongo.policy.nodes import Expression
+from permission_mongo.pasts import Past, PastPlan
+from permission_mongo.policy.grants import Lens
+from permission_mongo.policy.guard import Guarded, GuardedStates
 from permission_mongo.query.sorting import Ordered
-from permission_mongo.schema.model import Collection, Ref
-from permission_mongo.schema.validate import FieldError
+from permission_mongo.revisions import Referable, Reference, Revision
+from permission_mongo.schema.model import Collection, Keeping
+from permission_mongo.service import Serving
 from permission_mongo.values import Document, DocumentId, MongoFilter
 
 
@@ -66,6 +65,7 @@ class Target:
     audited: bool
     chunk: int
     max_bytes: int
+    keeping: Keeping
 
 
 Computing = tuple[tuple[str, Any], ...]  # computed fields: names and expressions, as MongoDB is asked
@@ -147,34 +147,10 @@ class Draft:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """A reference of the document `index`, at the dotted path `field`, to the document `id` of `collection`."""
-
-    index: int
-    field: str
-    collection: str
-    id: DocumentId
-
-
-@dataclass(frozen=True, slots=True)
-class Reference:
-    """What is referred to in one collection; `match` are the rows that the writer may point at."""
-
-    collection: str
-    match: Guarded
-    wanted: tuple[Wanted, ...]
-
-    def of(self, indices: Several[int]) -> Reference:
-        """Of these documents alone."""
-        return replace(self, wanted=tuple(one for one in self.wanted if one.index in indices))
-
-
-@dataclass(frozen=True, slots=True)
 class CreatePlan:
     """Store the drafts. `continues` says that an id may have lived before, so that its numbers go on.
 
     Every one of `references` must find its document in the same transaction.
-
     `lens` shows the created document to a caller who may read here; None to one who may not.
     """
 
@@ -212,69 +188,54 @@ class DeleteOnePlan:
 
 
 @dataclass(frozen=True, slots=True)
-class Writer:
-    """One update rule whole: the rows it holds on, the fields it writes, what the document must be afterwards.
-
-    `kept` are paths out of its reach whatever `fields` says: stamped ones, and those its role is judged by.
-    """
-
-    rows: Expression
-    check: Expression
-    fields: FieldRules
-    kept: frozenset[Path]
-
-    def writes(self, path: Path) -> bool:
-        return self.fields.writes(path) and not touches(path, self.kept)
-
-
-@dataclass(frozen=True, slots=True)
-class Named:
-    """A path that a change names, `sent` as it was written; `asked` says that its value must be readable."""
-
-    path: Path
-    sent: str
-    asked: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Referable:
-    """The rows that a writer may point at by `ref`. `tenant_field` bounds them to the tenant of the document itself."""
-
-    ref: Ref
-    match: Guarded
-    tenant_field: str | None
-
-    def of(self, tenant: Any, wanted: tuple[Wanted, ...]) -> Reference:
-        """What a document of that tenant refers to here."""
-        within = self.match.further({self.tenant_field: {"$eq": tenant}}) if self.tenant_field else self.match
-        return Reference(self.ref.collection, within, wanted)
-
-
-@dataclass(frozen=True, slots=True)
 class UpdatePlan:
-    """Change the row of `match` with this id. `visible` tells one that may not be changed from an absent one.
+    """Change the row of `match` with this id as `revision` judges it.
 
-    `faults` are values that could not be typed; `hiding` what no caller writes in some rows; `lens` shows the
-    document before, to judge by, and after. `stamps` are typed. What the change refers to must be among `referable`.
+    `visible` tells a row that may not be changed from an absent one; `lens` shows the document as it is then.
     """
 
     target: Target
-    collection: Collection
     id: DocumentId
     match: Guarded
     visible: Guarded
-    writers: tuple[Writer, ...]
-    hiding: tuple[Hiding, ...]
-    change: Change
-    named: tuple[Named, ...]
-    faults: tuple[FieldError, ...]
-    stamps: Document
-    lens: Lens
+    revision: Revision
     precondition: Precondition | None
     reason: str | None
-    now: datetime
-    max_document_bytes: int
-    referable: tuple[Referable, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Same:
+    """One change for the rows of `ids`, or, where that is None, for all that match."""
+
+    revision: Revision
+    ids: tuple[DocumentId, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """The change of one document, or the refusal of it, which no document has a part in."""
+
+    revision: Revision | Refusal
+    precondition: Precondition | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateManyPlan:
+    """Change rows of `match`, each as the plan of one document would: all the same, or each by its id.
+
+    `visible` tells a row that may not be changed from an absent one.
+    """
+
+    target: Target
+    match: Guarded
+    visible: Guarded
+    edits: Same | Mapping[DocumentId, Edit]
+    batch: Batch
+
+    @property
+    def expected(self) -> tuple[DocumentId, ...] | None:
+        """The ids asked for, or None where a filter asks."""
+        return self.edits.ids if isinstance(self.edits, Same) else tuple(self.edits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,7 +259,7 @@ class PurgePlan:
 class DeletePlan:
     """Remove the rows of `match`: those among `expected`, or, where that is None, all of them.
 
-    `visible` tells a row that may not be deleted from one that is not there.
+    `visible` tells a row that may not be deleted from one that is not there. `preconditions` are of some of the rows.
     """
 
     target: Target
@@ -306,14 +267,16 @@ class DeletePlan:
     visible: Guarded
     expected: tuple[DocumentId, ...] | None
     batch: Batch
+    preconditions: Mapping[DocumentId, Precondition] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class UndoPlan:
-    """Put back what batch `undone` deleted and remove what it made.
+    """Put back what batch `undone` deleted or changed, and remove what it made.
 
-    `records` match versions whose content may be restored, `visible_records` those that may be seen; `made` and
-    `visible_made` the same for live documents.
+    `records` match versions whose content may be restored, `visible_records` those that may be seen; `former` and
+    `visible_former` the same for what it changed; `made` and `visible_made` for live documents. `changed` are live
+    documents that are as the batch left them.
     """
 
     target: Target
@@ -322,8 +285,30 @@ class UndoPlan:
     visible_records: Guarded
     made: Guarded
     visible_made: Guarded
+    former: Guarded
+    visible_former: Guarded
+    changed: Guarded
     may_delete: bool
     batch: Batch
+
+
+@dataclass(frozen=True, slots=True)
+class RevertPlan:
+    """Put back the states `former` that records `kept` hold, in the rows of `match` with these ids.
+
+    A row is left that is no longer the one that came after its record.
+    """
+
+    target: Target
+    match: Guarded
+    visible: Guarded
+    former: Guarded
+    kept: Mapping[DocumentId, Document]
+    batch: Batch
+
+    @property
+    def expected(self) -> tuple[DocumentId, ...]:
+        return tuple(self.kept)
 
 
 @dataclass(frozen=True, slots=True)
@@ -345,27 +330,23 @@ class DeletedPlan:
 
 
 @dataclass(frozen=True, slots=True)
-class VersionsPlan:
-    """The history of one document: `live` finds it if it lives, `records` its versions that may be seen."""
+class RestorePlan:
+    """Write the state `version` again. The row it replaces is one of `match`, or a content that `replaced` admits.
 
-    collection: str
-    id: DocumentId
-    live: Guarded
-    records: Guarded
-    limit: int
-    before: int | None
+    `restored` admits what may be stored. What it refers to must be among `referable`, whether it did so before or not.
+    """
 
-
-@dataclass(frozen=True, slots=True)
-class AgainPlan:
-    """The state of `version` (None: any) of one document: `live` finds it if it lives, `records` what is kept of it."""
-
-    collection: str
-    version: int | None
-    live: Guarded
-    records: Guarded
+    target: Target
+    collection: Collection
+    past: Past
+    version: int
+    match: Guarded
+    replaced: GuardedStates
+    restored: GuardedStates
     lens: Lens
-    created: bool
+    precondition: Precondition | None
+    reason: str | None
+    referable: tuple[Referable, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -395,6 +376,7 @@ class AggregatePlan:
     most_bytes: int
 
 
-Reading = ReadPlan | AgainPlan | ListPlan | CountPlan | GetManyPlan | AggregatePlan | DeletedPlan | VersionsPlan
-Writing = CreatePlan | UpdatePlan | DeleteOnePlan | PurgePlan | DeletePlan | UndoPlan
-Plan = Reading | Writing
+Chunked = UpdateManyPlan | DeletePlan | RevertPlan  # of many documents; a filter's is done in chunks
+Reading = ReadPlan | ListPlan | CountPlan | GetManyPlan | AggregatePlan | DeletedPlan | PastPlan
+Writing = CreatePlan | UpdatePlan | UpdateManyPlan | RestorePlan | DeleteOnePlan | PurgePlan | DeletePlan | UndoPlan
+Plan = Reading | Writing | Serving

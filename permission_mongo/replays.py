@@ -92,6 +92,8 @@ def from_bson(stored: Document) -> Kept:
         stopped=None if stored["stopped"] is None else _refusal(stored["stopped"]),
         results=None if results is None else tuple(_item(one) for one in results),
         counted=stored["count"],
+        unlisted=stored.get("unlisted", 0),
+        unchanged=stored.get("unchanged", 0),
     )
 
 
@@ -110,8 +112,10 @@ def _batch(outcome: BatchOutcome, *, details: bool) -> Document:
         "form": "batch",
         "verb": outcome.verb,
         "count": outcome.count,
+        "unchanged": outcome.unchanged,
         "done": list(outcome.done) if outcome.verb == "created" else [],
         "missing": list(outcome.missing),
+        "unlisted": outcome.unlisted,
         "failed": [_entry({"id": one.id, "index": one.index}, one.refusal, details) for one in outcome.failed],
         "batch": outcome.batch,
         "stopped": None if outcome.stopped is None else _told(outcome.stopped, details=True),

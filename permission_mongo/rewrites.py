@@ -1,4 +1,4 @@
-"""A stored document and a plan to change it -> what is to be written, or a refusal. Pure.
+"""A stored document and a revision -> what is to be written, or a refusal. Pure.
 
 One rule must do it all: its rows hold on the stored document, its fields cover every path that is touched, and its
 check holds on the new one. Whatever the change says, the paths in which both documents differ are judged as well.
@@ -6,7 +6,7 @@ check holds on the new one. Whatever the change says, the paths in which both do
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, assert_never
 
@@ -18,55 +18,41 @@ from permission_mongo.documents.differences import ABSENT, are_alike, are_same, 
 from permission_mongo.documents.numbers import are_equal
 from permission_mongo.documents.parts import gone_from, is_plain, is_within, merged_into, only, value_at, without
 from permission_mongo.documents.paths import (
-    ALWAYS_SHOWN,
     ID,
     MADE,
     VERSION,
     Path,
     Touching,
-    any_above,
     asked_path,
     canonical,
-    touches,
 )
 from permission_mongo.errors import Forbidden, PayloadTooLarge, Refusal, SchemaViolation
-from permission_mongo.plans import Reference, UpdatePlan, Wanted, Writer
-from permission_mongo.policy.evaluate import holds, verdict
+from permission_mongo.policy.evaluate import holds
+from permission_mongo.revisions import Reference, Revision, Rewrite, Sight, Wanted, Writer
 from permission_mongo.schema.changes import below, is_object, leaves
 from permission_mongo.schema.model import Collection, Field, Ref
 from permission_mongo.schema.references import references_in
 from permission_mongo.schema.validate import MOST_TOLD, FieldError, as_violation, broken_constraints
-from permission_mongo.values import CODEC, Document, read_json, write_json
+from permission_mongo.values import CODEC, Document, DocumentId, read_json, write_json
 
 _MARKS: Final = frozenset({*ID, *VERSION, MADE})
 
 
-@dataclass(frozen=True, slots=True)
-class Rewrite:
-    """Top-level fields to write, and to take away. What is named in neither stays byte for byte. `blind` are the places
-    that were sent and that the caller does not read.
-    """
-
-    fields: Document
-    gone: tuple[str, ...]
-    blind: frozenset[str] = frozenset()
-
-
-def rewrite(plan: UpdatePlan, stored: Document) -> Rewrite | None:
+def rewrite(revision: Revision, stored: Document) -> Rewrite | None:
     """What to write; None where the change changes nothing. A Refusal where no rule of the caller's does it all."""
-    writers = [writer for writer in plan.writers if holds(writer.rows, stored)]
+    writers = [writer for writer in revision.writers if holds(writer.rows, stored)]
     if not writers:
-        raise _forbidden(plan, "no rule of your roles allows changing this document")
-    row = _Row(plan, stored)
+        raise _forbidden(revision, "no rule of your roles allows changing this document")
+    row = _Row(revision, stored, revision.sight(stored))
     row.require_asked()
     row.open_ways()
     first: Refusal | None = None
     for writer in writers:
         try:
-            return _Attempt(plan, row, writer).outcome()
+            return _Attempt(revision, row, writer).outcome()
         except _Uncovered as refusal:
             first = first or refusal.refusal
-    raise first or _forbidden(plan, "no rule of your roles allows changing this document")
+    raise first or _forbidden(revision, "no rule of your roles allows changing this document")
 
 
 class _Uncovered(Exception):
@@ -79,65 +65,34 @@ class _Uncovered(Exception):
 
 @dataclass(slots=True)
 class _Row:
-    """What the caller reads and no caller writes of one stored document."""
+    """One stored document, and what the caller reads and no caller writes of it."""
 
-    plan: UpdatePlan
+    revision: Revision
     stored: Document
-    _reading: tuple[tuple[Any, ...], frozenset[Path]] = field(init=False)
-    _unwritable: frozenset[Path] = field(init=False)
-
-    def __post_init__(self) -> None:
-        reach = self.plan.lens.reach
-        holding, hides = reach.speaks_for(self.stored)
-        rules = tuple(grant.fields for grant, holds_ in zip(reach.grants, holding, strict=True) if holds_)
-        hidden = (hiding.paths for hiding, hides_ in zip(reach.hiding, hides, strict=True) if hides_)
-        self._reading = rules, frozenset[Path]().union(*hidden)
-        barred = (one.paths for one in self.plan.hiding if verdict(one.when, self.stored) is not False)
-        self._unwritable = frozenset[Path]().union(*barred)
-
-    def reads_raw(self, path: Path) -> bool:
-        rules, hidden = self._reading
-        return path in ALWAYS_SHOWN or (not touches(path, hidden) and any(one.reads_raw(path) for one in rules))
-
-    def shows(self, path: Path) -> bool:
-        """Whether something of the value is shown, raw or masked."""
-        rules, hidden = self._reading
-        return not any_above(path, hidden) and any(one.covers(path) or one.covers_below(path) for one in rules)
-
-    def shows_null(self, path: Path) -> bool:
-        rules, hidden = self._reading
-        return not any_above(path, hidden) and any(one.covers(path) for one in rules)
-
-    def masks(self, path: Path) -> bool:
-        """Whether the value is shown as one mask, whatever it holds."""
-        covering = [one for one in self._reading[0] if one.covers(path)]
-        return bool(covering) and all(one.mask_at(path) for one in covering)
+    sight: Sight
 
     def open_ways(self) -> None:
         """A null that is not shown, above a path of the change, counts as absent: a refusal below it would tell."""
-        for one in self.plan.named:
+        for one in self.revision.named:
             for n in range(1, len(one.path)):
                 above = one.path[:n]
-                if value_at(self.stored, list(above)) is None and not self.shows_null(above):
+                if value_at(self.stored, list(above)) is None and not self.sight.shows_null(above):
                     self.stored = gone_from(self.stored, above)
-
-    def bars(self, path: Path) -> bool:
-        """Whether no rule may write here: hidden from writers, or set once and not theirs to compare."""
-        once = self.plan.collection.immutable()
-        return touches(path, self._unwritable) or (touches(path, once) and not self.reads_raw(path))
 
     def require_asked(self) -> None:
         """An operator that asks about a value is for those who read it, in this row."""
-        refused = [one.sent for one in self.plan.named if one.asked and not self.reads_raw(asked_path(one.sent))]
+        refused = [
+            one.sent for one in self.revision.named if one.asked and not self.sight.reads_raw(asked_path(one.sent))
+        ]
         if refused:
-            raise _unwritable(self.plan, refused)
+            raise _unwritable(self.revision, refused)
 
 
 @dataclass(slots=True)
 class _Attempt:
     """One rule trying to do it all. `touched` are the paths it writes, each as it was sent."""
 
-    plan: UpdatePlan
+    revision: Revision
     row: _Row
     writer: Writer
     touched: dict[Path, str] = field(default_factory=dict)
@@ -145,36 +100,37 @@ class _Attempt:
     unchanged: set[str] = field(default_factory=set)  # places of sent values that are the stored ones
 
     def outcome(self) -> Rewrite | None:
-        stored, collection = self.row.stored, self.plan.collection
-        self.faults = list(self.plan.faults)
+        stored = self.row.stored
+        self.faults = list(self.revision.faults)
         new = self._changed()
-        names = {name for name in {**stored, **new} if not _same_in(stored, new, name)}
+        names = set(_changed_names(stored, new))
         differing = set(differing_paths(only(stored, names), only(new, names), ()))
         self._require_covered(differing)
         # To write what the caller can't read always counts as a change: else an equal guess would tell.
-        blind = {path for path in self.touched if not self.row.reads_raw(path)}
+        blind = {path for path in self.touched if not self.row.sight.reads_raw(path)}
         if not names and not blind and not self.faults:
             return None
         names |= {path[0] for path in blind}
         self._require_valid(new, names, differing | self.touched.keys())
-        final = {**new, **self.plan.stamps}
+        final = {**new, **self.revision.stamps}
         if not holds(self.writer.check, final):
-            raise _Uncovered(_forbidden(self.plan, "no rule of your roles allows the document as it would be"))
-        self._require_size(final, collection)
-        names |= self.plan.stamps.keys()
+            raise _Uncovered(_forbidden(self.revision, "no rule of your roles allows the document as it would be"))
+        size = self._fitting(final)
+        names |= self.revision.stamps.keys()
         written = {name: final[name] for name in sorted(names) if name in final}
-        return Rewrite(written, tuple(sorted(name for name in names if name not in final)), self._blind_places())
+        gone = tuple(sorted(name for name in names if name not in final))
+        return Rewrite(written, gone, size, self._blind_places())
 
     def _blind_places(self) -> frozenset[str]:
-        sent = [(one.sent, one.path) for one in self.plan.named]
-        if isinstance(self.plan.change, Put):
+        sent = [(one.sent, one.path) for one in self.revision.named]
+        if isinstance(self.revision.change, Put):
             sent = [(place, path) for path, place in self.touched.items()]
-        return frozenset(place for place, path in sent if not self.row.reads_raw(path))
+        return frozenset(place for place, path in sent if not self.row.sight.reads_raw(path))
 
     # -- the new document
 
     def _changed(self) -> Document:
-        change = self.plan.change
+        change = self.revision.change
         match change:
             case Put():
                 return self._put(change)
@@ -185,7 +141,7 @@ class _Attempt:
                 self._touch_named()
                 whole = tuple(self._whole(step) for step in steps)
                 self.faults += self._taken_away(steps)
-                new, unfit = apply_steps(self.row.stored, whole, self.plan.now)
+                new, unfit = apply_steps(self.row.stored, whole, self.revision.now)
                 told = {fault.field for fault in self.faults}
                 self.faults += [FieldError(one.place, one.code, one.message) for one in unfit if one.place not in told]
                 return new
@@ -195,23 +151,23 @@ class _Attempt:
     def _taken_away(self, steps: Iterable[Step]) -> Iterator[FieldError]:
         """What is needed and not read: a refusal where it is, and none where it is not, would tell which."""
         for step in steps:
-            one = self.plan.collection.at(step.parts)
+            one = self.revision.collection.at(step.parts)
             needed = step.operator == "$unset" and one is not None and one.required
-            if needed and not self.row.reads_raw(canonical(step.path)):
+            if needed and not self.row.sight.reads_raw(canonical(step.path)):
                 yield FieldError(step.path, "required", "is required")
 
     def _touch_named(self) -> None:
-        self.touched = {one.path: one.sent for one in self.plan.named}
+        self.touched = {one.path: one.sent for one in self.revision.named}
 
     def _put(self, change: Put) -> Document:
         stored, new = self.row.stored, dict(self.row.stored)
         for name, typed in change.fields.items():
-            one = self.plan.collection.fields.get(name, Field(name, "any"))
+            one = self.revision.collection.fields.get(name, Field(name, "any"))
             new[name] = self._over(stored.get(name, ABSENT), _Sent(typed, change.sent[name], name), one, (name,))
         self.faults = [fault for fault in self.faults if not is_within(fault.field or "", self.unchanged)]
         if change.replaces:
             for name in [name for name in stored if name not in change.fields and name not in _MARKS]:
-                kept = self._kept(stored[name], self.plan.collection.fields.get(name, Field(name, "any")), (name,))
+                kept = self._kept(stored[name], self.revision.collection.fields.get(name, Field(name, "any")), (name,))
                 if kept is ABSENT:
                     del new[name]
                 else:
@@ -232,7 +188,7 @@ class _Attempt:
                 if name not in old:
                     result[name] = self._over(ABSENT, sent.below(name), below(one, name), (*path, name))
             return result
-        if old is not ABSENT and self.row.reads_raw(canonical(".".join(path))) and sent.equals(old):
+        if old is not ABSENT and self.row.sight.reads_raw(canonical(".".join(path))) and sent.equals(old):
             self.unchanged.add(sent.place)
             return old
         for leaf in leaves(typed, one, path):
@@ -242,22 +198,22 @@ class _Attempt:
     def _kept(self, old: Any, one: Field | None, path: Path) -> Any:
         """What stays of a stored value that was not sent: what this rule can't write, or the caller is not shown."""
         plain = canonical(".".join(path))
-        if isinstance(old, dict) and is_object(one) and is_plain(old) and not self.row.masks(plain):
+        if isinstance(old, dict) and is_object(one) and is_plain(old) and not self.row.sight.masks(plain):
             inner = {name: self._kept(value, below(one, name), (*path, name)) for name, value in old.items()}
             inner = {name: value for name, value in inner.items() if value is not ABSENT}
             # Where something below may be hidden, an object that goes with its last field would tell that none was.
-            return ABSENT if not inner and self.row.reads_raw(plain) and (old or self._may(plain)) else inner
-        return ABSENT if self._may(plain) and self.row.shows(plain) else old
+            return ABSENT if not inner and self.row.sight.reads_raw(plain) and (old or self._may(plain)) else inner
+        return ABSENT if self._may(plain) and self.row.sight.shows(plain) else old
 
     def _whole(self, step: Step) -> Step:
         """An object that is set keeps what the rule can't write of the one it replaces."""
         if step.operator != "$set" or not isinstance(step.operand, dict):
             return step
-        one = self.plan.collection.at(step.parts)
+        one = self.revision.collection.at(step.parts)
         old = value_at(self.row.stored, step.parts)
         if one is None or not isinstance(old, dict) or not is_object(one):
             return step
-        operand = _Attempt(self.plan, self.row, self.writer)._over(
+        operand = _Attempt(self.revision, self.row, self.writer)._over(
             old, _Sent(step.operand, _NEVER_EQUAL, step.path), one, canonical(step.path)
         )
         return replace(step, operand=operand)
@@ -265,13 +221,13 @@ class _Attempt:
     # -- what the rule must cover
 
     def _may(self, path: Path) -> bool:
-        return self.writer.writes(path) and not self.row.bars(path)
+        return self.writer.writes(path) and not self.row.sight.bars(path)
 
     def _require_covered(self, differing: Iterable[Path]) -> None:
         refused = [sent for path, sent in self.touched.items() if not self._may(path)]
         beside = [path for path in differing if not self._may(path)]
         if refused or beside:
-            raise _Uncovered(_unwritable(self.plan, [*refused, *self._as_sent(beside)]))
+            raise _Uncovered(_unwritable(self.revision, [*refused, *self._as_sent(beside)]))
 
     def _as_sent(self, paths: Iterable[Path]) -> Iterator[str]:
         """Of each path what was sent there, above it or below it."""
@@ -286,24 +242,26 @@ class _Attempt:
     def _require_valid(self, new: Document, names: set[str], touched: Iterable[Path]) -> None:
         """Every error in what is touched at once; those in what the caller can't read are one, without a place."""
         within = Touching(touched)
-        broken = broken_constraints(new, sorted(names), self.plan.collection)
+        broken = broken_constraints(new, sorted(names), self.revision.collection)
         untyped = {fault.field for fault in self.faults}
         broken = [error for error in broken if error.field not in untyped and _path_of(error) in within]
-        errors = [*self.faults, *broken, *_set_twice(self.row.stored, new, names, self.plan.collection)]
-        told = [error for error in errors if self.row.reads_raw(_path_of(error))]
+        errors = [*self.faults, *broken, *_set_twice(self.row.stored, new, names, self.revision.collection)]
+        told = [error for error in errors if self.row.sight.reads_raw(_path_of(error))]
         if len(told) < len(errors):
             told.append(FieldError(None, "hidden", "a field that you can't read breaks the schema"))
         if told:
             raise as_violation(told)
 
-    def _require_size(self, final: Document, collection: Collection) -> None:
-        limit = self.plan.max_document_bytes
+    def _fitting(self, final: Document) -> int:
+        """The bytes of the document as it will be."""
+        limit = self.revision.max_document_bytes
         try:
             size = len(encode(final, codec_options=CODEC))
         except (InvalidDocument, OverflowError) as error:
             raise SchemaViolation("the document can't be stored") from error
         if size > limit:
             raise PayloadTooLarge(f"the document has {size} bytes; at most {limit}", max_document_bytes=limit)
+        return size
 
 
 # -- equal values
@@ -330,8 +288,11 @@ class _Sent:
         return are_alike(self.raw, read_json(write_json(old))) or are_same(self.typed, old)
 
 
-def _same_in(one: Document, other: Document, name: str) -> bool:
-    return are_same(one.get(name, ABSENT), other.get(name, ABSENT))
+def _changed_names(stored: Document, new: Document) -> Iterator[str]:
+    for name in {**stored, **new}:
+        one, other = stored.get(name, ABSENT), new.get(name, ABSENT)
+        if one is not other and not are_same(one, other):
+            yield name
 
 
 def _set_twice(stored: Document, new: Document, names: set[str], collection: Collection) -> Iterator[FieldError]:
@@ -349,29 +310,49 @@ def _path_of(error: FieldError) -> Path:
     return canonical(error.field or "")
 
 
-def _forbidden(plan: UpdatePlan, message: str) -> Forbidden:
-    return Forbidden(message, action="update", collection=plan.collection.name)
+def _forbidden(revision: Revision, message: str) -> Forbidden:
+    return Forbidden(message, action="update", collection=revision.collection.name)
 
 
-def _unwritable(plan: UpdatePlan, sent: Iterable[str]) -> Forbidden:
+def _unwritable(revision: Revision, sent: Iterable[str]) -> Forbidden:
     fields = sorted(set(sent))[:MOST_TOLD]
     message = "unknown or not permitted field"
-    return Forbidden(message, action="update", collection=plan.collection.name, fields=fields)
+    return Forbidden(message, action="update", collection=revision.collection.name, fields=fields)
 
 
 # -- references
 
 
-def new_references(plan: UpdatePlan, stored: Document, change: Rewrite) -> tuple[Reference, ...]:
-    """What the document refers to at a path where it did not before; the rest is not looked at again.
+Changed = tuple[Document, Rewrite]  # a document as it is stored, and what is written of it
 
-    What is sent to a place that the caller does not read is looked at in any case: else an equal guess would tell.
+
+def new_references(revision: Revision, changed: Mapping[int, Changed]) -> tuple[Reference, ...]:
+    """What documents, by their index, refer to at a path where they did not before; the rest is not looked at again.
+
+    One entry a question to be asked. `revision` is any of theirs: what may be referred to is the caller's.
     """
-    before = {(canonical(place), ref, one) for place, ref, one in references_in(stored, plan.collection)}
-    wanted: dict[Ref, list[Wanted]] = {}
-    for place, ref, one in references_in(change.fields, plan.collection):
+    wanted: dict[tuple[Ref, bytes], list[Wanted]] = {}
+    tenants: dict[bytes, Any] = {}
+    own = revision.collection.tenant_field
+    for index, (stored, change) in changed.items():
+        found = list(_new_in(stored, change, revision.collection))
+        if not found:
+            continue
+        tenant = None if own is None else change.fields.get(own, stored.get(own))
+        key = encode({"": tenant}, codec_options=CODEC)  # as values, 1 and true would be one tenant
+        tenants[key] = tenant
+        for place, ref, one in found:
+            wanted.setdefault((ref, key), []).append(Wanted(index, place, ref.collection, one))
+    by_ref = {one.ref: one for one in revision.referable}
+    return tuple(by_ref[ref].of(tenants[key], tuple(asked)) for (ref, key), asked in wanted.items())
+
+
+def _new_in(stored: Document, change: Rewrite, collection: Collection) -> Iterator[tuple[str, Ref, DocumentId]]:
+    """What is sent to a place that the caller does not read counts in any case: else an equal guess would tell."""
+    found = list(references_in(change.fields, collection))
+    if not found:
+        return
+    before = {(canonical(place), ref, one) for place, ref, one in references_in(stored, collection)}
+    for place, ref, one in found:
         if (canonical(place), ref, one) not in before or is_within(place, change.blind):
-            wanted.setdefault(ref, []).append(Wanted(0, place, ref.collection, one))
-    own = plan.collection.tenant_field
-    tenant = None if own is None else change.fields.get(own, stored.get(own))
-    return tuple(one.of(tenant, tuple(wanted[one.ref])) for one in plan.referable if one.ref in wanted)
+            yield place, ref, one

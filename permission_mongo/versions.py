@@ -17,6 +17,7 @@ from bson.raw_bson import RawBSONDocument
 from permission_mongo.values import Document, DocumentId, MongoFilter
 
 TICK = timedelta(milliseconds=1)
+DAY: Final = 24 * 3600 * 1000  # milliseconds
 _ENDS: Final = (MinKey(), MaxKey())
 # A record wraps its document, and MongoDB takes no record above 16 MiB.
 LARGEST = 16 * 2**20 - 16 * 2**10
@@ -53,6 +54,12 @@ def record_id(collection: str, doc_id: Any, tenant: Any, number: Any) -> Documen
 def lives_of(collection: str, doc_id: DocumentId) -> MongoFilter:
     """The records of one document: those of every tenant that has had a document of this id."""
     return _between(*(record_id(collection, doc_id, end, end) for end in _ENDS))
+
+
+def life_of(collection: str, doc_id: DocumentId, tenant: Any, least: int = 0, most: int | None = None) -> MongoFilter:
+    """The records of one tenant's document, numbered from `least` to `most`."""
+    first = record_id(collection, doc_id, tenant, least)
+    return _between(first, record_id(collection, doc_id, tenant, _ENDS[1] if most is None else most))
 
 
 def records_of(collection: str) -> MongoFilter:
@@ -99,6 +106,18 @@ def record(
     if ended["action"] == "delete":
         kept["gone"] = True
     return kept
+
+
+def content_of(kept: Mapping[str, Any]) -> Document:
+    """The stored document that a record keeps."""
+    content: Document = kept["data"]
+    return content
+
+
+def with_end(kept: Document, days: int, deleted_days: int) -> Document:
+    """The record with the moment from which on it need not be kept; a deleted document's last content has the later."""
+    last = max(days, deleted_days) if kept.get("gone") else days
+    return {**kept, "expires": kept["ended"]["at"] + timedelta(days=last)}
 
 
 def renumbered(kept: Document, number: int) -> Document:

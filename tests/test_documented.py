@@ -34,7 +34,7 @@ settings: {default_tenant_field: my_tenant}
 collections:
   my_notes:
     access: {owner_field: null}
-    versioning: {enabled: true}
+    versioning: {enabled: true, mode: diff, max_versions: 9, retention_days: 9, deleted_days: 9}
     list: {default_limit: 5}
     indexes: [{fields: [my_title]}]
     fields:

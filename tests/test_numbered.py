@@ -26,6 +26,7 @@ THREATS = {
     "T23": "bodies larger than the limit, or not as long as they say, or compressed",
     "T24": "assignment of tenant, owner, maker or version by the caller",
     "T25": "another tenant's id told apart from one that does not exist",
+    "T35": "an old state, an undo, a restore or a replay shown to a stranger or a caller whose rights shrank",
 }
 FAULTS = {
     "F1": "a gateway killed in the middle of a batch",
@@ -86,7 +87,7 @@ def test_each_number_stands_in_the_name_of_a_test(shown, number):
 
 
 def test_the_table_is_whole():
-    assert list(THREATS) == [f"T{n}" for n in range(8, 26)]
+    assert list(THREATS) == [*(f"T{n}" for n in range(8, 26)), "T35"]
     assert list(LEAKS) == [f"A{n}" for n in range(1, 21)]
 
 

@@ -40,14 +40,17 @@ class _DocumentConvertor(StringConvertor):
 
 register_url_convertor("document", _DocumentConvertor())
 
-# The routes asked most stand first. An id can't be a word of the other routes, nor a collection one of the service's.
+# The routes asked most stand first, behind one that would be taken for a document's. An id can't be a word of the other
+# routes, nor a collection one of the service's.
 ROUTES: Final[tuple[tuple[str, str, Endpoint], ...]] = (
+    ("GET", "/_pm/jobs", endpoints.list_jobs),
     ("GET", "/{collection}/{id}", endpoints.get_one),
     ("GET", "/health", endpoints.health),
     ("GET", "/ready", endpoints.ready),
     ("GET", "/{collection}", endpoints.list_many),
     ("POST", "/{collection}", endpoints.create_one),
     ("POST", "/{collection}/batch", endpoints.create_many),
+    ("PUT", "/{collection}/batch", endpoints.update_many),
     ("DELETE", "/{collection}/batch", endpoints.delete_many),
     ("PUT", "/{collection}/{id}", endpoints.put_one),
     ("PATCH", "/{collection}/{id}", endpoints.patch_one),
@@ -59,8 +62,13 @@ ROUTES: Final[tuple[tuple[str, str, Endpoint], ...]] = (
     ("GET", "/{collection}/deleted", endpoints.list_deleted),
     ("POST", "/{collection}/{id}/purge", endpoints.purge_one),
     ("GET", "/{collection}/{id}/versions", endpoints.list_versions),
+    ("GET", "/{collection}/{id}/versions/{version}", endpoints.get_version),
+    ("GET", "/{collection}/{id}/diff/{from}/{to}", endpoints.compare),
+    ("POST", "/{collection}/{id}/restore/{version}", endpoints.restore_one),
     ("POST", "/{collection}/query", endpoints.query),
     ("POST", "/{collection}/count", endpoints.count),
+    ("GET", "/_pm/jobs/{job}", endpoints.get_job),
+    ("POST", "/_pm/jobs/{job}/cancel", endpoints.cancel_job),
 )
 METRICS: Final = ("GET", "/metrics", endpoints.show_metrics)
 

@@ -123,6 +123,22 @@ class Call:
         """Of a single write."""
         return Conditions(self.tags(IF_MATCH), self.request.headers.get("x-change-reason"))
 
+    @property
+    def waits(self) -> bool:
+        """Whether the caller stays for the end of long work. RFC 7240: `Prefer: respond-async` says it does not."""
+        preferences = [one for value in self.request.headers.getlist("prefer") for one in value.split(",")]
+        return not any(one.partition(";")[0].strip().lower() == "respond-async" for one in preferences)
+
+    @property
+    def wants_events(self) -> bool:
+        accepted = [one for value in self.request.headers.getlist("accept") for one in value.split(",")]
+        return any(one.partition(";")[0].strip().lower() == "text/event-stream" for one in accepted)
+
+    async def no_body(self) -> None:
+        """InvalidRequest for a body that says something."""
+        if (await self.body()).strip() not in (b"", b"{}"):
+            raise InvalidRequest("this route takes no body")
+
     async def body(self, also: bytes = _JSON) -> bytes:
         """The body, at most `limits.max_body_bytes`, within `server.body_timeout`. `also`: a kind of JSON taken too."""
         self._require_plain_json(also)

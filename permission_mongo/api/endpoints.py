@@ -6,27 +6,47 @@ from starlette.responses import Response
 
 from permission_mongo import metrics
 from permission_mongo.api.calls import IF_MATCH, IF_NONE_MATCH, MERGE_PATCH, Call
+from permission_mongo.api.events import events_of
 from permission_mongo.api.render import render, respond, unless_known
-from permission_mongo.operations import Operation
+from permission_mongo.errors import InvalidRequest
+from permission_mongo.operations import Operation, Service
 from permission_mongo.parsing.aggregates import read_aggregate
-from permission_mongo.parsing.batches import read_create_many, read_delete_many, read_get_many, read_undo
+from permission_mongo.parsing.batches import (
+    read_create_many,
+    read_delete_many,
+    read_get_many,
+    read_undo,
+    read_update_many,
+)
 from permission_mongo.parsing.documents import (
+    read_compare,
     read_create_one,
     read_delete_one,
     read_get_one,
+    read_get_version,
     read_list_versions,
     read_patch_one,
     read_purge_one,
     read_put_one,
+    read_restore_one,
 )
+from permission_mongo.parsing.jobs import read_cancel_job, read_get_job, read_list_jobs
 from permission_mongo.parsing.lists import read_count, read_list_deleted, read_list_of, read_query
+from permission_mongo.parsing.once import HEADER
 from permission_mongo.planning.callers import Asking
 
 
-async def _answer(call: Call, operation: Operation, asking: Asking) -> Response:
+async def _answer(call: Call, operation: Operation, asking: Asking, *, waits: bool = True) -> Response:
     if call.keys:
         asking = call.keyed(asking, operation)
-    return render(await call.gateway.answer(operation, asking), operation.collection.name)
+    return render(await call.gateway.answer(operation, asking, waits=waits), operation.collection.name)
+
+
+async def _serve(call: Call, operation: Service, asking: Asking) -> Response:
+    """What is asked of the gateway itself."""
+    if call.keys:
+        raise InvalidRequest(f"{HEADER}: this request writes no document")
+    return render(await call.gateway.answer(operation, asking), "")
 
 
 async def get_one(call: Call) -> Response:
@@ -111,7 +131,14 @@ async def delete_many(call: Call) -> Response:
     asking, collection, gateway = await call.asking(), call.collection, call.gateway
     call.parameters.require_known(())
     operation = read_delete_many(await call.body(), collection, gateway.config.limits, gateway.fresh)
-    return await _answer(call, operation, asking)
+    return await _answer(call, operation, asking, waits=call.waits)
+
+
+async def update_many(call: Call) -> Response:
+    asking, collection, gateway = await call.asking(), call.collection, call.gateway
+    call.parameters.require_known(())
+    operation = read_update_many(await call.body(), collection, gateway.config.limits, gateway.fresh)
+    return await _answer(call, operation, asking, waits=call.waits)
 
 
 async def undo(call: Call) -> Response:
@@ -130,6 +157,47 @@ async def list_deleted(call: Call) -> Response:
 async def list_versions(call: Call) -> Response:
     asking = await call.asking()
     return await _answer(call, read_list_versions(call.path("id"), call.parameters, call.collection), asking)
+
+
+async def list_jobs(call: Call) -> Response:
+    asking = await call.asking()
+    return await _serve(call, read_list_jobs(call.parameters), asking)
+
+
+async def get_job(call: Call) -> Response:
+    asking = await call.asking()
+    operation = read_get_job(call.path("job"), call.parameters)
+    if call.wants_events:
+        return await events_of(call, operation, asking)
+    return await _serve(call, operation, asking)
+
+
+async def cancel_job(call: Call) -> Response:
+    asking = await call.asking()
+    operation = read_cancel_job(call.path("job"), call.parameters)
+    await call.no_body()
+    return await _serve(call, operation, asking)
+
+
+async def get_version(call: Call) -> Response:
+    asking, collection = await call.asking(), call.collection
+    call.parameters.require_known(())
+    return await _answer(call, read_get_version(call.path("id"), call.path("version"), collection), asking)
+
+
+async def compare(call: Call) -> Response:
+    asking, collection = await call.asking(), call.collection
+    call.parameters.require_known(())
+    operation = read_compare(call.path("id"), call.path("from"), call.path("to"), collection)
+    return await _answer(call, operation, asking)
+
+
+async def restore_one(call: Call) -> Response:
+    asking, collection = await call.asking(IF_MATCH), call.collection
+    call.parameters.require_known(())
+    body = await call.body()
+    operation = read_restore_one(call.path("id"), call.path("version"), body, call.conditions, collection)
+    return await _answer(call, operation, asking)
 
 
 async def health(call: Call) -> Response:

@@ -7,17 +7,31 @@ from typing import Any, assert_never
 from starlette.responses import Response
 
 from permission_mongo.api.errors import STATUS, headers_of
+from permission_mongo.documents.diffs import Difference
 from permission_mongo.documents.etags import Tags
 from permission_mongo.errors import Refusal
-from permission_mongo.outcomes import BatchOutcome, Deleted, Entry, Failure, History, Item, Purged
+from permission_mongo.outcomes import (
+    BatchOutcome,
+    Deleted,
+    Entry,
+    Failure,
+    History,
+    Item,
+    Job,
+    JobList,
+    Purged,
+    Started,
+)
 from permission_mongo.planning.showing import (
     Shown,
     ShownAgain,
+    ShownChanges,
     ShownCount,
     ShownDocument,
     ShownMany,
     ShownPage,
     ShownRows,
+    ShownVersion,
 )
 from permission_mongo.values import write_json
 
@@ -60,8 +74,20 @@ def render(shown: Shown, collection: str) -> Response:
             return respond(200, {"purged": True, "id": purged, "versions": versions})
         case History(entries):
             return respond(200, [_entry(one) for one in entries])
+        case ShownVersion(document, entry):
+            return respond(200, {"data": document, "metadata": _metadata(entry)})
+        case ShownChanges(earlier, later, changes):
+            told = [_difference(one) for one in changes]
+            return respond(200, {"from_version": earlier, "to_version": later, "changes": told})
         case BatchOutcome():
             return respond(_status(shown), _batch(shown))
+        case Job():
+            return respond(200, job_body(shown))
+        case JobList(jobs):
+            return respond(200, {"data": [job_body(one) for one in jobs]})
+        case Started(job):
+            location = {"location": f"/_pm/jobs/{job.id}", "preference-applied": "respond-async"}
+            return respond(202, {"job": job_body(job)}, location)
         case ShownAgain(earlier):
             response = render(earlier, collection)
             response.headers["idempotency-replayed"] = "true"
@@ -70,10 +96,39 @@ def render(shown: Shown, collection: str) -> Response:
             assert_never(shown)
 
 
+def job_body(job: Job) -> dict[str, Any]:
+    """Counts and why it ended, and no id of a document: who may see those today is a question of its own."""
+    outcome = job.outcome
+    done = {outcome.verb: outcome.count, "failed": len(outcome.failed) + outcome.unlisted}
+    about = {"id": job.id, "state": job.state, "operation": job.asked, "collection": job.collection}
+    body: dict[str, Any] = {**about, "created_at": job.at, "progress": done}
+    if outcome.batch is not None:
+        body["batch"] = outcome.batch
+    if outcome.stopped is not None:
+        body["error"] = outcome.stopped.as_entry()
+    return body
+
+
 def _entry(one: Entry) -> dict[str, Any]:
     told = {"version": one.version, "action": one.action, "updated_by": one.by, "updated_at": one.at}
     optional = {"change_reason": one.reason, "batch": one.batch}
     return {**told, **{name: value for name, value in optional.items() if value is not None}}
+
+
+def _metadata(made: Entry) -> dict[str, Any]:
+    """Of the write that made the version."""
+    return {
+        "version": made.version,
+        "updated_by": made.by,
+        "updated_at": made.at,
+        "change_reason": made.reason,
+    }
+
+
+def _difference(one: Difference) -> dict[str, Any]:
+    old = {} if one.op == "add" else {"from": one.old}
+    new = {} if one.op == "remove" else {"to": one.new}
+    return {"field": one.field, "op": one.op, **old, **new}
 
 
 def _status(outcome: BatchOutcome) -> int:
@@ -99,6 +154,8 @@ def _batch(outcome: BatchOutcome) -> dict[str, Any]:
 
 def _counts(outcome: BatchOutcome) -> dict[str, Any]:
     match outcome.verb:
+        case "updated":
+            return {"matched": outcome.met, "modified": outcome.count, "missing": outcome.missing, "failed": []}
         case "deleted":
             return {"deleted": outcome.count, "missing": outcome.missing}
         case "created":
@@ -118,7 +175,7 @@ def _item(one: Item) -> dict[str, Any]:
 
 
 def _partial(outcome: BatchOutcome) -> dict[str, Any]:
-    failed, done = len(outcome.failed), outcome.count
+    failed, done = len(outcome.failed) + outcome.unlisted, outcome.count
     told = f"{done} {outcome.verb}, {failed} could not be"
     if outcome.interrupted:
         told = f"the gateway ended before all was done; {told}, and the rest was not tried"

@@ -63,6 +63,11 @@ class KeyVerifier:
             raise Unauthenticated("the API key is not valid")
         return known[2]
 
+    async def is_in_force(self, prefix: str | None) -> bool:
+        """Whether a key that was verified once still is good."""
+        known = None if prefix is None else await self._record(prefix)
+        return known is not None and self._is_in_force(known[1])
+
     async def _record(self, prefix: str) -> tuple[float, KeyRecord, Principal] | None:
         now = self._clock()
         known = self._remembered.get(prefix)

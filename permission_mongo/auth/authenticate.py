@@ -35,6 +35,11 @@ class Authenticator:
             return await self._key(api_key[0])
         raise Unauthenticated("no credential: send 'Authorization: Bearer' or 'X-API-Key'")
 
+    async def require_in_force(self, principal: Principal) -> None:
+        """Unauthenticated for an API key that was revoked or has expired. A token was good when it was shown."""
+        if principal.kind == "key" and (self.keys is None or not await self.keys.is_in_force(principal.credential)):
+            raise Unauthenticated("the API key is not valid")
+
     async def _key(self, text: str) -> Principal:
         if self.keys is None:
             raise Unauthenticated("API keys are not taken here")

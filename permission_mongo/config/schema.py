@@ -12,9 +12,11 @@ from permission_mongo.config.indexes import read_index
 from permission_mongo.config.references import check_references
 from permission_mongo.config.section import Section, suggestion
 from permission_mongo.schema.defaults import STAMPS
-from permission_mongo.schema.model import ID_TYPES, Collection, Field, IdType
+from permission_mongo.schema.model import ID_TYPES, Collection, Field, IdType, Keeping
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
+_MOST_KEPT = 1_000_000
+_MOST_DAYS = 36_500
 _RESERVED = ("health", "ready", "metrics", "api")
 
 
@@ -78,6 +80,7 @@ def _collection(name: str, section: Section, defaults: Defaults) -> Collection:
     id_type = _type_of_ids(section, declared, fields.pop("_id", None), defaults)
     tenant, owner = _access(name, section, fields, defaults)
     listing = section.section("list")
+    versioned, keeping = _versioning(section.section("versioning"))
     collection = Collection(
         name,
         fields,
@@ -88,11 +91,12 @@ def _collection(name: str, section: Section, defaults: Defaults) -> Collection:
         defaults.timestamps,
         section.choice("additional_fields", "keep" if defaults.keeps_additional else "reject", ["reject", "keep"])
         == "keep",
-        _versioning(section.section("versioning")),
+        versioned,
         (),
         listing.integer("default_limit", 20, 1, 10_000),
         listing.choice("count", "on_request", ["on_request", "always"]) == "always",
         section.boolean("allow_regex", False),
+        keeping,
     )
     collection = with_computed(collection, declared)
     indexes = tuple(read_index(one, collection) for one in section.list_of_sections("indexes"))
@@ -137,10 +141,13 @@ def _access(
     return tenant, owner
 
 
-def _versioning(section: Section) -> bool:
-    section.unavailable("max_versions", "retention_days", "deleted_days")
-    if section.choice("mode", "full", ["full", "diff"]) == "diff":
-        section.wrong("mode", "'mode: diff' is not available in this version; 'full' keeps whole documents")
+def _versioning(section: Section) -> tuple[bool, Keeping]:
+    keeping = Keeping(
+        section.choice("mode", "full", ["full", "diff"]) == "diff",
+        section.optional_integer("max_versions", 1, _MOST_KEPT),
+        section.optional_integer("retention_days", 1, _MOST_DAYS),
+        section.integer("deleted_days", 365, 1, _MOST_DAYS),
+    )
     enabled = section.boolean("enabled", bool(section.node.entries))
     section.done()
-    return enabled
+    return enabled, keeping

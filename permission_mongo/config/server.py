@@ -174,6 +174,7 @@ def _limits(section: Section) -> Limits:
         max_in_values=section.integer("max_in_values", 10_000, 1, 100_000),
         max_regex_length=section.integer("max_regex_length", 128, 1, 1000),
         query_timeout=section.seconds("query_timeout", 10.0),
+        job_lease=section.seconds("job_lease", 15.0),
     )
     if limits.max_document_bytes > 16 * 2**20 - 64 * 2**10:
         # A version wraps the document, and MongoDB takes no record above 16 MiB.

@@ -12,6 +12,7 @@ from permission_mongo.documents.paths import Path, canonical
 from permission_mongo.values import CODEC
 
 ABSENT: Final = object()
+_PLAIN: Final = frozenset({str, int, bool})  # of one type, what is equal is stored alike
 
 
 def are_alike(one: Any, other: Any) -> bool:
@@ -29,6 +30,8 @@ def are_same(one: Any, other: Any) -> bool:
         return True
     if one is ABSENT or other is ABSENT:
         return False
+    if type(one) is type(other) and type(one) in _PLAIN:
+        return bool(one == other)
     try:
         return encode({"v": one}, codec_options=CODEC) == encode({"v": other}, codec_options=CODEC)
     except (InvalidDocument, OverflowError):

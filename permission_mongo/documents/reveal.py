@@ -6,7 +6,7 @@ A field is raw in a row if some grant that holds there gives it raw, else masked
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from typing import Any, Final
 
@@ -69,6 +69,11 @@ class View:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_shows_all", not self.hidden and any(rules.shows_all for rules in self.rules))
+
+    def raw(self) -> View:
+        """The same without what is masked: what remains may be compared, for a masked value tells of itself there."""
+        rules = (replace(one, deny=one.deny | {path for path, _ in one.mask}, mask=()) for one in self.rules)
+        return View(tuple(rules), self.hidden, self.mask_key)
 
     def reveal(self, stored: Document) -> Document:
         """A new document with what is shown; `_made` never is. The stored one stays as it was."""

@@ -31,9 +31,13 @@ def read_put(body: bytes, replaces: bool) -> Put:
 
 def read_patch(body: bytes) -> Change:
     """A JSON Merge Patch (RFC 7396), or update operators where every key begins with `$`."""
-    found = read_body(body)
+    return change_of(read_body(body))
+
+
+def change_of(found: Mapping[str, Any]) -> Change:
+    """The same of an object already read."""
     if not found:
-        raise InvalidRequest("the body names no field")
+        raise InvalidRequest("the change names no field")
     operators = [key for key in found if key.startswith("$")]
     if not operators:
         return Merge(found)

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from typing import Any, Final
 
 from permission_mongo.documents.changes import Change
 from permission_mongo.errors import InvalidRequest, SchemaViolation
-from permission_mongo.operations import CreateOne, DeleteOne, GetOne, ListVersions, PurgeOne, Sent, UpdateOne
+from permission_mongo.operations import (
+    Compare,
+    CreateOne,
+    DeleteOne,
+    GetOne,
+    GetVersion,
+    ListVersions,
+    PurgeOne,
+    RestoreOne,
+    Sent,
+    UpdateOne,
+)
 from permission_mongo.parsing.changes import read_patch, read_put
 from permission_mongo.parsing.conditions import Conditions
 from permission_mongo.parsing.fields import read_body, reason_of, require_known
@@ -14,7 +26,8 @@ from permission_mongo.parsing.ids import Fresh, read_id, read_new_id
 from permission_mongo.parsing.lists import Parameters, read_fields
 from permission_mongo.schema.model import Collection
 
-_MOST_VERSIONS = 100
+_MOST_VERSIONS: Final = 100
+_NUMBER: Final = re.compile(r"0|[1-9][0-9]{0,14}")
 
 
 def read_sent(document: Any, collection: Collection, fresh: Fresh, place: str) -> Sent:
@@ -86,3 +99,27 @@ def read_list_versions(text: str, parameters: Parameters, collection: Collection
     return ListVersions(
         collection, read_id(text, collection, "id"), limit, parameters.whole_number("_before", 1, 2**53)
     )
+
+
+def read_get_version(text: str, version: str, collection: Collection) -> GetVersion:
+    return GetVersion(collection, read_id(text, collection, "id"), _version(version))
+
+
+def read_compare(text: str, earlier: str, later: str, collection: Collection) -> Compare:
+    return Compare(collection, read_id(text, collection, "id"), _version(earlier), _version(later))
+
+
+def read_restore_one(
+    text: str, version: str, body: bytes, conditions: Conditions, collection: Collection
+) -> RestoreOne:
+    """An empty body, or `{}`: the headers say the rest."""
+    if body.strip():
+        require_known(read_body(body), ())
+    found, reason = read_id(text, collection, "id"), reason_of(conditions.reason, "X-Change-Reason")
+    return RestoreOne(collection, found, _version(version), conditions.if_match, reason)
+
+
+def _version(text: str) -> int:
+    if not _NUMBER.fullmatch(text):
+        raise InvalidRequest("version: expected a whole number such as 3")
+    return int(text)

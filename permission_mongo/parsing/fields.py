@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import Any
 
@@ -38,6 +39,15 @@ def _values_in(found: Any) -> int:
         count += len(values)
         waiting += [value for value in values if isinstance(value, dict | list)]
     return count
+
+
+@contextmanager
+def placed(place: str) -> Iterator[None]:
+    """What is refused inside is told with its place."""
+    try:
+        yield
+    except InvalidRequest as error:
+        raise InvalidRequest(f"{place}: {error.message}", **error.details) from error
 
 
 def require_known(found: Iterable[str], known: Iterable[str], what: str = "key") -> None:

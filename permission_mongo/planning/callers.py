@@ -115,6 +115,9 @@ class Callers:
     def crosses_tenants(self, asking: Asking) -> bool:
         return self._policy.is_cross_tenant(self._known_roles(asking.principal))
 
+    def has_system_right(self, asking: Asking, right: str) -> bool:
+        return self._policy.has_system_right(self._known_roles(asking.principal), right)
+
     def tenant_bound(self, asking: Asking, collection: Collection) -> Expression:
         """The rows of the caller's tenant; all, for one who crosses tenants."""
         return ALWAYS if self.crosses_tenants(asking) else _within(collection, asking.bindings())

@@ -17,9 +17,10 @@ from permission_mongo.planning.callers import Asking, Callers, tenant_value
 from permission_mongo.planning.references import references_of
 from permission_mongo.planning.stamps import typed_stamp
 from permission_mongo.planning.targets import target_of
-from permission_mongo.plans import CreatePlan, Draft, Reference
+from permission_mongo.plans import CreatePlan, Draft
 from permission_mongo.policy.evaluate import holds, verdict
 from permission_mongo.policy.grants import Lens
+from permission_mongo.revisions import Reference
 from permission_mongo.schema.defaults import Fill, made_by_gateway
 from permission_mongo.schema.model import Collection
 from permission_mongo.schema.validate import MOST_TOLD, as_violation, read_document, unfit_names, unknown_paths

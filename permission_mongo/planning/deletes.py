@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from permission_mongo.errors import Forbidden, InvalidRequest
-from permission_mongo.operations import ByFilter, ByIds, DeleteMany, DeleteOne, PurgeOne, Undo
+from permission_mongo.operations import ByFilter, ByIds, ByTags, DeleteMany, DeleteOne, PurgeOne, Undo
 from permission_mongo.planning.callers import Asking, Callers
 from permission_mongo.planning.reads import asked_reach, require_versions
 from permission_mongo.planning.targets import precondition, target_of
@@ -59,6 +59,11 @@ def plan_delete(operation: DeleteMany, asking: Asking, callers: Callers) -> Dele
             if options.atomic and len(ids) > target.chunk:
                 raise InvalidRequest("'atomic' is for at most one chunk", max_batch_size=target.chunk)
             return DeletePlan(target, narrow({}, reading.reach, deleting.reach), visible, ids, options)
+        case ByTags(tags):
+            conditions = {one: precondition(wanted, reading) for one, wanted in tags.items()}
+            asked_for = {one: condition for one, condition in conditions.items() if condition is not None}
+            match = narrow({}, reading.reach, deleting.reach)
+            return DeletePlan(target, match, visible, tuple(tags), options, asked_for)
         case ByFilter(query):
             asked = asked_reach(reading, collection, query)
             match = narrow(query.match, asked, deleting.reach)
@@ -66,7 +71,10 @@ def plan_delete(operation: DeleteMany, asking: Asking, callers: Callers) -> Dele
 
 
 def plan_undo(operation: Undo, asking: Asking, callers: Callers) -> UndoPlan:
-    """Needs `restore`, and `delete` for what the batch made; works only on what is visible today."""
+    """Needs `restore`, and `delete` for what the batch made; works only on what is visible today.
+
+    Of what the batch changed both states must be visible, and `restore` must allow the old one.
+    """
     collection = operation.collection
     require_versions(collection)
     restoring = callers.access(asking, collection, "restore").reach
@@ -77,6 +85,7 @@ def plan_undo(operation: Undo, asking: Asking, callers: Callers) -> UndoPlan:
         "ended.batch": operation.undone,
         "ended.action": "delete",
     }
+    changed: MongoFilter = {"collection": collection.name, "ended.batch": operation.undone}
     made: MongoFilter = {"_made.batch": operation.undone}
     return UndoPlan(
         target_of(collection, callers.config),
@@ -85,6 +94,9 @@ def plan_undo(operation: Undo, asking: Asking, callers: Callers) -> UndoPlan:
         narrow_content(ended, reading),
         narrow(made, reading, deleting or _nothing(reading)),
         narrow({}, reading),
+        narrow_whole(changed, reading, restoring, content=True),
+        narrow_content(changed, reading),
+        narrow(made, reading),
         deleting is not None,
         operation.options,
     )

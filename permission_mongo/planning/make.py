@@ -9,36 +9,44 @@ from uuid import UUID
 
 from permission_mongo.operations import (
     Aggregate,
+    CancelJob,
+    Compare,
     CountMany,
     CreateMany,
     CreateOne,
     DeleteMany,
     DeleteOne,
+    GetJob,
     GetMany,
     GetOne,
+    GetVersion,
     ListDeleted,
+    ListJobs,
     ListMany,
     ListVersions,
     Operation,
     PurgeOne,
     ReadAgain,
+    RestoreOne,
+    Service,
     Undo,
+    UpdateMany,
     UpdateOne,
 )
 from permission_mongo.planning.aggregates import plan_aggregate
 from permission_mongo.planning.callers import Asking, Callers
 from permission_mongo.planning.creates import plan_create_many, plan_create_one
 from permission_mongo.planning.deletes import plan_delete, plan_delete_one, plan_purge, plan_undo
+from permission_mongo.planning.history import plan_past, plan_restore
 from permission_mongo.planning.reads import (
-    plan_again,
     plan_count,
     plan_deleted,
     plan_get,
     plan_get_many,
     plan_list,
-    plan_versions,
 )
-from permission_mongo.planning.updates import plan_update
+from permission_mongo.planning.service import plan_service
+from permission_mongo.planning.updates import plan_update, plan_update_many
 from permission_mongo.plans import Plan
 from permission_mongo.query.cursors import CursorKey
 
@@ -51,7 +59,7 @@ class Planner:
     cursors: CursorKey
     new_uuid: Callable[[], UUID]
 
-    def plan(self, operation: Operation, asking: Asking) -> Plan:
+    def plan(self, operation: Operation | Service, asking: Asking) -> Plan:
         """The plan; a Refusal, before any query runs, where the operation is not permitted or makes no sense."""
         match operation:
             case GetOne():
@@ -70,6 +78,8 @@ class Planner:
                 return plan_create_many(operation, asking, self.callers, self.new_uuid)
             case UpdateOne():
                 return plan_update(operation, asking, self.callers, self.new_uuid)
+            case UpdateMany():
+                return plan_update_many(operation, asking, self.callers, self.new_uuid)
             case DeleteOne():
                 return plan_delete_one(operation, asking, self.callers)
             case PurgeOne():
@@ -80,9 +90,11 @@ class Planner:
                 return plan_undo(operation, asking, self.callers)
             case ListDeleted():
                 return plan_deleted(operation, asking, self.callers, self.cursors)
-            case ListVersions():
-                return plan_versions(operation, asking, self.callers)
-            case ReadAgain():
-                return plan_again(operation, asking, self.callers)
+            case GetJob() | CancelJob() | ListJobs():
+                return plan_service(operation, asking, self.callers)
+            case ListVersions() | GetVersion() | Compare() | ReadAgain():
+                return plan_past(operation, asking, self.callers)
+            case RestoreOne():
+                return plan_restore(operation, asking, self.callers)
             case _:
                 assert_never(operation)

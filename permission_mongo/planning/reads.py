@@ -10,9 +10,9 @@ from bson.errors import InvalidDocument
 
 from permission_mongo.documents.paths import Path
 from permission_mongo.errors import InvalidRequest, VersioningNotEnabled
-from permission_mongo.operations import CountMany, GetMany, GetOne, ListDeleted, ListMany, ListVersions, ReadAgain
+from permission_mongo.operations import CountMany, GetMany, GetOne, ListDeleted, ListMany
 from permission_mongo.planning.callers import Access, Asking, Callers, require_paths, tenant_value
-from permission_mongo.plans import AgainPlan, CountPlan, DeletedPlan, GetManyPlan, ListPlan, ReadPlan, VersionsPlan
+from permission_mongo.plans import CountPlan, DeletedPlan, GetManyPlan, ListPlan, ReadPlan
 from permission_mongo.policy.grants import Reach
 from permission_mongo.policy.guard import narrow_content
 from permission_mongo.query.cursors import CursorKey
@@ -20,7 +20,6 @@ from permission_mongo.query.filters import Query
 from permission_mongo.query.sorting import Ordered, Sort, ordered
 from permission_mongo.schema.model import Collection
 from permission_mongo.values import CODEC, MongoFilter
-from permission_mongo.versions import lives_of
 
 
 def plan_get(operation: GetOne, asking: Asking, callers: Callers) -> ReadPlan:
@@ -116,7 +115,7 @@ def plan_deleted(operation: ListDeleted, asking: Asking, callers: Callers, curso
     restore = callers.access(asking, collection, "restore")
     question = _question("deleted", collection, asking, {})
     # What is seen is decided by the content of each record; its tenant only leads the index.
-    prefix = (("collection", collection.name), *_prefix_of_records(collection, asking, callers), ("gone", True))
+    prefix = (("collection", collection.name), *prefix_of_records(collection, asking, callers), ("gone", True))
     return DeletedPlan(
         collection.name,
         narrow_content(dict(prefix), read.reach, restore.reach),
@@ -127,36 +126,6 @@ def plan_deleted(operation: ListDeleted, asking: Asking, callers: Callers, curso
         question,
         callers.config.limits.max_result_bytes,
         collection.computed,
-    )
-
-
-def plan_versions(operation: ListVersions, asking: Asking, callers: Callers) -> VersionsPlan:
-    collection = operation.collection
-    require_versions(collection)
-    access = callers.access(asking, collection, "read")
-    records = lives_of(collection.name, operation.id)
-    return VersionsPlan(
-        collection.name,
-        operation.id,
-        access.rows.further({"_id": {"$eq": operation.id}}),
-        narrow_content(records, access.reach),
-        operation.limit,
-        operation.before,
-    )
-
-
-def plan_again(operation: ReadAgain, asking: Asking, callers: Callers) -> AgainPlan:
-    """By the rules of today, whatever the first answer showed."""
-    collection = operation.collection
-    access = callers.access(asking, collection, "read")
-    records = lives_of(collection.name, operation.id)
-    return AgainPlan(
-        collection.name,
-        operation.version,
-        access.rows.further({"_id": {"$eq": operation.id}}),
-        narrow_content(records, access.reach),
-        access.lens,
-        operation.created,
     )
 
 
@@ -188,7 +157,7 @@ def _prefix(collection: Collection, asking: Asking, callers: Callers) -> tuple[t
     return ((collection.tenant_field, tenant_value(collection, asking)),)
 
 
-def _prefix_of_records(collection: Collection, asking: Asking, callers: Callers) -> tuple[tuple[str, object], ...]:
+def prefix_of_records(collection: Collection, asking: Asking, callers: Callers) -> tuple[tuple[str, object], ...]:
     """The tenant whose records are read; none for a caller who crosses tenants where there are any."""
     if collection.tenant_field is not None and callers.crosses_tenants(asking):
         return ()

@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from permission_mongo.documents.fields import EVERYTHING
 from permission_mongo.errors import Forbidden
 from permission_mongo.planning.callers import Asking, Callers, tenant_is
-from permission_mongo.plans import Referable, Reference, Wanted
 from permission_mongo.policy.grants import Grant, Reach
 from permission_mongo.policy.guard import Guarded, narrow
 from permission_mongo.policy.nodes import ALWAYS, NEVER
+from permission_mongo.revisions import Referable, Reference, Wanted
 from permission_mongo.schema.model import Collection, Ref
 from permission_mongo.schema.references import references_in, refs_of
 from permission_mongo.values import Document

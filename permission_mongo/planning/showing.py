@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any, NewType, cast
 
+from permission_mongo.documents.diffs import Difference, differences
 from permission_mongo.documents.fields import FieldRules
 from permission_mongo.documents.paths import Path
 from permission_mongo.documents.reveal import View
@@ -15,16 +16,22 @@ from permission_mongo.outcomes import (
     Counted,
     Created,
     Deleted,
+    Entry,
     Found,
     Gathered,
     History,
+    Job,
+    JobList,
     Outcome,
     Page,
     Purged,
+    Started,
+    State,
+    States,
     Updated,
 )
+from permission_mongo.pasts import AgainPlan, ComparePlan, VersionPlan
 from permission_mongo.plans import (
-    AgainPlan,
     AggregatePlan,
     CountPlan,
     CreatePlan,
@@ -33,6 +40,7 @@ from permission_mongo.plans import (
     ListPlan,
     Plan,
     ReadPlan,
+    RestorePlan,
     UpdatePlan,
 )
 from permission_mongo.policy.grants import Lens
@@ -79,6 +87,21 @@ class ShownRows:
 
 
 @dataclass(frozen=True, slots=True)
+class ShownVersion:
+    document: Revealed
+    entry: Entry
+
+
+@dataclass(frozen=True, slots=True)
+class ShownChanges:
+    """What is readable raw in both states, and not the same. Numbers of versions are no part of it."""
+
+    earlier: int
+    later: int
+    changes: tuple[Difference, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ShownAgain:
     """The answer of an earlier request with the same key, as it is shown today."""
 
@@ -95,6 +118,11 @@ Shown = (
     | Purged
     | BatchOutcome
     | History
+    | Job
+    | JobList
+    | Started
+    | ShownVersion
+    | ShownChanges
     | ShownAgain
 )
 
@@ -112,10 +140,16 @@ def show(plan: Plan, outcome: Outcome, cursors: CursorKey, posix: float) -> Show
             return ShownDocument(_cut((whole,), plan.fields)[0], tag=plan.lens.tag(whole))
         case AgainPlan(), Found(document):
             return _echoed(plan.lens, document, created=plan.created)
+        case VersionPlan(), State(entry, document):
+            return ShownVersion(_through(plan.lens, document), entry)
+        case ComparePlan(), States(earlier, later):
+            return _compared(plan.lens, earlier, later)
+        case RestorePlan(), Updated(document, changed):
+            return replace(_echoed(plan.lens, document, created=False), updated=changed)
         case CreatePlan(), Created(document):
             return _echoed(plan.lens, document, created=True)
         case UpdatePlan(), Updated(document, changed):
-            return replace(_echoed(plan.lens, document, created=False), updated=changed)
+            return replace(_echoed(plan.revision.lens, document, created=False), updated=changed)
         case ListPlan() | DeletedPlan(), Page(documents, last, has_more, total):
             cursor = None if last is None else cursors.seal(last, plan.question, posix)
             fields = plan.fields if isinstance(plan, ListPlan) else None
@@ -126,7 +160,7 @@ def show(plan: Plan, outcome: Outcome, cursors: CursorKey, posix: float) -> Show
             return ShownMany(_cut(_all_through(plan.lens, documents), plan.fields), not_found)
         case AggregatePlan(), Computed(rows):
             return ShownRows(tuple(Revealed(_plainly_named(row)) for row in rows))
-        case _, BatchOutcome() | History() | Deleted() | Purged():
+        case _, BatchOutcome() | History() | Deleted() | Purged() | Job() | JobList() | Started():
             return outcome
         case _:
             raise AssertionError(f"{type(plan).__name__} does not lead to {type(outcome).__name__}")
@@ -146,6 +180,13 @@ def _echoed(lens: Lens | None, document: Document, *, created: bool) -> ShownDoc
         return ShownDocument(Revealed({"_id": document["_id"]}), created)
     whole = _through(lens, document)
     return ShownDocument(whole, created, lens.tag(whole))
+
+
+def _compared(lens: Lens, earlier: State, later: State) -> ShownChanges:
+    old, new = lens.comparable(earlier.document, later.document)
+    for shown in (old, new):
+        shown.pop("_version", None)
+    return ShownChanges(earlier.entry.version, later.entry.version, differences(old, new))
 
 
 def _cut(documents: tuple[Revealed, ...], fields: frozenset[Path] | None) -> tuple[Revealed, ...]:

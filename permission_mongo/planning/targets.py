@@ -18,6 +18,7 @@ def target_of(collection: Collection, config: Config) -> Target:
         config.audit.enabled,
         limits.max_batch_size,
         limits.max_transaction_bytes,
+        collection.keeping,
     )
 
 

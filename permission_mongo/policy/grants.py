@@ -135,6 +135,11 @@ class Lens:
             return tuple(self.uniform.reveal_all(documents))
         return tuple([self.show(document) for document in documents])
 
+    def comparable(self, one: Document, other: Document) -> tuple[Document, Document]:
+        """Of two states what both of them show raw: each is judged by the grants that hold on it."""
+        views = [(self.uniform or self._view(state)).raw() for state in (one, other)]
+        return views[1].reveal(views[0].reveal(one)), views[1].reveal(views[0].reveal(other))
+
     def tag(self, shown: Document) -> str:
         """The entity tag of what this lens shows of a document."""
         return tag_of(shown, self.mask_key)
@@ -247,6 +252,10 @@ class Policy:
             for one in speaking
             for rule in one.allows
         }
+
+    def has_system_right(self, roles: frozenset[str], right: str) -> bool:
+        """Whether one of these roles names the right itself: it is not inherited."""
+        return any(right in self.roles[role].system for role in roles if role in self.roles)
 
     def is_cross_tenant(self, roles: frozenset[str]) -> bool:
         """Whether one of the caller's own roles, inherited ones not counted, reaches past its tenant."""

@@ -9,12 +9,14 @@ from typing import Any, cast
 from bson import encode
 from bson.raw_bson import RawBSONDocument
 
+from permission_mongo.policy.evaluate import holds
 from permission_mongo.policy.grants import Reach
-from permission_mongo.policy.nodes import conjunction, within
+from permission_mongo.policy.nodes import Expression, conjunction, within
 from permission_mongo.policy.to_mongo import MATCH_NONE, all_of, to_mongo
-from permission_mongo.values import CODEC, DocumentId, MongoFilter
+from permission_mongo.values import CODEC, Document, DocumentId, MongoFilter
 
 CONTENT = "data"  # where a record keeps its document
+WHOLE = "full"  # the mode of a record that does
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,27 @@ class Guarded:
         return {"_id": ids, "$and": [self.encoded]} if self.filter else {"_id": ids}
 
 
+@dataclass(frozen=True, slots=True)
+class GuardedStates:
+    """Kept states narrowed to what the caller may touch, however their contents are put together.
+
+    `chain` finds the records that contents are made of, and asks nothing of these: a content is the caller's only if
+    `admits` says so. `listed` are those of them whose whole content MongoDB finds to be the caller's, and those without
+    one. The two readings of a rule agree, so that it is the same whether MongoDB or this one is asked.
+    """
+
+    chain: Guarded
+    listed: Guarded
+    _rows: Expression = field(repr=False)
+
+    @property
+    def is_empty(self) -> bool:
+        return self.chain.is_empty
+
+    def admits(self, content: Document) -> bool:
+        return holds(self._rows, content)
+
+
 def narrow(asked: MongoFilter, *reaches: Reach) -> Guarded:
     """`{"$and": [policy, asked]}`: the rows that every reach holds, and that were asked for."""
     rows = conjunction(tuple(reach.rows for reach in reaches))
@@ -71,3 +94,12 @@ def narrow_whole(asked: MongoFilter, visible: Reach, writing: Reach, *, content:
     """Rows the caller sees and that one rule of `writing` lets be written and accepts as they will be."""
     rows = conjunction((visible.rows, writing.accepted_rows))
     return Guarded(all_of([to_mongo(within(rows, CONTENT) if content else rows), asked]))
+
+
+def narrow_states(asked: MongoFilter, rows: Expression) -> GuardedStates:
+    """Those of the records asked for in whose contents the bound `rows` hold. `asked` names the tenant as well."""
+    judged = to_mongo(within(rows, CONTENT))
+    if judged == MATCH_NONE:
+        return GuardedStates(Guarded(judged), Guarded(judged), rows)
+    whole = {"$or": [{"mode": {"$ne": WHOLE}}, judged]} if judged else {}
+    return GuardedStates(Guarded(asked), Guarded(all_of([asked, whole])), rows)

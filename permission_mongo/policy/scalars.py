@@ -35,6 +35,7 @@ _ORDER: Final[dict[str, Callable[[Any, Any], bool]]] = {
     ">": operator.gt,
     ">=": operator.ge,
 }
+_OF_TEXTS: Final[dict[str, Callable[[Any, Any], bool]]] = {**_ORDER, "==": operator.eq, "!=": operator.ne}
 
 
 def group_of(value: Any) -> str:
@@ -59,6 +60,8 @@ def group_of(value: Any) -> str:
 
 def compare_values(op: Comparator, left: Any, right: Any) -> Truth:
     """`left op right`. Equality across types is False; order across types or with NaN is unknown."""
+    if type(left) is str and type(right) is str:
+        return _OF_TEXTS[op](left, right)
     group = group_of(left)
     alike = group == group_of(right) and group != "other"
     if op == "==":

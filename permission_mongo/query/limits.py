@@ -21,3 +21,4 @@ class Limits:
     max_in_values: int = 10_000
     max_regex_length: int = 128
     query_timeout: float = 10.0
+    job_lease: float = 15.0

@@ -66,6 +66,20 @@ class Index:
     partial: Mapping[str, Any] | None = None  # a Mongo filter, written by us
 
 
+@dataclass(frozen=True, slots=True)
+class Keeping:
+    """How versions are kept. `differences`: what leads back from the next newer one, instead of each whole.
+
+    `most` of a document, beside the live one; for so many `days` from their end on, both None for any number. The last
+    content of a deleted document stays `deleted_days` at least, whatever the others say.
+    """
+
+    differences: bool = False
+    most: int | None = None
+    days: int | None = None
+    deleted_days: int = 365
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Collection:
     """A declared collection, equal to itself alone.
@@ -87,6 +101,7 @@ class Collection:
     default_limit: int = 20
     counts_lists: bool = False
     any_pattern: bool = False
+    keeping: Keeping = Keeping()
 
     @property
     def stamped(self) -> frozenset[str]:
@@ -132,7 +147,7 @@ class Collection:
 
     def immutable(self) -> tuple[Path, ...]:
         """The paths of fields that are set once, those in objects and elements included."""
-        return tuple(_immutable(self.fields, ()))
+        return _immutable_of(self)
 
     def knows(self, dotted: str) -> bool:
         """Whether a document may hold the path: declared, or below a field that is open."""
@@ -169,6 +184,11 @@ def _stamped_of(collection: Collection) -> frozenset[str]:
 def _computed_of(collection: Collection) -> tuple[tuple[str, Any], ...]:
     fields = ((name, one.computed) for name, one in collection.fields.items())
     return tuple((name, computed.expression) for name, computed in fields if computed is not None)
+
+
+@lru_cache(maxsize=1024)
+def _immutable_of(collection: Collection) -> tuple[Path, ...]:
+    return tuple(_immutable(collection.fields, ()))
 
 
 def _immutable(fields: Mapping[str, Field], prefix: Path) -> Iterator[Path]:

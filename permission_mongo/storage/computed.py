@@ -103,6 +103,12 @@ async def read_again(
     return (await found.to_list())[0]
 
 
+async def computed_of(content: Document, computed: Computing, rooms: Rooms) -> Document:
+    """An old content with its computed fields, which are stored nowhere."""
+    found = await rooms.alone(content, [computing(computed)])
+    return found[0]
+
+
 def record_stages(match: MongoFilter, limit: int, computed: Computing) -> Stages:
     """Kept records in the order of their ids -> their contents with computed fields, the record's id as `_made`."""
     # `_made` is never shown, and so can carry what the content itself has no place for.

@@ -220,7 +220,7 @@ class _Creation:
         def key(document: Document) -> Life:
             return (document.get(target.tenant_field) if target.tenant_field else None, document["_id"])
 
-        numbers = await self._rooms.next_numbers(session, target.collection, map(key, documents))
+        numbers = await self._rooms.next_numbers(session, target.collection, map(key, documents), target.keeping)
         return [
             {**document, "_version": numbers[key(document)]} if key(document) in numbers else document
             for document in documents

@@ -21,6 +21,7 @@ from permission_mongo.errors import Conflict, StillRunning
 from permission_mongo.outcomes import BatchOutcome, Kept
 from permission_mongo.plans import Once
 from permission_mongo.replays import count_of, from_bson, interrupted, to_bson
+from permission_mongo.storage.jobs import Jobs
 from permission_mongo.storage.layout import IDEMPOTENCY
 from permission_mongo.values import Document
 
@@ -38,11 +39,12 @@ class Taken(Exception):
 class Answers:
     """One database's kept answers. `timeout` bounds each command and each transaction, in seconds."""
 
-    def __init__(self, database: AsyncDatabase[Document], timeout: float) -> None:
+    def __init__(self, database: AsyncDatabase[Document], jobs: Jobs, timeout: float) -> None:
         self._kept = database[IDEMPOTENCY]
         # To repeat an answer is to promise it again: it must not be rolled back.
         self._durable = database.get_collection(IDEMPOTENCY, read_concern=ReadConcern("majority"))
         self._timeout = timeout
+        self._jobs = jobs
         self._patience = max(_TRANSACTIONS_OF_SILENCE * timeout, _LEAST_SILENCE) * 1000
 
     async def find(self, once: Once) -> Kept | None:
@@ -52,7 +54,7 @@ class Answers:
         """
         # Both moments are the server's: the clocks of two gateways need not agree.
         silent = {"$subtract": ["$$NOW", "$moved"]}
-        about = {"fingerprint": 1, "running": 1, "outcome": 1, "silent": silent}
+        about = {"fingerprint": 1, "running": 1, "outcome": 1, "job": 1, "silent": silent}
         with pymongo.timeout(self._timeout):
             found = await self._durable.find_one(_key(once), about)
         if found is None or found["_id"] == once.run:
@@ -61,20 +63,34 @@ class Answers:
             raise Conflict("this Idempotency-Key came with another request")
         if not found["running"]:
             return from_bson(found["outcome"])
+        if found.get("job") is not None:
+            return await self._of_job(found["job"])
         if found["silent"] < self._patience:
             raise still_running()
         return interrupted(from_bson(found["outcome"]))
+
+    async def _of_job(self, job: str) -> Kept:
+        """Whichever gateway ended it, its record tells."""
+        found = await self._jobs.find(job)
+        if found.is_over:
+            return found.outcome
+        running = still_running()
+        running.job = job
+        raise running
 
     async def claim(self, session: AsyncClientSession, once: Once, now: datetime) -> None:
         """Make the key this run's, if it is not already. Taken if it is another's."""
         begun = {"running": True, "done": 0}
         await self._put(session, once, {"$setOnInsert": {**_first(once, now), **begun}})
 
-    async def keep(self, session: AsyncClientSession, once: Once, kept: Kept, *, running: bool) -> None:
-        """What was done under a claimed key; `running` if there is more to come."""
+    async def keep(
+        self, session: AsyncClientSession, once: Once, kept: Kept, *, running: bool, job: str | None = None
+    ) -> None:
+        """What was done under a claimed key; `running` if there is more to come, by a `job` or by this request."""
         if running and isinstance(kept, BatchOutcome):
             kept = replace(kept, results=None)
-        await self._kept.update_one({"_id": once.run}, {"$set": _left(kept, running=running)}, session=session)
+        left = {**_left(kept, running=running), "job": job}
+        await self._kept.update_one({"_id": once.run}, {"$set": left}, session=session)
 
     async def settle(self, once: Once, kept: Kept, now: datetime) -> None:
         """The answer of a batch as it is given. Taken if another request came first, and this one did nothing.

@@ -36,8 +36,9 @@ async def prepare(database: AsyncDatabase[Document], config: Config) -> None:
             await database.create_collection(name)
     for collection in config.collections.values():
         await _make_indexes(database, collection.name, _declared(collection))
-    await _make_indexes(database, VERSIONS, _of_versions())
-    await _make_indexes(database, BATCHES, [IndexModel([("collection", 1), ("at", -1)], name="recent")])
+    ends = any(one.keeping.days is not None for one in config.collections.values())
+    await _make_indexes(database, VERSIONS, _of_versions(ends=ends))
+    await _make_indexes(database, BATCHES, _of_batches())
     await _make_indexes(database, PARTS, [IndexModel([("batch", 1)], name="batch")])
     await _make_indexes(database, AUDIT, _of_audit(config.audit.ttl))
     await _make_indexes(database, IDEMPOTENCY, _of_idempotency())
@@ -84,9 +85,26 @@ def _declared(collection: Collection) -> list[IndexModel]:
     return models
 
 
-def _of_versions() -> list[IndexModel]:
-    """One beside that of the ids, for each costs a deletion a tenth: what is gone, and states by their time."""
-    return [IndexModel([(name, 1) for name in HISTORY], name="history")]
+def _of_versions(*, ends: bool) -> list[IndexModel]:
+    """One beside that of the ids, for each costs a deletion a tenth: what is gone, and states by their time.
+
+    Where versions have an end, one that ends them; in it are only those that have.
+    """
+    history = IndexModel([(name, 1) for name in HISTORY], name="history")
+    having = {"expires": {"$exists": True}}
+    ending = IndexModel([("expires", 1)], name="ends", expireAfterSeconds=0, partialFilterExpression=having)
+    return [history, ending] if ends else [history]
+
+
+def _of_batches() -> list[IndexModel]:
+    of_jobs, waiting = {"job.open": {"$exists": True}}, {"job.open": True}
+    own = [("tenant_id", 1), ("by", 1), ("job.kind", 1), ("at", -1), ("_id", -1)]
+    return [
+        IndexModel([("collection", 1), ("at", -1)], name="recent"),
+        # Of the few batches that are jobs alone: other batches cost nothing more for them.
+        IndexModel(own, name="jobs", partialFilterExpression=of_jobs),
+        IndexModel([("job.until", 1)], name="leases", partialFilterExpression=waiting),
+    ]
 
 
 def _of_audit(ttl: float | None) -> list[IndexModel]:

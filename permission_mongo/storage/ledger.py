@@ -9,10 +9,12 @@ from typing import Any, Final, TypeVar
 from pymongo.asynchronous.client_session import AsyncClientSession
 
 from permission_mongo.audit import entry
-from permission_mongo.batch import Batch
-from permission_mongo.outcomes import Outcome
+from permission_mongo.batch import Batch, Bound
+from permission_mongo.jobs import Turn
+from permission_mongo.outcomes import BatchOutcome, Outcome
 from permission_mongo.plans import Actor, Target
 from permission_mongo.replays import kept_of
+from permission_mongo.storage.jobs import stands
 from permission_mongo.storage.layout import AUDIT, PARTS
 from permission_mongo.storage.rooms import Rooms
 from permission_mongo.storage.transactions import Body, Proof
@@ -48,12 +50,14 @@ class Ledger:
             return Proof(PARTS, {"_id": part})
         return Proof(AUDIT, {"_id": part}) if self._target.audited else Proof(self._target.collection, {"_id": part})
 
-    def once(self, body: Body[T], told: Callable[[T], Outcome], *, final: bool = True) -> Body[T]:
+    def once(
+        self, body: Body[T], told: Callable[[T], Outcome], *, final: bool = True, job: str | None = None
+    ) -> Body[T]:
         """`body`, taking effect once under the caller's idempotency key; as it is, if there is none.
 
         `told` says what the caller is told so far if this transaction is the last one committed, from the body's
         result: all of it where it is `final`. The key is claimed first, so that a second request under it touches
-        no document.
+        no document. A `job` tells by itself how far it came.
         """
         once, now, answers = self._actor.once, self._actor.now, self._rooms.answers
         if once is None:
@@ -62,10 +66,32 @@ class Ledger:
         async def claimed(session: AsyncClientSession) -> T:
             await answers.claim(session, once, now)
             result = await body(session)
-            await answers.keep(session, once, kept_of(told(result)), running=not final)
+            await answers.keep(session, once, kept_of(told(result)), running=not final, job=job)
             return result
 
         return claimed
+
+    def stepped(self, body: Body[T], turn: Turn, told: Callable[[T], BatchOutcome], behind: Bound) -> Body[T]:
+        """`body` as a step of a job: under its lease, and noted in its record; as it is where there is none.
+
+        `told` says what the job has done if this step is committed, `behind` is where it goes on then.
+        """
+        lease, origin, jobs = turn.lease, turn.origin, self._rooms.jobs
+        if lease is None:
+            return body
+
+        async def step(session: AsyncClientSession) -> T:
+            if origin is None:
+                await jobs.require(session, lease)
+            result = await body(session)
+            left = stands(told(result), behind)
+            if origin is None:
+                await jobs.note(session, lease, left)
+            else:
+                await jobs.begin(session, lease, origin, self._first(), left)
+            return result
+
+        return step
 
     async def note(
         self,
@@ -88,12 +114,16 @@ class Ledger:
             await self._rooms.parts.insert_one({**about, "ids": ids, **_kept(traces.records)}, session=session)
 
     def _batch_change(self, batch: Batch, counts: Mapping[str, int]) -> Document:
-        actor = self._actor
-        first = {"collection": self._target.collection, "tenant_id": actor.tenant, "by": actor.subject, "at": actor.now}
         return {
-            "$setOnInsert": {**first, "reason": batch.reason},
+            "$setOnInsert": self._first(),
             "$inc": {f"counts.{action}": count for action, count in counts.items()},
         }
+
+    def _first(self) -> Document:
+        """What the record of a batch begins with."""
+        actor, reason = self._actor, None if self._batch is None else self._batch.reason
+        about = {"collection": self._target.collection, "tenant_id": actor.tenant, "reason": reason}
+        return {**about, "by": actor.subject, "at": actor.now}
 
     async def note_rehearsal(self, action: str, ids: list[DocumentId]) -> None:
         """A dry run wrote nothing, and is audited all the same."""

@@ -8,7 +8,7 @@ from typing import Final
 from pymongo.asynchronous.client_session import AsyncClientSession
 
 from permission_mongo.errors import SchemaViolation
-from permission_mongo.plans import Reference, Wanted
+from permission_mongo.revisions import Reference, Wanted
 from permission_mongo.schema.validate import FieldError, as_violation
 from permission_mongo.storage.rooms import Rooms
 from permission_mongo.values import DocumentId

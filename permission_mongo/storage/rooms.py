@@ -18,10 +18,14 @@ from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import AutoReconnect, BulkWriteError
 
 from permission_mongo.errors import Unavailable
+from permission_mongo.schema.model import Keeping
+from permission_mongo.storage.chains import prune, thin
 from permission_mongo.storage.idempotency import Answers
+from permission_mongo.storage.jobs import Jobs
 from permission_mongo.storage.layout import AUDIT, BATCHES, PARTS, VERSIONS
 from permission_mongo.storage.transactions import Transactor
 from permission_mongo.values import CODEC, Document, DocumentId, MongoFilter
+from permission_mongo.versions import DAY, renumbered, with_end
 
 T = TypeVar("T")
 _TURN: Final = 1.0  # seconds that a read waits for its turn
@@ -83,7 +87,8 @@ class Rooms:
         self.batches = self._database[BATCHES]
         self.parts = self._database[PARTS]
         self.audit = self._database[AUDIT]
-        self.answers = Answers(self._database, timeout)
+        self.jobs = Jobs(self._database, timeout)
+        self.answers = Answers(self._database, self.jobs, timeout)
 
     def live(self, name: str) -> AsyncCollection[Document]:
         found = self._live.get(name)
@@ -143,18 +148,63 @@ class Rooms:
             asked = self.live(name).find(match, hint=BY_ID, batch_size=most + 1, max_time_ms=self.max_time_ms)
             return {row["_id"]: row for row in await asked.to_list()}
 
-    async def keep(self, session: AsyncClientSession, records: list[Document]) -> None:
-        """Store versions by one plain command: within a transaction a bulk gives nothing more, and its work on
-        each document is a tenth of a batch. NumberTaken if one has the number of another.
+    async def keep(self, session: AsyncClientSession, records: list[Document], keeping: Keeping) -> None:
+        """Store versions, and let those go that these make superfluous. NumberTaken if one has the number of another.
+
+        By one plain command: within a transaction a bulk gives nothing more, and its work on each document is a tenth
+        of a batch.
         """
-        command = {"insert": VERSIONS, "documents": records}
+        kept = (
+            records if keeping.days is None else [with_end(one, keeping.days, keeping.deleted_days) for one in records]
+        )
+        command = {"insert": VERSIONS, "documents": kept}
         answer: Document = await self._database.command(command, codec_options=cast("Any", CODEC), session=session)
         errors = answer.get("writeErrors")
         if errors:
             raise NumberTaken if errors[0]["code"] == _DUPLICATE else BulkWriteError(answer)
+        if keeping.differences:
+            await thin(self.raw(VERSIONS), session, records)
+        if keeping.most is not None:
+            await prune(self.versions, session, records, keeping.most)
+
+    async def revive(
+        self, session: AsyncClientSession, records: MongoFilter, keeping: Keeping, part: Any | None = None
+    ) -> None:
+        """These hold a deleted document's last content no longer, for it lives again: their end is the usual one.
+
+        A `part` marks the transaction that it was.
+        """
+        marks: Document = {} if part is None else {"part": part}
+        if keeping.days is not None:
+            marks["expires"] = {"$add": ["$ended.at", keeping.days * DAY]}
+        change: list[Document] = [*([{"$set": marks}] if marks else []), {"$unset": "gone"}]
+        await self.versions.update_many({"$and": [records, {"gone": True}]}, change, session=session)
+
+    async def alone(self, document: Document, stages: list[Document]) -> list[Document]:
+        """What stages make of one document that is stored nowhere as it is."""
+        found = await self._database.aggregate([{"$documents": [{"$literal": document}]}, *stages])
+        return await found.to_list()
+
+    async def change(self, session: AsyncClientSession, name: str, updates: list[Document]) -> int:
+        """How many rows the updates matched: by one plain command, as `keep`. BulkWriteError as of a bulk."""
+        command = {"update": name, "updates": updates}
+        answer: Document = await self._database.command(command, codec_options=cast("Any", CODEC), session=session)
+        if answer.get("writeErrors"):
+            raise BulkWriteError(answer)
+        return int(answer["n"])
+
+    async def renumbered(
+        self, session: AsyncClientSession, collection: str, records: list[Document], keeping: Keeping
+    ) -> list[Document]:
+        """A row that somebody made again beside the gateway goes on behind its own last deletion."""
+        lives = [(one["tenant_id"], one["doc_id"]) for one in records]
+        numbers = await self.next_numbers(session, collection, lives, keeping)
+        return [
+            renumbered(one, max(one["version"], numbers.get(life, 0))) for one, life in zip(records, lives, strict=True)
+        ]
 
     async def next_numbers(
-        self, session: AsyncClientSession, collection: str, lives: Iterable[Life]
+        self, session: AsyncClientSession, collection: str, lives: Iterable[Life], keeping: Keeping
     ) -> dict[Life, int]:
         """The next free number of those that lived before; their records are no longer marked as gone."""
         ids_of: dict[Any, list[DocumentId]] = {}
@@ -171,8 +221,7 @@ class Rooms:
         # The deletion took the number behind the last state's.
         numbers = {(one["_id"].get("t"), one["_id"]["d"]): one["number"] + 2 async for one in found}
         if numbers:
-            ended = {"$and": [earlier, {"gone": True}]}
-            await self.versions.update_many(ended, {"$unset": {"gone": ""}}, session=session)
+            await self.revive(session, earlier, keeping)
         return numbers
 
     @property

@@ -109,14 +109,20 @@ class Single:
         if renumber or kept["version"] == 0:
             # A row that somebody made again beside the gateway goes on behind its own last deletion.
             life = (kept["tenant_id"], kept["doc_id"])
-            numbers = await self.rooms.next_numbers(session, self.target.collection, [life])
+            numbers = await self.rooms.next_numbers(session, self.target.collection, [life], self.target.keeping)
             kept = renumbered(kept, max(kept["version"], numbers.get(life, 0)))
         if not self.target.audited:
             # Another write may come to have this number; this one is told by its mark.
             kept["part"] = self._part
             self._kept["_id"] = kept["_id"]
-        await self.rooms.keep(session, [kept])
+        await self.rooms.keep(session, [kept], self.target.keeping)
         return int(kept["version"])
+
+    async def revive(self, session: AsyncClientSession, kept: Document) -> None:
+        """What the record holds is no longer a deleted document's last content: the document lives again."""
+        self._kept["_id"] = kept["_id"]
+        part = None if self.target.audited else self._part
+        await self.rooms.revive(session, {"_id": kept["_id"]}, self.target.keeping, part)
 
     async def note(self, session: AsyncClientSession, action: str, reason: str | None = None) -> None:
         await self._ledger.note(session, self._part, action, [self.id], Traces(reason=reason))

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import assert_never
 
 from permission_mongo.errors import Refusal, Unavailable
-from permission_mongo.outcomes import BatchOutcome, Outcome, Replayed
+from permission_mongo.jobs import AT_FIRST, Lease, Turn, added
+from permission_mongo.jobs import Taken as TakenJob
+from permission_mongo.outcomes import BatchOutcome, Job, JobList, JobState, Outcome, Replayed
+from permission_mongo.pasts import AgainPlan, ComparePlan, VersionPlan, VersionsPlan
 from permission_mongo.plans import (
     Actor,
-    AgainPlan,
     AggregatePlan,
     CountPlan,
     CreatePlan,
@@ -21,19 +23,24 @@ from permission_mongo.plans import (
     Plan,
     PurgePlan,
     ReadPlan,
+    RestorePlan,
     UndoPlan,
+    UpdateManyPlan,
     UpdatePlan,
-    VersionsPlan,
 )
+from permission_mongo.service import JobPlan, JobsPlan
 from permission_mongo.storage.aggregates import aggregate
 from permission_mongo.storage.creates import create_many, create_one
 from permission_mongo.storage.deletes import delete_many
 from permission_mongo.storage.faults import refusing
 from permission_mongo.storage.gathering import Gathering
+from permission_mongo.storage.history import read_past
 from permission_mongo.storage.idempotency import Taken, still_running
 from permission_mongo.storage.lists import count, list_deleted, list_page
-from permission_mongo.storage.reads import get_many, list_versions, read_again, read_one
+from permission_mongo.storage.reads import get_many, read_one
 from permission_mongo.storage.removals import delete_one, purge_one
+from permission_mongo.storage.restores import restore_one
+from permission_mongo.storage.revising import update_many
 from permission_mongo.storage.rooms import Rooms
 from permission_mongo.storage.undo import undo
 from permission_mongo.storage.updates import update_one
@@ -46,14 +53,17 @@ class Store:
         self._rooms = rooms
         self._gathering = Gathering(rooms)
 
-    async def execute(self, plan: Plan, actor: Actor) -> Outcome:
-        """What happened; a Refusal where MongoDB, time or another writer stood in the way."""
+    async def execute(self, plan: Plan, actor: Actor, turn: Turn = AT_FIRST) -> Outcome:
+        """What happened; a Refusal where MongoDB, time or another writer stood in the way.
+
+        Of a filter's work one chunk is done, as it is its `turn`.
+        """
         with refusing():
             if actor.once is not None:
-                return await self._once(plan, actor, actor.once)
-            return await self._execute(plan, actor)
+                return await self._once(plan, actor, actor.once, turn)
+            return await self._execute(plan, actor, turn)
 
-    async def _once(self, plan: Plan, actor: Actor, once: Once) -> Outcome:
+    async def _once(self, plan: Plan, actor: Actor, once: Once, turn: Turn) -> Outcome:
         """What happened, now or when the same request came first."""
         answers = self._rooms.answers
         earlier = await answers.find(once)
@@ -61,9 +71,9 @@ class Store:
             return Replayed(earlier)
         try:
             with refusing():
-                outcome = await self._execute(plan, actor)
-            if isinstance(outcome, BatchOutcome):
-                await answers.settle(once, outcome, actor.now)
+                outcome = await self._execute(plan, actor, turn)
+            if isinstance(outcome, BatchOutcome) and outcome.more is None and not outcome.is_job:
+                await answers.settle(once, added(turn.before, outcome), actor.now)
             return outcome
         except Unavailable:
             raise  # whether it took effect is not known
@@ -78,7 +88,7 @@ class Store:
             return Replayed(earlier)
         raise still_running() if isinstance(error, Taken) else error
 
-    async def _execute(self, plan: Plan, actor: Actor) -> Outcome:
+    async def _execute(self, plan: Plan, actor: Actor, turn: Turn) -> Outcome:
         match plan:
             case ReadPlan():
                 return await read_one(plan, self._gathering, self._rooms)
@@ -96,22 +106,52 @@ class Store:
                 return await create_many(plan, actor, self._rooms)
             case UpdatePlan():
                 return await update_one(plan, actor, self._rooms)
+            case UpdateManyPlan():
+                return await update_many(plan, actor, self._rooms, turn)
             case DeleteOnePlan():
                 return await delete_one(plan, actor, self._rooms)
             case PurgePlan():
                 return await purge_one(plan, actor, self._rooms)
             case DeletePlan():
-                return await delete_many(plan, actor, self._rooms)
+                return await delete_many(plan, actor, self._rooms, turn=turn)
             case UndoPlan():
                 return await undo(plan, actor, self._rooms)
             case DeletedPlan():
                 return await list_deleted(plan, self._rooms)
-            case VersionsPlan():
-                return await list_versions(plan, self._rooms)
-            case AgainPlan():
-                return await read_again(plan, self._rooms)
+            case JobPlan(job, whose, cancels):
+                return await (self._rooms.jobs.cancel(job, whose) if cancels else self._rooms.jobs.find(job, whose))
+            case JobsPlan(whose, limit):
+                return JobList(tuple(await self._rooms.jobs.recent(whose, limit)))
+            case RestorePlan():
+                return await restore_one(plan, actor, self._rooms)
+            case VersionsPlan() | VersionPlan() | ComparePlan() | AgainPlan():
+                return await read_past(plan, self._rooms)
             case _:
                 assert_never(plan)
+
+    async def take_job(self, holder: str, seconds: float) -> TakenJob | None:
+        """A job that nobody carries, now this holder's for so many seconds; None if there is none."""
+        with refusing():
+            return await self._rooms.jobs.take(holder, seconds)
+
+    async def renew_job(self, lease: Lease) -> None:
+        with refusing():
+            await self._rooms.jobs.renew(lease)
+
+    async def release_job(self, lease: Lease) -> None:
+        """Let anybody carry it on."""
+        with refusing():
+            await self._rooms.jobs.release(lease)
+
+    async def finish_job(self, lease: Lease, state: JobState, outcome: BatchOutcome) -> bool:
+        """Whether it was this lease's to end."""
+        with refusing():
+            return await self._rooms.jobs.finish(lease, state, outcome)
+
+    async def find_job(self, job: str) -> Job:
+        """For the gateway itself, whoever it belongs to."""
+        with refusing():
+            return await self._rooms.jobs.find(job)
 
     async def is_reachable(self) -> bool:
         """Whether the server answers a ping within a second."""

@@ -115,12 +115,13 @@ class Transactor:
     async def _attempt(self, body: Body[T], deadline: float, proof: Proof, commit: bool) -> T:
         await self._require_primary(deadline)
         session = self._client.start_session()
-        committed = in_doubt = False
+        committing = committed = in_doubt = False
         try:
             await session.start_transaction(read_concern=SNAPSHOT, write_concern=MAJORITY)
             with pymongo.timeout(max(deadline - monotonic(), 0.001)):
                 result = await body(session)
             if commit:
+                committing = True
                 await self._commit(session, deadline, proof)
                 committed = True
             return result
@@ -128,7 +129,8 @@ class Transactor:
             in_doubt = True
             raise
         except PyMongoError as error:
-            in_doubt = is_in_doubt(error)
+            # PyMongo aborts nothing once a commit was sent, whatever became of it.
+            in_doubt = committing or is_in_doubt(error)
             raise
         finally:
             # A task of its own: a cancelled request or a passed deadline must not leave locks behind.

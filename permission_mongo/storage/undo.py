@@ -1,4 +1,6 @@
-"""Undo: what a batch deleted lives again, what it made is removed, and what others changed since is listed.
+"""Undo: what a batch deleted lives again, what it changed is put back, what it made is removed.
+
+What others changed since is listed.
 
 Undo is itself a batch: it takes version numbers, has an id, and can be undone.
 """
@@ -6,7 +8,6 @@ Undo is itself a batch: it takes version numbers, has an id, and can be undone.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import pymongo
 from bson.objectid import ObjectId
@@ -16,17 +17,17 @@ from pymongo.errors import BulkWriteError, PyMongoError
 from permission_mongo.batch import without
 from permission_mongo.errors import BatchNotFound, Conflict, Forbidden, InvalidRequest, Refusal
 from permission_mongo.outcomes import BatchOutcome, Failure, Item
-from permission_mongo.plans import Actor, DeletePlan, UndoPlan
+from permission_mongo.plans import Actor, DeletePlan, RevertPlan, UndoPlan
 from permission_mongo.storage.creates import duplicate_index
 from permission_mongo.storage.deletes import delete_many
 from permission_mongo.storage.faults import told_or_raised
 from permission_mongo.storage.ledger import Ledger, records_of
+from permission_mongo.storage.reverts import CHANGED, revert_many
 from permission_mongo.storage.rooms import BY_ID, Rooms
 from permission_mongo.storage.transactions import Contended, Late, Lost
 from permission_mongo.values import Document, DocumentId
-from permission_mongo.versions import TICK, made
+from permission_mongo.versions import TICK, content_of, made
 
-_CHANGED = "somebody changed this document since; nothing was put back"
 _TAKEN = "a document with this id or key lives again"
 
 
@@ -37,11 +38,12 @@ async def undo(plan: UndoPlan, actor: Actor, rooms: Rooms) -> BatchOutcome:
     if not undoing.sees_anything:
         raise BatchNotFound(f"no such batch in {plan.target.collection}", collection=plan.target.collection)
     undoing.require_at_most(plan.batch.max_affected)
-    if plan.batch.atomic and len(undoing.gone) + len(undoing.alive) > plan.target.chunk:
+    if plan.batch.atomic and undoing.count > plan.target.chunk:
         raise InvalidRequest("'atomic' is for at most one chunk", max_batch_size=plan.target.chunk)
     if plan.batch.atomic and undoing.failed:
         raise undoing.first_refusal()
     await undoing.restore()
+    await undoing.revert()
     await undoing.remove()
     await undoing.note_rehearsal()
     return undoing.outcome()
@@ -49,12 +51,16 @@ async def undo(plan: UndoPlan, actor: Actor, rooms: Rooms) -> BatchOutcome:
 
 @dataclass(slots=True)
 class _Undoing:
-    """One undo on its way. `gone` are documents to restore, by them their records; `alive` are live ones to remove."""
+    """One undo on its way: `gone` are documents to restore and `changed` those to put back, by them their records.
+
+    `alive` are live ones to remove. A batch did one of these; an undo of it, the opposite.
+    """
 
     plan: UndoPlan
     actor: Actor
     rooms: Rooms
     gone: dict[DocumentId, Document] = field(default_factory=dict)
+    changed: dict[DocumentId, Document] = field(default_factory=dict)
     alive: list[DocumentId] = field(default_factory=list)
     failed: dict[DocumentId, Refusal] = field(default_factory=dict)
     restored: list[DocumentId] = field(default_factory=list)
@@ -63,11 +69,14 @@ class _Undoing:
 
     @property
     def sees_anything(self) -> bool:
-        return bool(self.gone or self.alive or self.failed)
+        return bool(self.count or self.failed)
+
+    @property
+    def count(self) -> int:
+        return len(self.gone) + len(self.changed) + len(self.alive)
 
     def require_at_most(self, most: int | None) -> None:
-        found = len(self.gone) + len(self.alive)
-        if most is not None and found > most:
+        if most is not None and self.count > most:
             raise InvalidRequest(f"more than {most} documents would change; nothing did", matched_at_least=most + 1)
 
     # -- what there is to undo
@@ -78,7 +87,9 @@ class _Undoing:
             async for part in self.rooms.parts.find(about, sort=[("_id", 1)]):
                 if part["action"] == "delete":
                     await self._look_at_deleted(records_of(part))
-                else:
+                elif kept := records_of(part):
+                    await self._look_at_changed(kept)
+                elif part["action"] != "update":
                     await self._look_at_made(part["ids"])
 
     async def _look_at_deleted(self, kept: dict[DocumentId, Document]) -> None:
@@ -101,6 +112,34 @@ class _Undoing:
         for visible in await self._visible_live(lives_again):
             self.failed[visible] = Conflict(_TAKEN)
 
+    async def _look_at_changed(self, kept: dict[DocumentId, Document]) -> None:
+        """Where both states are visible. A document that another write changed since stays."""
+        plan = self.plan
+        if plan.visible_former.is_empty or plan.visible_made.is_empty:
+            return
+        seen = await self._former(kept, visible=True)
+        may = await self._former(kept, visible=False)
+        about = {"_version": 1, "_made.batch": 1}
+        found = self._live().find(plan.visible_made.among(seen), about, sort=[("_id", 1)], hint=BY_ID)
+        async for row in found:
+            one: DocumentId = row["_id"]
+            batch = row["_made"].get("batch") if isinstance(row.get("_made"), dict) else None
+            if batch != plan.undone or row.get("_version") != seen[one] + 1:
+                self.failed[one] = Conflict(CHANGED)
+            elif one in may:
+                self.changed[one] = kept[one]
+            else:
+                self.failed[one] = self._forbidden("restore")
+
+    async def _former(self, kept: dict[DocumentId, Document], *, visible: bool) -> dict[DocumentId, int]:
+        """The numbers of those of the kept states that may be seen, or put back, by their documents."""
+        records = self.plan.visible_former if visible else self.plan.former
+        if records.is_empty:
+            return {}
+        these = records.also({"_id": {"$in": list(kept.values())}})
+        found = self.rooms.versions.find(these, {"doc_id": 1, "version": 1}, hint=BY_ID)
+        return {one["doc_id"]: one["version"] async for one in found}
+
     async def _look_at_made(self, made: list[DocumentId]) -> None:
         """A document that another write changed since stays."""
         visible = await self._visible_live(made)
@@ -111,7 +150,7 @@ class _Undoing:
         still = {one["_id"] for one in await found.to_list()}
         for one in visible:
             if one not in still:
-                self.failed[one] = Conflict(_CHANGED)
+                self.failed[one] = Conflict(CHANGED)
             elif self.plan.may_delete:
                 self.alive.append(one)
             else:
@@ -143,7 +182,7 @@ class _Undoing:
         ids = list(self.gone)
         for n in range(0, len(ids), size):
             try:
-                last = n + size >= len(ids) and not self.alive
+                last = n + size >= len(ids) and not self.alive and not self.changed
                 await self._restore(ids[n : n + size], last=last)
             except (PyMongoError, Contended, Late, Lost) as error:
                 self.stopped = told_or_raised(error, after_some=bool(self.restored))
@@ -171,7 +210,7 @@ class _Undoing:
 
     def _add_restored(self, ids: list[DocumentId], done: list[DocumentId]) -> None:
         self.restored += done
-        self.failed |= dict.fromkeys(without(ids, done), Conflict(_CHANGED))
+        self.failed |= dict.fromkeys(without(ids, done), Conflict(CHANGED))
 
     def _copy(self) -> _Undoing:
         return replace(self, failed=dict(self.failed), restored=list(self.restored))
@@ -186,12 +225,12 @@ class _Undoing:
             match = self.plan.records.also({"_id": {"$in": [self.gone[one] for one in ids]}})
             records = await self.rooms.versions.find(match, hint=BY_ID, session=session).to_list()
             if batch.atomic and len(records) < len(ids):
-                raise Conflict(f"nothing was put back: {_CHANGED}")
+                raise Conflict(f"nothing was put back: {CHANGED}")
             if not records:
                 return []
             await self._live().insert_many([self._again(one) for one in records], session=session)
             kept = {"_id": {"$in": [one["_id"] for one in records]}}
-            await self.rooms.versions.update_many(kept, {"$unset": {"gone": ""}}, session=session)
+            await self.rooms.revive(session, kept, self.plan.target.keeping)
             done = [one["doc_id"] for one in records]
             await ledger.note(session, part, "restore", done)
             return done
@@ -213,10 +252,26 @@ class _Undoing:
         batch = self.plan.batch
         at = max(self.actor.now, record["ended"]["at"] + TICK)
         mark = made("restore", self.actor.subject, at, batch.reason, batch.id)
-        content: dict[str, Any] = record["data"]
-        return {**content, "_version": record["version"] + 2, "_made": mark}
+        return {**content_of(record), "_version": record["version"] + 2, "_made": mark}
 
-    # -- made documents are removed
+    # -- changed documents are put back, made ones removed
+
+    async def revert(self) -> None:
+        if not self.changed or self.stopped is not None:
+            return
+        plan = self.plan
+        reverting = RevertPlan(plan.target, plan.changed, plan.visible_made, plan.former, self.changed, plan.batch)
+        outcome = await revert_many(reverting, self.actor, self.rooms, self._told_reverted)
+        self._add_reverted(outcome)
+
+    def _told_reverted(self, outcome: BatchOutcome) -> BatchOutcome:
+        so_far = self._copy()
+        so_far._add_reverted(outcome)
+        return so_far.outcome()
+
+    def _add_reverted(self, outcome: BatchOutcome) -> None:
+        self.restored += outcome.done
+        self._add_failures(outcome, list(self.changed))
 
     async def remove(self) -> None:
         if not self.alive or self.stopped is not None:
@@ -232,11 +287,14 @@ class _Undoing:
 
     def _add_removed(self, outcome: BatchOutcome) -> None:
         self.removed = list(outcome.done)
+        self._add_failures(outcome, self.alive)
+
+    def _add_failures(self, outcome: BatchOutcome, asked: list[DocumentId]) -> None:
         self.failed |= {failure.id: failure.refusal for failure in outcome.failed if failure.id is not None}
-        self.failed |= dict.fromkeys(outcome.missing, Conflict(_CHANGED))
+        self.failed |= dict.fromkeys(outcome.missing, Conflict(CHANGED))
         if outcome.stopped is not None:
             self.stopped = outcome.stopped
-            left = without(self.alive, [*self.removed, *self.failed])
+            left = without(asked, [*outcome.done, *self.failed])
             self.failed |= dict.fromkeys(left, outcome.stopped)
 
     async def note_rehearsal(self) -> None:

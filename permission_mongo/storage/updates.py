@@ -11,7 +11,8 @@ from pymongo.asynchronous.client_session import AsyncClientSession
 from permission_mongo.documents.changes import Put
 from permission_mongo.outcomes import Updated
 from permission_mongo.plans import Actor, UpdatePlan
-from permission_mongo.rewrites import Rewrite, new_references, rewrite
+from permission_mongo.revisions import Rewrite
+from permission_mongo.rewrites import new_references, rewrite
 from permission_mongo.storage.computed import read_again
 from permission_mongo.storage.references import dangling, violation
 from permission_mongo.storage.rooms import Rooms
@@ -29,10 +30,10 @@ async def update_one(plan: UpdatePlan, actor: Actor, rooms: Rooms) -> Updated:
     async def body(session: AsyncClientSession, renumber: bool) -> Updated:
         visible = None if plan.visible.is_empty else plan.visible.also(single.named())
         raw, stored = await single.seen(session, visible, plan.precondition)
-        change = rewrite(plan, await _as_judged(session, plan, stored, rooms))
+        change = rewrite(plan.revision, await _as_judged(session, plan, stored, rooms))
         if change is None:
             return Updated(await _as_told(session, plan, stored, rooms), changed=False)
-        missing = await dangling(session, new_references(plan, stored, change), rooms)
+        missing = await dangling(session, new_references(plan.revision, {0: (stored, change)}), rooms)
         if missing:
             raise violation(missing)
         # Without a record of its own, that it was written is told by what was written.
@@ -47,17 +48,18 @@ async def update_one(plan: UpdatePlan, actor: Actor, rooms: Rooms) -> Updated:
 
 async def _as_judged(session: AsyncClientSession, plan: UpdatePlan, stored: Document, rooms: Rooms) -> Document:
     """With the computed fields that a PUT names: to put back what was read is no change."""
-    names = plan.change.fields if isinstance(plan.change, Put) else {}
-    if not any(plan.collection.is_computed(name) for name in names):
+    names = plan.revision.change.fields if isinstance(plan.revision.change, Put) else {}
+    if not any(plan.revision.collection.is_computed(name) for name in names):
         return stored
-    return {**stored, **await read_again(session, plan.target.collection, plan.id, plan.collection.computed, rooms)}
+    return {**stored, **await _computed(session, plan, rooms)}
 
 
 async def _as_told(session: AsyncClientSession, plan: UpdatePlan, document: Document, rooms: Rooms) -> Document:
-    computed = plan.collection.computed
-    if not computed:
-        return document
-    return await read_again(session, plan.target.collection, plan.id, computed, rooms)
+    return await _computed(session, plan, rooms) if plan.revision.collection.computed else document
+
+
+async def _computed(session: AsyncClientSession, plan: UpdatePlan, rooms: Rooms) -> Document:
+    return await read_again(session, plan.target.collection, plan.id, plan.revision.collection.computed, rooms)
 
 
 def _update(change: Rewrite, marks: Document) -> Document:

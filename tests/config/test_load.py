@@ -294,3 +294,25 @@ def test_a_folder_that_is_not_there_is_said_so(tmp_path, capsys):
 def test_t24_a_stamp_that_would_not_say_what_it_reads_like_is_refused(tmp_path, stamp, message):
     policy = POLICY + "    boss: {actions: [create], set: {" + stamp + "}}"
     assert any(message in line for line in mistakes(tmp_path, policy=policy))
+
+
+@pytest.mark.parametrize(
+    "versioning",
+    [
+        "mode: other",
+        "max_versions: 0",
+        "max_versions: -1",
+        "max_versions: many",
+        "retention_days: 0",
+        "deleted_days: 0",
+        "days: 3",
+    ],
+)
+def test_how_versions_are_kept_is_checked(tmp_path, versioning):
+    schema = "collections: {notes: {access: {owner_field: null}, fields: {title: {type: string}}, versioning: {%s}}}\n"
+    (tmp_path / "schema.yml").write_text(schema % versioning)
+    (tmp_path / "policy.yml").write_text("roles: {user: {}}\npolicies: {notes: {user: {actions: [read]}}}\n")
+    (tmp_path / "config.yaml").write_text("auth: {secret: '0123456789abcdef0123456789abcdef'}\n")
+    with pytest.raises(Misconfigured) as caught:
+        load_config(tmp_path, {})
+    assert any(versioning.split(":")[0] in str(one) for one in caught.value.findings)

@@ -101,8 +101,8 @@ class Asked:
 
 
 @contextmanager
-def a_gateway_process(folder: Path, mongo_uri: str) -> Iterator[GatewayProcess]:
-    command = [sys.executable, "-m", "permission_mongo", "serve", "--config", str(folder), "--port", "0"]
+def a_gateway_process(folder: Path, mongo_uri: str, module: str = "permission_mongo") -> Iterator[GatewayProcess]:
+    command = [sys.executable, "-m", module, "serve", "--config", str(folder), "--port", "0"]
     surroundings = {**os.environ, "MONGODB_URI": mongo_uri}
     with (
         (folder / "stderr").open("ab") as stderr,

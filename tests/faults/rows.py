@@ -47,7 +47,9 @@ def a_row(random: Random, one: str, group: str) -> dict:
 
 def add_rows(database: Database, random: Random, group: str, count: int) -> dict[str, bytes]:
     """Stores rows beside the gateway; their bytes by id."""
-    database["notes"].insert_many([a_row(random, f"{group}-{n}", group) for n in range(count)])
+    for first in range(0, count, 10_000):
+        some = range(first, min(first + 10_000, count))
+        database["notes"].insert_many([a_row(random, f"{group}-{n}", group) for n in some])
     return raw_rows(database, group)
 
 

@@ -104,6 +104,16 @@ async def test_a_batch_across_tenants_touches_only_each_ones_own_history(world):
     assert [one["_id"] for one in (await world.get("/notes/deleted", token=BOSS)).json()["data"]] == ["2"]
 
 
+@pytest.mark.parametrize("option", ["results", "atomic"])
+async def test_what_is_for_one_chunk_is_refused_before_anything_is_done(small, option):
+    await small.add("a", "b", "c", "d")
+    body = {"filter": {"status": "open"}, option: True}
+    await small.add("e")
+    answer = await small.delete("/notes/batch", body)
+    assert (answer.status_code, answer.json()["error"]["details"]) == (400, {"max_batch_size": 4})
+    assert await small.stored("a", "b", "c", "d", "e") == ["a", "b", "c", "d", "e"]
+
+
 async def test_results_of_a_filter_name_the_rows_that_failed_too(world):
     await world.add("a", "big")
     await world.database["notes"].update_one({"_id": "big"}, {"$set": {"pay": "x" * (16 * 2**20 - 2000)}})

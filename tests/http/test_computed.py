@@ -237,3 +237,17 @@ async def test_a_create_is_read_again_where_nothing_is_audited(mongo_uri, tmp_pa
     config = CONFIG + "audit: {enabled: false}\n"
     async with a_world(mongo_uri, a_config(tmp_path, config, SCHEMA, POLICY)) as world:
         assert (await world.post("/orders", {"net": 1, "tax": 2})).json()["total"] == 3
+
+
+async def test_a_batch_update_changes_what_is_computed_from_and_names_nothing_computed(world):
+    answer = await world.ask("PUT", "/orders/batch", {"ids": ["1", "2"], "update": {"net": 30}})
+    assert answer.json()["modified"] == 2, answer.text
+    assert [(await world.get(f"/orders/{one}")).json()["total"] for one in "12"] == [32, 35]
+    single = await world.ask("PATCH", "/orders/1", {"total": 1})
+    many = await world.ask("PUT", "/orders/batch", {"ids": ["1"], "update": {"total": 1}})
+    assert (many.status_code, many.json()) == (single.status_code, single.json())
+    assert single.status_code == 403
+    filtered = {"filter": {"total": 32}, "update": {"net": 1}}
+    assert (await world.ask("PUT", "/orders/batch", filtered)).status_code == 400
+    stored = await world.database["orders"].find_one({"_id": "1"})
+    assert not COMPUTED & stored.keys()

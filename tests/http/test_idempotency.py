@@ -157,7 +157,7 @@ async def test_several_chunks_are_one_write(mongo_uri, tmp_path):
     async with a_world(mongo_uri, a_config(tmp_path, CONFIG + "limits: {max_batch_size: 3}\n")) as world:
         for n in range(3):
             await world.add(f"{n}a", f"{n}b", f"{n}c", age=3)
-        first, second = await twice(world, "DELETE", "/notes/batch", {"filter": {"age": 3}, "results": True})
+        first, second = await twice(world, "DELETE", "/notes/batch", {"filter": {"age": 3}})
         assert (first.json()["deleted"], second.json()) == (9, first.json())
 
 

@@ -168,3 +168,19 @@ async def test_references_are_checked_where_nothing_is_audited(mongo_uri, tmp_pa
         assert (await world.post("/tasks", {"owner": "nobody"})).status_code == 422
         await world.post("/users", {"_id": "ann", "open": True}, token=BOSS)
         assert (await world.post("/tasks", {"owner": "ann"})).status_code == 201
+
+
+async def test_t25_of_a_batch_update_each_document_that_refers_to_nothing_readable_is_refused(world):
+    """Absent, another tenant's and unreadable targets are told as a PATCH tells them, and the others are changed."""
+    ids = ["t1", "t2", "t3", "t4", "t5"]
+    assert (await world.post("/tasks/batch", {"documents": [{"_id": one} for one in ids]})).status_code == 201
+    owners = dict(zip(ids, ("ann", "nobody", "evan", "shy", "ben"), strict=True))
+    updates = [{"id": one, "update": {"owner": owner}} for one, owner in owners.items()]
+    answer = await world.ask("PUT", "/tasks/batch", {"updates": updates, "results": True})
+    told = [(one["id"], one["status"]) for one in answer.json()["results"]]
+    refused = [(one, "schema_validation") for one in ("t2", "t3", "t4")]
+    assert told == [("t1", "updated"), *refused, ("t5", "updated")]
+    single = await world.ask("PATCH", "/tasks/t2", {"owner": "nobody"})
+    assert {str(one["error"]) for one in answer.json()["failed"]} == {str(single.json()["error"])}
+    stored = {row["_id"]: row.get("owner") async for row in world.database["tasks"].find()}
+    assert stored == {"t1": "ann", "t2": None, "t3": None, "t4": None, "t5": "ben"}

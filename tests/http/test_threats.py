@@ -28,6 +28,7 @@ BODIES = {
     "patch by operators": ("PATCH", "/notes/a", b'{"$set": {"title": "n"}}'),
     "delete": ("DELETE", "/notes/a", b"{}"),
     "purge": ("POST", "/notes/a/purge", b'{"reason": "r"}'),
+    "restore": ("POST", "/notes/a/restore/1", b"{}"),
 }
 every_body = pytest.mark.parametrize("route", BODIES)
 
@@ -52,7 +53,11 @@ async def one(world):
 
 
 def test_every_route_that_reads_a_body_stands_in_the_table():
-    names = {"/notes/a": "/{collection}/{id}", "/notes/a/purge": "/{collection}/{id}/purge"}
+    names = {
+        "/notes/a": "/{collection}/{id}",
+        "/notes/a/purge": "/{collection}/{id}/purge",
+        "/notes/a/restore/1": "/{collection}/{id}/restore/{version}",
+    }
     here = {
         (method, names.get(path, path.replace("/notes", "/{collection}").replace(UNKNOWN, "{batch}")))
         for method, path, _ in BODIES.values()

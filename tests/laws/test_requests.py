@@ -147,6 +147,9 @@ def _counted(asked: Asked, told: Told) -> int:
         return 0
     places = (
         (answer, "deleted"),
+        (answer, "matched"),
+        (answer, "modified"),
+        (answer, "restored"),
         (answer.get("data"), "count"),
         (answer.get("pagination"), "total"),
         (answer.get("error", {}).get("details"), "matched_at_least"),

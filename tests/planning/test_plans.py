@@ -15,22 +15,27 @@ from permission_mongo.operations import (
     Aggregate,
     ByFilter,
     ByIds,
+    Compare,
     CountMany,
     CreateOne,
     DeleteMany,
     DeleteOne,
     GetMany,
     GetOne,
+    GetVersion,
     ListMany,
     ListVersions,
     PurgeOne,
+    ReadAgain,
+    RestoreOne,
     Sent,
     Undo,
     UpdateOne,
 )
+from permission_mongo.pasts import Past
 from permission_mongo.planning.callers import Asking, Callers
 from permission_mongo.planning.make import Planner
-from permission_mongo.policy.guard import Guarded
+from permission_mongo.policy.guard import Guarded, GuardedStates
 from permission_mongo.policy.rules import ACTIONS
 from permission_mongo.principal import Principal
 from permission_mongo.query.cursors import CursorKey
@@ -68,8 +73,18 @@ def asked(principal=None, now=NOW) -> Asking:
     return Asking(principal or a_principal(), now, {"method": "GET", "ip": "127.0.0.1"}, "r1")
 
 
+def parts_of(plan) -> list:
+    """The plan's own, and those of the past that it reads."""
+    own = [getattr(plan, name) for name in plan.__slots__]
+    return own + [part for one in own if isinstance(one, Past) for part in parts_of(one)]
+
+
 def guards_of(plan) -> list[Guarded]:
-    return [value for name in plan.__slots__ if isinstance(value := getattr(plan, name), Guarded)]
+    return [
+        one.listed if isinstance(one, GuardedStates) else one
+        for one in parts_of(plan)
+        if isinstance(one, Guarded | GuardedStates)
+    ]
 
 
 def a_query(asked_filter) -> ByFilter:
@@ -86,6 +101,9 @@ READS = [
     ListMany(NOTES, 20, sort=BY_TITLE),
     CountMany(NOTES),
     ListVersions(NOTES, "x", 10),
+    GetVersion(NOTES, "x", 1),
+    Compare(NOTES, "x", 1, 2),
+    ReadAgain(NOTES, "x", 1, created=False),
 ]
 WRITES = [
     DeleteMany(NOTES, ByIds(("x",)), OPTIONS),
@@ -95,6 +113,7 @@ WRITES = [
     UpdateOne(NOTES, "x", Steps((Step("$set", "title", "t"),))),
     DeleteOne(NOTES, "x"),
     PurgeOne(NOTES, "x", "why"),
+    RestoreOne(NOTES, "x", 1),
 ]
 
 
@@ -107,6 +126,17 @@ def test_every_match_of_every_plan_holds_the_tenant_and_the_rule(operation):
         text = str(guard.filter)
         assert "'acme'" in text
         assert "'alice'" in text
+
+
+@pytest.mark.parametrize("operation", [*READS, *WRITES], ids=lambda one: type(one).__name__)
+def test_records_are_of_the_tenant_and_their_contents_are_asked_of_the_rule(operation):
+    planner = a_planner(a_rule(when="resource.owner == user.id", actions=ACTIONS))
+    row = {"tenant_id": "acme", "owner": "alice"}
+    for states in (one for one in parts_of(planner.plan(operation, asked())) if isinstance(one, GuardedStates)):
+        assert "'acme'" in str(states.chain.filter)
+        assert states.admits(row)
+        assert not states.admits({**row, "owner": "bob"})
+        assert not states.admits({**row, "tenant_id": "evil"})
 
 
 @pytest.mark.parametrize("operation", [*READS, *WRITES], ids=lambda one: type(one).__name__)

@@ -25,6 +25,8 @@ from tests.laws.worlds import CONTAINERS, SCALARS
 NOW = datetime(2026, 1, 31, 12)
 B_MINE, B_MIXED, B_FOREIGN, B_NOBODYS = "a" * 32, "b" * 32, "c" * 32, "d" * 32
 C_MIXED, C_FOREIGN = "e" * 32, "f" * 32
+J_MINE, J_BOBS, J_FOREIGN = "1" * 32, "2" * 32, "3" * 32
+JOBS = (J_MINE, J_BOBS, J_FOREIGN)
 BATCHES = (B_MINE, B_MIXED, B_FOREIGN, B_NOBODYS, C_MIXED, C_FOREIGN)
 HIDDEN_IDS = {
     "staff": tuple(f"s{n:02}-h{k}" for n in range(28) for k in range(8)),
@@ -329,3 +331,25 @@ def _parts(versions: list[dict], rnd: Random, hidden: set) -> list[dict]:
 
 def _part(batch: str, action: str, ids: list) -> dict:
     return {"_id": ObjectId(), "batch": batch, "collection": "staff", "action": action, "ids": ids}
+
+
+def jobs(contents: Contents) -> list[dict]:
+    """Records of jobs that ended: the caller's own is alike in both worlds, another's and another tenant's is not."""
+    size = len(contents.live["staff"])
+    return [_a_job(J_MINE, ME, "acme", 3), _a_job(J_BOBS, "bob", "acme", size), _a_job(J_FOREIGN, ME, "evil", size + 1)]
+
+
+def _a_job(one: str, by: str, tenant: str, count: int) -> dict:
+    outcome = {
+        "form": "batch",
+        "verb": "deleted",
+        "count": count,
+        "done": [],
+        "missing": [],
+        "failed": [],
+        "batch": one,
+    }
+    job = {"open": False, "state": "done", "kind": "token", "asked": "delete", "fence": 1, "holder": "x"}
+    kept = {**job, "outcome": {**outcome, "stopped": None, "results": None}}
+    first = {"_id": one, "collection": "staff", "tenant_id": tenant, "by": by, "at": datetime(2026, 1, 15)}
+    return {**first, "counts": {"delete": count}, "job": kept}

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from random import Random
 
-from tests.laws.two_worlds.contents import MOVED_IDS
+from tests.laws.two_worlds.contents import JOBS, MOVED_IDS
 from tests.laws.two_worlds.values import (
     Known,
     a_batch,
@@ -79,7 +79,9 @@ def _old(rnd: Random, known: Known, route: Route) -> Asked:
     while "{" in path:
         start, end = path.index("{"), path.index("}")
         path = path[:start] + rnd.choice("012345x") + path[end + 1 :]
-    return Asked(route, path, (), {} if route[0] == "POST" else None)
+    if route[0] == "POST":
+        return Asked(route, path, (), {}, some_headers(rnd, known, *_WRITE))
+    return Asked(route, path, ())
 
 
 def _create(rnd: Random, known: Known, route: Route) -> Asked:
@@ -110,8 +112,18 @@ def _delete_many(rnd: Random, known: Known, route: Route) -> Asked:
     if rnd.random() < 0.45:
         body = {"filter": a_filter(rnd, known.role, name)} | options(rnd)
     elif rnd.random() < 0.1:
-        body = {"filter": {}, "all": True, "dry_run": rnd.random() < 0.8, "results": True}
+        # More than one chunk: a job, unless every item is to be told.
+        body = {"filter": {}, "all": True, "dry_run": rnd.random() < 0.6, "results": rnd.random() < 0.3}
+    elif rnd.random() < 0.3:
+        body = {"items": [_tagged(rnd, known, {"id": one}) for one in some_ids(rnd, known, name)]} | options(rnd)
     return Asked(route, route[1].replace("{collection}", name), (), body, some_headers(rnd, known, *_WRITE))
+
+
+def _tagged(rnd: Random, known: Known, item: dict) -> dict:
+    """At times with what the document must be: a tag that was told, any, or none that fits."""
+    if rnd.random() < 0.6:
+        return item
+    return item | {"if_match": rnd.choice([*known.etags[-4:], "*", '"none"'])}
 
 
 def _update_many(rnd: Random, known: Known, route: Route) -> Asked:
@@ -119,10 +131,25 @@ def _update_many(rnd: Random, known: Known, route: Route) -> Asked:
     chosen: dict = {"ids": some_ids(rnd, known, name)}
     if rnd.random() < 0.4:
         chosen = {"filter": a_filter(rnd, known.role, name)}
-    elif rnd.random() < 0.3:
-        each = [{"id": one, "update": an_update(rnd, known, name)} for one in some_ids(rnd, known, name)]
-        return Asked(route, f"/{name}/batch", (), {"updates": each, **options(rnd)})
-    return Asked(route, f"/{name}/batch", (), {**chosen, "update": an_update(rnd, known, name), **options(rnd)})
+    elif rnd.random() < 0.5:
+        each = [
+            _tagged(rnd, known, {"id": one, "update": an_update(rnd, known, name)})
+            for one in some_ids(rnd, known, name)
+        ]
+        chosen = {"updates": each}
+    body = chosen if "updates" in chosen else {**chosen, "update": an_update(rnd, known, name)}
+    return Asked(route, f"/{name}/batch", (), {**body, **options(rnd)}, some_headers(rnd, known, *_WRITE))
+
+
+def _jobs(rnd: Random, known: Known, route: Route) -> Asked:
+    params = (("_limit", rnd.choice(("1", "2", "100", "0", "x"))),) if rnd.random() < 0.3 else ()
+    return Asked(route, route[1], params)
+
+
+def _job(rnd: Random, known: Known, route: Route) -> Asked:
+    """One's own, one that is a batch and no job, or another's."""
+    job = rnd.choice((*JOBS, *known.jobs)) if rnd.random() < 0.8 else a_batch(rnd, known)
+    return Asked(route, route[1].replace("{job}", job))
 
 
 def _undo(rnd: Random, known: Known, route: Route) -> Asked:
@@ -228,5 +255,8 @@ GENERATORS: dict[Route, Generator] = {
     ("POST", "/{collection}/query"): _query,
     ("POST", "/{collection}/count"): _count,
     ("POST", "/{collection}/aggregate"): _aggregate,
+    ("GET", "/_pm/jobs"): _jobs,
+    ("GET", "/_pm/jobs/{job}"): _job,
+    ("POST", "/_pm/jobs/{job}/cancel"): _job,
 }
 # Left out: METRICS counts what every caller does, hidden rows among it. It is for operators, and public only by `metrics.public`.

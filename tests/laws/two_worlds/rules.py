@@ -9,7 +9,7 @@ from dataclasses import dataclass
 CONFIG = """
 auth: {{secret: '{secret}'}}
 server: {{secret: '{secret}'}}
-limits: {{max_batch_size: 40, max_result_size: 50, query_timeout: 60s}}
+limits: {{max_batch_size: 9, max_result_size: 50, query_timeout: 60s}}
 """
 SCHEMA = """
 settings: {id_type: string, default_tenant_field: tenant_id, default_owner_field: owner_id, auto_timestamps: false}

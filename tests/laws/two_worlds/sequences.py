@@ -44,6 +44,8 @@ def learn(known: Known, asked: Asked, told: tuple[Told, Told]) -> None:
         known.cursors.append((asked.path, question, both))
     if isinstance(answer.get("batch"), str):
         known.batches.append(answer["batch"])
+    if asked.route == ("GET", "/_pm/jobs"):
+        known.jobs = [one["id"] for one in answer["data"]]
     name = asked.path.split("/")[1]
     if asked.route[0] == "POST" and name in known.made and isinstance(answer.get("created", []), list):
         known.made[name] += [one for one in (*answer.get("created", []), answer.get("_id")) if isinstance(one, str)]

@@ -16,10 +16,10 @@ from permission_mongo.documents import reveal
 from permission_mongo.errors import Forbidden
 from permission_mongo.operations import ByFilter
 from permission_mongo.parsing import lists
-from permission_mongo.planning import callers, deletes, make, reads
+from permission_mongo.planning import callers, deletes, history, make, reads
 from permission_mongo.planning.callers import Access
 from permission_mongo.policy.grants import Lens, Reach
-from permission_mongo.policy.guard import Guarded
+from permission_mongo.policy.guard import Guarded, GuardedStates
 from permission_mongo.policy.nodes import ALWAYS
 from permission_mongo.query import filters
 from permission_mongo.storage import deletes as deletions
@@ -33,6 +33,8 @@ pytestmark = pytest.mark.mongo
 LIST, GET, GET_MANY = ("GET", "/{collection}"), ("GET", "/{collection}/{id}"), ("POST", "/{collection}/batch/get")
 DELETE, UNDO = ("DELETE", "/{collection}/batch"), ("POST", "/{collection}/batch/{batch}/undo")
 VERSIONS, GONE = ("GET", "/{collection}/{id}/versions"), ("GET", "/{collection}/deleted")
+VERSION, DIFF = ("GET", "/{collection}/{id}/versions/{version}"), ("GET", "/{collection}/{id}/diff/{from}/{to}")
+RESTORE = ("POST", "/{collection}/{id}/restore/{version}")
 COUNT, QUERY = ("POST", "/{collection}/count"), ("POST", "/{collection}/query")
 AGGREGATE = ("POST", "/{collection}/aggregate")
 
@@ -100,6 +102,10 @@ def unguarded(asked, *reaches, **more):
     return Guarded(asked)
 
 
+def unguarded_states(asked, rows):
+    return GuardedStates(Guarded(asked), Guarded(asked), ALWAYS)
+
+
 def refuses_instead_of_missing(*arguments):
     return replace(HONEST_DELETE(*arguments), visible=Guarded({}))
 
@@ -165,7 +171,11 @@ PLANTS = {
     "undo works on what is hidden": Plant(
         patched((deletes, "narrow_content", unguarded), (deletes, "narrow", unguarded)), "user", (UNDO,)
     ),
-    "history shows hidden states": Plant(patched((reads, "narrow_content", unguarded)), "user", (VERSIONS,)),
+    "history shows hidden states": Plant(patched((history, "narrow_states", unguarded_states)), "user", (VERSIONS,)),
+    "a version shows hidden states": Plant(patched((history, "narrow_states", unguarded_states)), "user", (VERSION,)),
+    "a diff reads hidden states": Plant(patched((history, "narrow_states", unguarded_states)), "user", (DIFF,)),
+    "a diff shows what one end hides": Plant(patched((Lens, "comparable", lambda lens, one, other: (dict(one), dict(other)))), "user", (DIFF,)),
+    "a restore works on hidden states": Plant(patched((history, "narrow_states", unguarded_states)), "user", (RESTORE,)),
     "deleted documents of others are listed": Plant(patched((reads, "narrow_content", unguarded)), "manager", (GONE,)),
     "a hidden id is refused, an absent one missing": Plant(
         patched((make, "plan_delete", refuses_instead_of_missing)), "user", (DELETE,)

@@ -49,6 +49,7 @@ class Known:
     role: str
     cursors: list[tuple[str, tuple, object]] = field(default_factory=list)
     batches: list[str] = field(default_factory=list)
+    jobs: list[str] = field(default_factory=list)
     made: dict[str, list[str]] = field(default_factory=lambda: {"staff": [], "notes": [], "teams": []})
     etags: list[str] = field(default_factory=list)
     names: int = 0

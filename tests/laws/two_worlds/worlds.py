@@ -26,7 +26,7 @@ from permission_mongo.storage.connection import new_client
 from permission_mongo.storage.layout import AUDIT, BATCHES, PARTS, VERSIONS
 from permission_mongo.values import DocumentId
 from tests.http.harness import SECRET, a_config, a_token
-from tests.laws.two_worlds.contents import DELETED_HIDDEN, MOVED_IDS, NOW, Contents, two_contents
+from tests.laws.two_worlds.contents import DELETED_HIDDEN, MOVED_IDS, NOW, Contents, jobs, two_contents
 from tests.laws.two_worlds.rules import COLLECTIONS, CONFIG, DEPT, ME, POLICY, SCHEMA, TENANT, hidden_places
 
 TOKENS = {role: a_token(ME, [role], TENANT, dept=DEPT) for role in ("viewer", "user", "manager", "boss")}
@@ -80,7 +80,8 @@ class World:
         """Nothing but these contents."""
         for name in (*COLLECTIONS, VERSIONS, BATCHES, PARTS, AUDIT):
             await self.database[name].delete_many({})
-        for name, rows in {**contents.live, VERSIONS: contents.versions, PARTS: contents.parts}.items():
+        stored = {**contents.live, VERSIONS: contents.versions, PARTS: contents.parts, BATCHES: jobs(contents)}
+        for name, rows in stored.items():
             if rows:
                 await self.database[name].insert_many(rows)
 
@@ -99,7 +100,8 @@ async def a_world(mongo_uri: str, config: Config) -> AsyncIterator[World]:
         async with open_gateway(config, mongo_uri) as gateway:
             fresh = Counted(supply)
             planner = replace(gateway.planner, new_uuid=fresh.uuid)
-            yield replace(gateway, planner=planner, fresh=fresh, clock=supply.clock)
+            running = replace(gateway.running, planner=planner, fresh=fresh, clock=supply.clock)
+            yield replace(gateway, planner=planner, running=running, fresh=fresh, clock=supply.clock)
 
     app = build_app(opened(), public_metrics=False)
     async with new_client(mongo_uri, config.mongodb) as look, app.router.lifespan_context(app):

@@ -1,0 +1,144 @@
+"""Changes with all that judges them. What policy text alone decides is refused here, before any query."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from permission_mongo.documents.changes import Change, Put
+from permission_mongo.documents.paths import ID, MADE, VERSION, Path, touches
+from permission_mongo.errors import Forbidden, InvalidRequest
+from permission_mongo.planning.callers import Access, Asking, Callers, require_paths
+from permission_mongo.planning.references import referable_from
+from permission_mongo.planning.stamps import update_stamps
+from permission_mongo.policy.grants import Grant, Reach
+from permission_mongo.policy.nodes import ALWAYS, conjunction, negation
+from permission_mongo.query.filters import Query
+from permission_mongo.revisions import Holding, Named, Referable, Revision, Sight, Writer
+from permission_mongo.schema.changes import sent_paths, typed_change, unfit_in, unknown_in
+from permission_mongo.schema.model import Collection
+from permission_mongo.schema.validate import MOST_TOLD, FieldError, as_violation
+from permission_mongo.values import Document
+
+
+@dataclass(frozen=True, slots=True)
+class Reviser:
+    """One caller changing documents of one collection: all that does not depend on the change, made once.
+
+    `_known` remembers of each path whether it may be written at all.
+    """
+
+    collection: Collection
+    asking: Asking
+    callers: Callers
+    updating: Access
+    reading: Access
+    stamps: Document
+    writers: tuple[Writer, ...]
+    referable: tuple[Referable, ...]
+    sights: dict[Holding, Sight]
+    _hidden: tuple[frozenset[Path], ...]
+    _known: dict[tuple[Path, bool], bool] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, collection: Collection, asking: Asking, callers: Callers, new_uuid: Callable[[], UUID]) -> Reviser:
+        """Forbidden where no rule of the caller's roles has both `update` and `read` here."""
+        updating = callers.access(asking, collection, "update")
+        reading = callers.access(asking, collection, "read")
+        stamps = update_stamps(collection, asking, updating.reach, new_uuid)
+        writers = tuple(_writers(collection, asking, callers, updating.reach, frozenset(stamps)))
+        referable = referable_from(collection, asking, callers)
+        hidden = tuple(rule.hidden for rule in updating.speaking.hides if rule.when == ALWAYS)
+        return cls(collection, asking, callers, updating, reading, stamps, writers, referable, {}, hidden)
+
+    def revision(self, change: Change) -> Revision:
+        """`change` names no id. A Refusal where no rule could allow it in any document, or no schema."""
+        collection = self.collection
+        wrong_names = unfit_in(change, collection)
+        if wrong_names:
+            raise as_violation(wrong_names)
+        named = tuple(Named(path, sent, asked) for path, sent, asked in sent_paths(change, collection))
+        self._require_writable(change, named)
+        typed, faults = _typed(change, collection)
+        return Revision(
+            collection,
+            self.writers,
+            self.updating.reach.hiding,
+            typed,
+            named,
+            faults,
+            self.stamps,
+            self.reading.lens,
+            self.asking.now,
+            self.callers.config.limits.max_document_bytes,
+            self.referable,
+            self.sights,
+        )
+
+    def _require_writable(self, change: Change, named: tuple[Named, ...]) -> None:
+        """Unknown, hidden, stamped and unwritable fields are told alike, before any value is looked at."""
+        puts = isinstance(change, Put)
+        refused = {*unknown_in(change, self.collection), *(one.sent for one in named if not self._may(one.path, puts))}
+        if refused:
+            raise unwritable(refused, self.collection)
+        asked = frozenset(one.sent for one in named if one.asked)
+        if asked:
+            require_paths(self.reading, self.collection, "update", Query(paths=asked))
+
+    def _may(self, path: Path, puts: bool) -> bool:
+        known = self._known.get((path, puts))
+        if known is None:
+            known = self._known[path, puts] = self._is_known(path) and self._may_be_written(path, puts)
+        return known
+
+    def _is_known(self, path: Path) -> bool:
+        return bool(path) and self.collection.knows(".".join(path))
+
+    def _may_be_written(self, path: Path, puts: bool) -> bool:
+        readable = self.reading.speaking.lends((path,))
+        if puts and readable:
+            return True  # an equal value is no write, and whether it is equal is seen once it is read
+        once = self.collection.immutable()
+        if any(touches(path, paths) for paths in self._hidden) or (touches(path, once) and not readable):
+            return False
+        return any(writer.writes(path) for writer in self.writers)
+
+
+def _typed(change: Change, collection: Collection) -> tuple[Change, tuple[FieldError, ...]]:
+    try:
+        return typed_change(change, collection)
+    except ValueError as error:
+        raise InvalidRequest(str(error)) from error
+
+
+def unwritable(sent: Iterable[str], collection: Collection) -> Forbidden:
+    fields = sorted(set(sent))[:MOST_TOLD]
+    return Forbidden("unknown or not permitted field", action="update", collection=collection.name, fields=fields)
+
+
+# -- the rules
+
+
+def _writers(
+    collection: Collection, asking: Asking, callers: Callers, reach: Reach, stamped: frozenset[str]
+) -> Iterable[Writer]:
+    """The rules of the reach, each with what its role may not write: it would choose by what it is judged."""
+    judging = callers.judging(asking, collection)
+    unstamped = negation(reach.denied)
+    for grant in reach.grants:
+        own = callers.has_own_check(grant.rule_id)
+        yield Writer(
+            conjunction((reach.within, unstamped, grant.rows)),
+            # A check of its own says all; by default the document stays one that the rule, and no deny, reaches.
+            conjunction((reach.within, grant.check) if own else (reach.within, unstamped, grant.check)),
+            grant.fields,
+            _kept(collection, grant, judging[grant.rule_id], stamped),
+        )
+
+
+def _kept(collection: Collection, grant: Grant, judged: frozenset[Path], stamped: frozenset[str]) -> frozenset[Path]:
+    guarded = {*judged, *((name,) for name in collection.stamped)}
+    reassigned = grant.fields.reassign
+    lifted = {path for path in guarded if any(path[: len(above)] == above for above in reassigned)}
+    return frozenset({*(guarded - lifted), *((name,) for name in stamped), ID, VERSION, (MADE,)})

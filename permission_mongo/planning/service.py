@@ -1,0 +1,28 @@
+"""Plans for what is asked of the gateway itself: whose jobs a caller may see, and end."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from permission_mongo.operations import CancelJob, GetJob, ListJobs, Service
+from permission_mongo.planning.callers import Asking, Callers
+from permission_mongo.service import JobPlan, JobsPlan, Whose
+
+
+def plan_service(operation: Service, asking: Asking, callers: Callers) -> JobPlan | JobsPlan:
+    """One's own jobs are listed; one of another's is told to who has the system right `admin` in the same tenant."""
+    who = asking.principal
+    own = Whose(who.tenant, who.subject, who.kind, all_of_tenant=False)
+    match operation:
+        case ListJobs(limit):
+            return JobsPlan(own, limit)
+        case GetJob(job):
+            return JobPlan(job, _theirs(own, asking, callers))
+        case CancelJob(job):
+            return JobPlan(job, _theirs(own, asking, callers), cancels=True)
+        case _:
+            assert_never(operation)
+
+
+def _theirs(own: Whose, asking: Asking, callers: Callers) -> Whose:
+    return Whose(own.tenant, own.subject, own.kind, callers.has_system_right(asking, "admin"))

@@ -1,0 +1,186 @@
+"""A change of a document with all that it is judged by, and what comes of it. No document's id stands in it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection as Several
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from permission_mongo.documents.changes import Change
+from permission_mongo.documents.fields import FieldRules
+from permission_mongo.documents.paths import ALWAYS_SHOWN, Path, any_above, touches
+from permission_mongo.policy.evaluate import verdict
+from permission_mongo.policy.grants import Hiding, Lens
+from permission_mongo.policy.guard import Guarded
+from permission_mongo.policy.nodes import Expression
+from permission_mongo.schema.model import Collection, Ref
+from permission_mongo.schema.validate import FieldError
+from permission_mongo.values import Document, DocumentId
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A reference of the document `index`, at the dotted path `field`, to the document `id` of `collection`."""
+
+    index: int
+    field: str
+    collection: str
+    id: DocumentId
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """What is referred to in one collection; `match` are the rows that the writer may point at."""
+
+    collection: str
+    match: Guarded
+    wanted: tuple[Wanted, ...]
+
+    def of(self, indices: Several[int]) -> Reference:
+        """Of these documents alone."""
+        return replace(self, wanted=tuple(one for one in self.wanted if one.index in indices))
+
+
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """One update rule whole: the rows it holds on, the fields it writes, what the document must be afterwards.
+
+    `kept` are paths out of its reach whatever `fields` says: stamped ones, and those its role is judged by.
+    """
+
+    rows: Expression
+    check: Expression
+    fields: FieldRules
+    kept: frozenset[Path]
+    _known: dict[Path, bool] = field(default_factory=dict, compare=False, repr=False)
+
+    def writes(self, path: Path) -> bool:
+        known = self._known.get(path)
+        if known is None:
+            known = self._known[path] = self.fields.writes(path) and not touches(path, self.kept)
+        return known
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A path that a change names, `sent` as it was written; `asked` says that its value must be readable."""
+
+    path: Path
+    sent: str
+    asked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Referable:
+    """The rows that a writer may point at by `ref`. `tenant_field` bounds them to the tenant of the document itself."""
+
+    ref: Ref
+    match: Guarded
+    tenant_field: str | None
+
+    def of(self, tenant: Any, wanted: tuple[Wanted, ...]) -> Reference:
+        """What a document of that tenant refers to here."""
+        within = self.match.further({self.tenant_field: {"$eq": tenant}}) if self.tenant_field else self.match
+        return Reference(self.ref.collection, within, wanted)
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What the caller reads, and what no caller writes, of a document on which certain grants and hidings hold.
+
+    `once` are the paths of fields that are set once.
+    """
+
+    rules: tuple[FieldRules, ...]
+    hidden: frozenset[Path]
+    unwritable: frozenset[Path]
+    once: tuple[Path, ...]
+    _read: dict[Path, bool] = field(default_factory=dict, compare=False, repr=False)
+    _barred: dict[Path, bool] = field(default_factory=dict, compare=False, repr=False)
+
+    def reads_raw(self, path: Path) -> bool:
+        known = self._read.get(path)
+        if known is None:
+            readable = not touches(path, self.hidden) and any(one.reads_raw(path) for one in self.rules)
+            known = self._read[path] = path in ALWAYS_SHOWN or readable
+        return known
+
+    def shows(self, path: Path) -> bool:
+        """Whether something of the value is shown, raw or masked."""
+        return not any_above(path, self.hidden) and any(
+            one.covers(path) or one.covers_below(path) for one in self.rules
+        )
+
+    def shows_null(self, path: Path) -> bool:
+        return not any_above(path, self.hidden) and any(one.covers(path) for one in self.rules)
+
+    def masks(self, path: Path) -> bool:
+        """Whether the value is shown as one mask, whatever it holds."""
+        covering = [one for one in self.rules if one.covers(path)]
+        return bool(covering) and all(one.mask_at(path) for one in covering)
+
+    def bars(self, path: Path) -> bool:
+        """Whether no rule may write here: hidden from writers, or set once and not theirs to compare."""
+        known = self._barred.get(path)
+        if known is None:
+            set_once = touches(path, self.once) and not self.reads_raw(path)
+            known = self._barred[path] = touches(path, self.unwritable) or set_once
+        return known
+
+
+# What holds on a document: grants to read, their hidings, and hidings from writers.
+Holding = tuple[tuple[bool, ...], tuple[bool, ...], tuple[bool, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """One change, and what judges it in whatever document it is made.
+
+    `faults` are values that could not be typed; `hiding` what no caller writes in some rows; `lens` shows the
+    document before, to judge by, and after. `stamps` are typed. What the change refers to must be among `referable`.
+    `sights` is shared by the revisions of one caller.
+    """
+
+    collection: Collection
+    writers: tuple[Writer, ...]
+    hiding: tuple[Hiding, ...]
+    change: Change
+    named: tuple[Named, ...]
+    faults: tuple[FieldError, ...]
+    stamps: Document
+    lens: Lens
+    now: datetime
+    max_document_bytes: int
+    referable: tuple[Referable, ...] = ()
+    sights: dict[Holding, Sight] = field(default_factory=dict, compare=False, repr=False)
+
+    def sight(self, stored: Document) -> Sight:
+        """Made once for all documents on which the same holds."""
+        reading, hides = self.lens.reach.speaks_for(stored)
+        barring = tuple(verdict(one.when, stored) is not False for one in self.hiding)
+        known = self.sights.get((reading, hides, barring))
+        if known is None:
+            known = self.sights[reading, hides, barring] = self._sight(reading, hides, barring)
+        return known
+
+    def _sight(self, reading: tuple[bool, ...], hides: tuple[bool, ...], barring: tuple[bool, ...]) -> Sight:
+        reach = self.lens.reach
+        rules = tuple(grant.fields for grant, holds in zip(reach.grants, reading, strict=True) if holds)
+        hidden = (one.paths for one, holds in zip(reach.hiding, hides, strict=True) if holds)
+        barred = (one.paths for one, holds in zip(self.hiding, barring, strict=True) if holds)
+        nothing = frozenset[Path]()
+        return Sight(rules, nothing.union(*hidden), nothing.union(*barred), self.collection.immutable())
+
+
+@dataclass(frozen=True, slots=True)
+class Rewrite:
+    """Top-level fields to write, and to take away. What is named in neither stays byte for byte.
+
+    `size` is that of the document then, in bytes. `blind` are places that were sent and that the caller does not read.
+    """
+
+    fields: Document
+    gone: tuple[str, ...]
+    size: int
+    blind: frozenset[str] = frozenset()

@@ -1,0 +1,273 @@
+"""An operation -> its outcome: planned and executed; of a filter's work chunk after chunk, each planned anew.
+
+Work of more than one transaction is a job: its record says how far it came, and who holds its lease carries it on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Collection
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final
+
+from permission_mongo.auth.authenticate import Authenticator
+from permission_mongo.config.model import Config
+from permission_mongo.errors import Conflict, Refusal, StillRunning, Unavailable
+from permission_mongo.jobs import Asked, Lease, Origin, Overtaken, Taken, Turn, added
+from permission_mongo.observations import JobEnded, Observation, Wrote
+from permission_mongo.operations import Alike, ByFilter, DeleteMany, Filtered, Operation, Service, UpdateMany
+from permission_mongo.outcomes import BatchOutcome, JobState, Outcome, Started
+from permission_mongo.parsing.ids import Fresh
+from permission_mongo.parsing.jobs import read_again
+from permission_mongo.planning.callers import Asking
+from permission_mongo.planning.make import Planner
+from permission_mongo.plans import Plan
+from permission_mongo.storage.store import Store
+
+_LOG: Final = logging.getLogger("permission_mongo.jobs")
+_LOOK: Final = 0.25  # seconds between two looks at a job that another gateway carries
+_TRIES_TO_END: Final = 20
+_RENEWALS: Final = 3  # of a lease within its time
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """A filter's work under a lease (None: a dry run, which is no job); `origin` as long as there is no record."""
+
+    operation: Filtered
+    asking: Asking
+    lease: Lease | None
+    origin: Origin | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """The planner and the store at work. `clock` tells each chunk its own moment; `holder` is this process's name."""
+
+    config: Config
+    authenticator: Authenticator
+    planner: Planner
+    store: Store
+    fresh: Fresh
+    clock: Callable[[], datetime]
+    observe: Callable[[Observation], None]
+    holder: str
+    waiting: asyncio.Event
+
+    async def run(self, operation: Operation | Service, asking: Asking, *, waits: bool = True) -> tuple[Plan, Outcome]:
+        """The plan and what happened; a Refusal before any query runs, or where nothing was done.
+
+        With `waits` False what is left after the first chunk is done by whoever finds it.
+        """
+        plan = self.planner.plan(operation, asking)
+        work = self._work(operation, asking)
+        turn = Turn() if work is None else Turn(lease=work.lease, origin=work.origin)
+        try:
+            outcome = await self.store.execute(plan, asking.actor(), turn)
+        except StillRunning as running:
+            if waits or running.job is None:
+                raise
+            return plan, Started(await self.store.find_job(running.job))
+        if work is None or not isinstance(outcome, BatchOutcome) or (outcome.more is None and not outcome.is_job):
+            return plan, outcome
+        return plan, await self._rest(work, outcome, waits=waits)
+
+    def _work(self, operation: Operation | Service, asking: Asking) -> _Work | None:
+        match operation:
+            case DeleteMany(selection=ByFilter(sent=sent)):
+                return self._filtered(operation, "delete", sent, asking)
+            case UpdateMany(edits=Alike(selection=ByFilter(sent=sent))):
+                return self._filtered(operation, "update", sent, asking)
+            case _:
+                return None
+
+    def _filtered(self, operation: Filtered, asked: Asked, sent: bytes, asking: Asking) -> _Work:
+        if operation.options.dry_run:
+            return _Work(operation, asking, None)
+        origin = Origin(asked, sent.decode(), asking.principal, asking.request, asking.request_id)
+        lease = Lease(operation.options.id, self.holder, 1, self.config.limits.job_lease)
+        return _Work(operation, asking, lease, origin)
+
+    async def _rest(self, work: _Work, done: BatchOutcome, *, waits: bool) -> BatchOutcome | Started:
+        """What is left behind the first chunk: done here, or left to whoever finds it."""
+        if not waits and work.lease is not None and done.is_job and done.more is not None:
+            job = await self.store.find_job(work.lease.job)
+            await self._release(work.lease)
+            self.waiting.set()
+            self._observe_written(work.operation, done.count)
+            return Started(job)
+        try:
+            return await self.carry(work, done)
+        except Overtaken:
+            if work.lease is None:
+                raise
+            return await self._told_by_another(work.lease)
+
+    # -- carrying a job
+
+    async def carry(self, work: _Work, done: BatchOutcome) -> BatchOutcome:
+        """Chunk after chunk to the end, and the record closed. What was done stays done if a later chunk fails.
+
+        Overtaken when the job is not this lease's any more; where it was to end, it has.
+        """
+        if work.lease is None:
+            return await self._chunks(work, done)
+        renewing = asyncio.create_task(self._renew(work.lease))
+        try:
+            done = await self._chunks(work, done)
+            return await self._finished(work.lease, done) if done.is_job else done
+        except Overtaken:
+            await self._end_if_cancelled(work.lease)
+            raise
+        except asyncio.CancelledError:
+            # The caller left, or this gateway ends: the record is true, and another goes on from there.
+            await asyncio.shield(self._release(work.lease))
+            raise
+        finally:
+            renewing.cancel()
+
+    async def _chunks(self, work: _Work, done: BatchOutcome) -> BatchOutcome:
+        while done.more is not None and done.stopped is None:
+            try:
+                done = await self._chunk(work, done)
+            except Refusal as refusal:
+                if not done.count and not done.is_job:
+                    raise
+                done = replace(done, stopped=refusal, more=None)
+        return done
+
+    async def _chunk(self, work: _Work, done: BatchOutcome) -> BatchOutcome:
+        """The next chunk, by the policy in force, for a caller whose credential is."""
+        asking = replace(work.asking, now=self.clock(), once=None if done.is_job else work.asking.once)
+        await self.authenticator.require_in_force(asking.principal)
+        turn = Turn(done.more, done, work.lease, None if done.is_job else work.origin)
+        outcome = await self.store.execute(self.planner.plan(work.operation, asking), asking.actor(), turn)
+        assert isinstance(outcome, BatchOutcome)  # noqa: S101  (a later chunk is never a replay)
+        return added(done, outcome)
+
+    async def _finished(self, lease: Lease, done: BatchOutcome) -> BatchOutcome:
+        """The record closed. Where MongoDB is away it stays open, and the job goes on when its lease ran out."""
+        if isinstance(done.stopped, Unavailable):
+            return done
+        with suppress(Unavailable):
+            if not await self._finish(lease, "failed" if done.stopped else "done", done):
+                raise Overtaken
+        if done.stopped is not None and not done.count:
+            raise done.stopped
+        return done
+
+    async def _finish(self, lease: Lease, state: JobState, done: BatchOutcome) -> bool:
+        ended = await self.store.finish_job(lease, state, done)
+        if ended:
+            self.observe(JobEnded(state))
+        return ended
+
+    async def _end_if_cancelled(self, lease: Lease) -> None:
+        job = await self.store.find_job(lease.job)
+        if job.state == "cancelling":
+            await self._finish(lease, "cancelled", replace(job.outcome, stopped=_cancelled()))
+
+    async def _told_by_another(self, lease: Lease) -> BatchOutcome:
+        """How the job ended, whoever ended it. For a caller that waits: a carrier goes on with other jobs."""
+        while True:
+            job = await self.store.find_job(lease.job)
+            if job.is_over:
+                return job.outcome
+            await asyncio.sleep(_LOOK)
+
+    async def _renew(self, lease: Lease) -> None:
+        while True:
+            await asyncio.sleep(lease.seconds / _RENEWALS)
+            with suppress(Refusal):
+                await self.store.renew_job(lease)
+
+    async def _release(self, lease: Lease) -> None:
+        with suppress(Refusal):
+            await self.store.release_job(lease)
+
+    # -- jobs that nobody carries
+
+    @asynccontextmanager
+    async def at_work(self, carriers: int) -> AsyncIterator[None]:
+        """Meanwhile jobs whose lease ran out are carried on, as many at once as there are carriers."""
+        tasks = [asyncio.create_task(self._carry_on()) for _ in range(carriers)]
+        try:
+            yield
+        finally:
+            await _ended(tasks)
+
+    async def _carry_on(self) -> None:
+        seconds = self.config.limits.job_lease
+        while True:
+            taken = await self._taken(seconds)
+            if taken is not None:
+                await self._carry_taken(taken)
+                continue
+            self.waiting.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(seconds / _RENEWALS):
+                    await self.waiting.wait()
+
+    async def _taken(self, seconds: float) -> Taken | None:
+        """None where MongoDB is away, or a record can't be read: the carrier goes on."""
+        try:
+            return await self.store.take_job(self.holder, seconds)
+        except Refusal:
+            return None
+        except Exception as error:
+            _LOG.error("a job could not be taken: %s", type(error).__name__)
+            return None
+
+    async def _carry_taken(self, taken: Taken) -> None:
+        """To its end, whatever that is: nothing that goes wrong with one job ends the carrier."""
+        before = replace(taken.job.outcome, is_job=True, more=taken.behind)
+        try:
+            if taken.job.state == "cancelling":
+                await self._finish(taken.lease, "cancelled", replace(before, stopped=_cancelled()))
+                return
+            work = self._work_of(taken)
+            done = await self.carry(work, before)
+            self._observe_written(work.operation, done.count - before.count)
+        except Overtaken:
+            return
+        except Refusal as refusal:
+            await self._fail(taken.lease, before, refusal)
+        except Exception as error:
+            _LOG.error("a job failed: %s", type(error).__name__)
+            await self._fail(taken.lease, before, Refusal("something went wrong here"))
+
+    def _work_of(self, taken: Taken) -> _Work:
+        """What was asked, read by the schema in force, with the caller's kept claims."""
+        origin = taken.origin
+        operation = read_again(origin.asked, origin.body.encode(), taken.job.collection, self.config, self.fresh)
+        options = replace(operation.options, id=taken.job.id)
+        asking = Asking(origin.principal, self.clock(), origin.request, origin.request_id)
+        return _Work(replace(operation, options=options), asking, taken.lease)
+
+    async def _fail(self, lease: Lease, done: BatchOutcome, refusal: Refusal) -> None:
+        """A job that is closed already, or away with MongoDB, is left as it is."""
+        with suppress(Refusal):
+            await self._finish(lease, "failed", replace(done, stopped=refusal, more=None))
+
+    def _observe_written(self, operation: Filtered, count: int) -> None:
+        verb = "deleted" if isinstance(operation, DeleteMany) else "updated"
+        self.observe(Wrote(operation.collection.name, verb, count))
+
+
+async def _ended(tasks: Collection[asyncio.Task[None]]) -> None:
+    """A cancellation that comes as the driver reads an answer can be lost there: it is sent until it is heard."""
+    waiting = set(tasks)
+    for _ in range(_TRIES_TO_END):
+        for task in waiting:
+            task.cancel()
+        _, waiting = await asyncio.wait(waiting, timeout=0.5)
+        if not waiting:
+            return
+    _LOG.warning("%d carriers of jobs did not end", len(waiting))
+
+
+def _cancelled() -> Conflict:
+    return Conflict("the job was cancelled; what it had done stays")

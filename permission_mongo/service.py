@@ -1,0 +1,35 @@
+"""Plans for what is asked of the gateway itself: they name who may, and no row of a collection."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Whose:
+    """Whose jobs: those that this subject began with this kind of credential, or `all_of_tenant`."""
+
+    tenant: str | None
+    subject: str
+    kind: str
+    all_of_tenant: bool
+
+
+@dataclass(frozen=True, slots=True)
+class JobPlan:
+    """Tell of one job, and have it end if `cancels`."""
+
+    job: str
+    whose: Whose
+    cancels: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class JobsPlan:
+    """The newest jobs, at most `limit`."""
+
+    whose: Whose
+    limit: int
+
+
+Serving = JobPlan | JobsPlan

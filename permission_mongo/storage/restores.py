@@ -1,0 +1,132 @@
+"""One old state written again: over the document as it is, or, of a deleted one, under its old id."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pymongo.asynchronous.client_session import AsyncClientSession
+from pymongo.errors import DuplicateKeyError
+
+from permission_mongo.errors import Conflict
+from permission_mongo.outcomes import Updated
+from permission_mongo.plans import Actor, RestorePlan
+from permission_mongo.revisions import Reference, Wanted
+from permission_mongo.schema.references import references_in
+from permission_mongo.storage.computed import read_again
+from permission_mongo.storage.history import last_record, state_of
+from permission_mongo.storage.reads import not_found
+from permission_mongo.storage.references import dangling, violation
+from permission_mongo.storage.rooms import Rooms
+from permission_mongo.storage.singles import Single, require_accepted
+from permission_mongo.storage.transactions import Raced
+from permission_mongo.values import Document, MongoFilter
+from permission_mongo.versions import TICK, began, made, number_of
+
+
+async def restore_one(plan: RestorePlan, actor: Actor, rooms: Rooms) -> Updated:
+    """DocumentNotFound and VersionNotFound as for reading it; Forbidden, if one of both states may not be restored."""
+    restoring = _Restoring(plan, actor, rooms)
+    return await restoring.single.run(restoring.body, restoring.single.proof())
+
+
+class _Restoring:
+    """One restore on its way."""
+
+    def __init__(self, plan: RestorePlan, actor: Actor, rooms: Rooms) -> None:
+        self._plan = plan
+        self._actor = actor
+        self._rooms = rooms
+        self.single = Single(plan.target, plan.past.id, actor, rooms)
+
+    async def body(self, session: AsyncClientSession, renumber: bool) -> Updated:
+        past = self._plan.past
+        visible = past.live.also(self.single.named())
+        row = None if past.live.is_empty else await self._live().find_one(visible, {"_id": 1}, session=session)
+        document = await self._over(session, visible, renumber) if row is not None else await self._anew(session)
+        if document is None:
+            live = await self._live().find_one(self.single.named(), session=session)
+            assert live is not None  # noqa: S101  (read in this very snapshot)
+            return Updated(await self._as_told(session, live), changed=False)
+        await self.single.note(session, "restore")
+        return Updated(await self._as_told(session, document), changed=True)
+
+    async def _over(self, session: AsyncClientSession, visible: MongoFilter, renumber: bool) -> Document | None:
+        """The document as it is now; None where it is that version already."""
+        plan = self._plan
+        raw, stored = await self.single.seen(session, visible, plan.precondition)
+        content = await state_of(plan.past, plan.version, (stored, True), self._rooms, session)
+        start = began(stored)
+        at = self._actor.now if start is None else max(self._actor.now, start + TICK)
+        mark = made("restore", self._actor.subject, at, plan.reason, None)
+        again = self._again(content, number_of(stored) + 1, mark)
+        unchanged: dict[str, Any] = {"$eq": stored["_version"]} if "_version" in stored else {"$exists": False}
+        # The guard stands in the command itself, whatever was read before.
+        match = plan.match.also({**self.single.named(), "_version": unchanged})
+        if plan.match.is_empty or await self._live().find_one(match, {"_id": 1}, session=session) is None:
+            raise self.single.forbidden("restore", "restoring")
+        if number_of(stored) == plan.version:
+            return None
+        await self._require_targets(session, again)
+        again["_version"] = 1 + await self.single.keep(session, raw, stored, mark, renumber)
+        await self._store(session, again, match)
+        return again
+
+    async def _anew(self, session: AsyncClientSession) -> Document:
+        """A deleted document lives again, with the number behind its deletion's."""
+        plan = self._plan
+        last = await last_record(plan.past, self._rooms, session)
+        if last is None:
+            raise not_found(plan.target.collection)
+        require_accepted(plan.precondition, last["data"])
+        content = await state_of(plan.past, plan.version, (last["data"], False), self._rooms, session)
+        at = max(self._actor.now, last["ended"]["at"] + TICK)
+        mark = made("restore", self._actor.subject, at, plan.reason, None)
+        again = self._again(content, last["version"] + 2, mark)
+        if not plan.replaced.admits(last["data"]):
+            raise self.single.forbidden("restore", "restoring")
+        await self._require_targets(session, again)
+        await self._store(session, again, None)
+        await self.single.revive(session, last)
+        return again
+
+    def _again(self, content: Document, number: int, mark: Document) -> Document:
+        """The content whole. Forbidden, if it may not be restored as it was, or may not be stored as it will be."""
+        again = {**content, "_version": number, "_made": mark}
+        if not (self._plan.restored.admits(content) and self._plan.restored.admits(again)):
+            raise self.single.forbidden("restore", "restoring")
+        return again
+
+    async def _require_targets(self, session: AsyncClientSession, document: Document) -> None:
+        missing = await dangling(session, self._references(document), self._rooms)
+        if missing:
+            raise violation(missing)
+
+    def _references(self, document: Document) -> tuple[Reference, ...]:
+        """All that the document refers to, as for one that is created."""
+        collection = self._plan.collection
+        found = tuple(references_in(document, collection))
+        tenant = None if collection.tenant_field is None else document.get(collection.tenant_field)
+
+        def wanted(ref: object) -> tuple[Wanted, ...]:
+            return tuple(Wanted(0, place, one.collection, to) for place, one, to in found if one == ref)
+
+        return tuple(one.of(tenant, wanted(one.ref)) for one in self._plan.referable if wanted(one.ref))
+
+    async def _store(self, session: AsyncClientSession, again: Document, match: MongoFilter | None) -> None:
+        """In the place of the row that matches; under an id that is free, without one."""
+        try:
+            if match is None:
+                await self._live().insert_one(again, session=session)
+            elif (await self._live().replace_one(match, again, session=session)).matched_count != 1:
+                raise Raced
+        except DuplicateKeyError as error:
+            raise Conflict("a document with this id or key exists") from error
+
+    async def _as_told(self, session: AsyncClientSession, document: Document) -> Document:
+        computed = self._plan.collection.computed
+        if not computed:
+            return document
+        return await read_again(session, self._plan.target.collection, self._plan.past.id, computed, self._rooms)
+
+    def _live(self) -> Any:
+        return self._rooms.live(self._plan.target.collection)

@@ -1,0 +1,158 @@
+"""Batch update: the rows read in a transaction's snapshot, each judged alone, then all written by one command.
+
+A writer in between is a conflict with that snapshot: what is kept as a version is what was read, and what was replaced.
+So the guard, asked once for all in the same snapshot, holds for what is written; in each statement it would cost as
+much as all the rest of the write.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from bson.raw_bson import RawBSONDocument
+from pymongo.asynchronous.client_session import AsyncClientSession
+
+from permission_mongo.errors import Refusal
+from permission_mongo.jobs import Turn
+from permission_mongo.outcomes import BatchOutcome
+from permission_mongo.plans import Actor, Edit, Same, UpdateManyPlan
+from permission_mongo.revisions import Revision, Rewrite
+from permission_mongo.rewrites import new_references, rewrite
+from permission_mongo.storage.parts import Ids, Progress, TooMuch
+from permission_mongo.storage.references import dangling, violation
+from permission_mongo.storage.rooms import BY_ID, Rooms
+from permission_mongo.storage.singles import require_accepted
+from permission_mongo.storage.transactions import Raced
+from permission_mongo.storage.works import Work, marks_after
+from permission_mongo.values import Document, DocumentId
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A stored document, its bytes, and what is to be written of it."""
+
+    raw: RawBSONDocument
+    stored: Document
+    change: Rewrite
+
+
+@dataclass(slots=True)
+class _Judged:
+    """What is to become of some rows. `failed` has every refusal, in no order."""
+
+    rows: list[_Row] = field(default_factory=list)
+    same: list[DocumentId] = field(default_factory=list)
+    failed: dict[DocumentId, Refusal] = field(default_factory=dict)
+
+
+async def update_many(plan: UpdateManyPlan, actor: Actor, rooms: Rooms, turn: Turn) -> BatchOutcome:
+    """Change the plan's rows, of a filter's one chunk; what one transaction did stays done if a later one fails."""
+    return await _Updating(plan, actor, rooms, turn).done()
+
+
+class _Updating(Work):
+    """One batch on its way."""
+
+    action = "update"
+    verb = "updated"
+
+    def __init__(self, plan: UpdateManyPlan, actor: Actor, rooms: Rooms, turn: Turn) -> None:
+        super().__init__(plan, actor, rooms, turn)
+        self._plan = plan
+
+    async def attempt(self, session: AsyncClientSession, ids: Ids, renumber: bool) -> tuple[Progress, list[Document]]:
+        judged = await self._judged(session, ids)
+        came = Progress([row.stored["_id"] for row in judged.rows], judged.same, judged.failed)
+        # Of an atomic batch that fails, the first item's refusal is told, and not what the write would have met.
+        fails = self._plan.batch.atomic and (came.failed or (self._plan.expected is not None and came.met < len(ids)))
+        records = await self._write(session, judged.rows, renumber) if judged.rows and not fails else []
+        return came, records
+
+    # -- judging
+
+    async def _judged(self, session: AsyncClientSession, ids: Ids) -> _Judged:
+        """Each row as the update of one document judges it; what is refused whatever is stored needs no row."""
+        judged = _Judged()
+        edits = self._plan.edits
+        if not isinstance(edits, Same):
+            refused = ((one, edits[one].revision) for one in ids)
+            judged.failed = {one: refusal for one, refusal in refused if isinstance(refusal, Refusal)}
+        wanted = [one for one in ids if one not in judged.failed]
+        for raw, stored in await self._read(session, wanted, matching=self._plan.expected is None):
+            self._judge(raw, stored, judged)
+        await self._refer(session, judged)
+        return judged
+
+    def _judge(self, raw: RawBSONDocument, stored: Document, judged: _Judged) -> None:
+        one = stored["_id"]
+        revision, edit = self._revision(one)
+        try:
+            require_accepted(edit.precondition if edit is not None else None, stored)
+            change = rewrite(revision, stored)
+        except Refusal as refusal:
+            judged.failed[one] = refusal
+        else:
+            if change is None:
+                judged.same.append(one)
+            else:
+                judged.rows.append(_Row(raw, stored, change))
+
+    def _revision(self, one: DocumentId) -> tuple[Revision, Edit | None]:
+        edits = self._plan.edits
+        if isinstance(edits, Same):
+            return edits.revision, None
+        edit = edits[one]
+        assert isinstance(edit.revision, Revision)  # noqa: S101  (a refused one is not read)
+        return edit.revision, edit
+
+    async def _refer(self, session: AsyncClientSession, judged: _Judged) -> None:
+        """Takes out the rows that refer to what is not there."""
+        if not judged.rows:
+            return
+        revision, _ = self._revision(judged.rows[0].stored["_id"])
+        if not revision.referable:
+            return
+        changed = {n: (row.stored, row.change) for n, row in enumerate(judged.rows)}
+        missing = await dangling(session, new_references(revision, changed), self._rooms)
+        for n in {one.index for one in missing}:
+            told = sorted((one for one in missing if one.index == n), key=lambda one: one.field)
+            judged.failed[judged.rows[n].stored["_id"]] = violation(told)
+        judged.rows = [row for row in judged.rows if row.stored["_id"] not in judged.failed]
+
+    # -- writing
+
+    async def _write(self, session: AsyncClientSession, rows: list[_Row], renumber: bool) -> list[Document]:
+        """The ids of the versions that keep what was replaced."""
+        if sum(row.change.size for row in rows) > self._plan.target.max_bytes and len(rows) > 1:
+            raise TooMuch
+        states = [(row.raw, row.stored) for row in rows]
+        records = await self._records(session, states, renumber) if self._plan.target.versioned else []
+        await self._require_reach(session, rows)
+        marks: Iterable[Document] = map(marks_after, records) if records else ({} for _ in rows)
+        updates = list(self._updates(rows, marks))
+        if updates:
+            await self._change(session, updates)
+        if records:
+            await self._rooms.keep(session, records, self._plan.target.keeping)
+        return [one["_id"] for one in records]
+
+    async def _require_reach(self, session: AsyncClientSession, rows: list[_Row]) -> None:
+        """Raced if MongoDB does not find all of them among the rows that may be changed."""
+        if self._plan.expected is None:
+            return  # read by that very guard
+        live = self._rooms.live(self._plan.target.collection)
+        match = self._plan.match.among(row.stored["_id"] for row in rows)
+        found = live.find(match, {"_id": 1}, hint=BY_ID, batch_size=len(rows) + 1, session=session)
+        if self._plan.match.is_empty or len(await found.to_list()) != len(rows):
+            raise Raced
+
+    def _updates(self, rows: list[_Row], marks: Iterable[Document]) -> Iterator[Document]:
+        for row, mark in zip(rows, marks, strict=True):
+            update: Document = {"$set": {**row.change.fields, **mark}}
+            if row.change.gone:
+                update["$unset"] = dict.fromkeys(row.change.gone, "")
+            if not update["$set"]:
+                del update["$set"]
+            if update:
+                yield {"q": {"_id": row.stored["_id"]}, "u": update}

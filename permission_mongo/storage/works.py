@@ -1,0 +1,223 @@
+"""What the batches that change stored documents have in common: whose turn it is, its transactions, what is told."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import replace
+from typing import ClassVar, Literal, cast
+
+from bson import decode_all
+from bson.objectid import ObjectId
+from bson.raw_bson import RawBSONDocument
+from pymongo.asynchronous.client_session import AsyncClientSession
+from pymongo.errors import BulkWriteError
+
+from permission_mongo.batch import Bound
+from permission_mongo.errors import DocumentNotFound
+from permission_mongo.jobs import Turn, added
+from permission_mongo.outcomes import BatchOutcome, Failure, Item
+from permission_mongo.plans import Actor, Chunked
+from permission_mongo.storage.chunks import next_chunk, require_at_most, require_few_enough
+from permission_mongo.storage.ledger import Ledger, Traces
+from permission_mongo.storage.parts import Ids, KeyExists, Progress, TooMuch, first_refusal, in_parts, tries
+from permission_mongo.storage.rooms import BY_ID, NumberTaken, Rooms
+from permission_mongo.storage.singles import LENIENT
+from permission_mongo.storage.transactions import Body, Contended, Raced
+from permission_mongo.values import Document, DocumentId
+from permission_mongo.versions import LARGEST, made, number_of, record
+
+State = tuple[RawBSONDocument, Document]  # a stored document: its bytes, and read
+Told = Callable[[BatchOutcome], BatchOutcome]
+
+
+def _itself(outcome: BatchOutcome) -> BatchOutcome:
+    return outcome
+
+
+class Work(ABC):
+    """One batch on its way.
+
+    `told` is what the caller is told of it, where it is part of something else.
+    """
+
+    action: ClassVar[Literal["update", "delete", "restore"]]  # as history and audit call it
+    verb: ClassVar[Literal["updated", "deleted", "restored"]]
+
+    def __init__(self, plan: Chunked, actor: Actor, rooms: Rooms, turn: Turn, told: Told = _itself) -> None:
+        self._work = plan
+        self._rooms = rooms
+        self._turn = turn
+        self._told = told
+        self._ended = made(self.action, actor.subject, actor.now, plan.batch.reason, plan.batch.id)
+        self._ledger = Ledger(rooms, actor, plan.target, plan.batch)
+        self._progress = Progress()
+
+    @abstractmethod
+    async def attempt(self, session: AsyncClientSession, ids: Ids, renumber: bool) -> tuple[Progress, list[Document]]:
+        """What becomes of these items in the session's transaction, and the ids of the versions kept.
+
+        `renumber` says that a number was taken. KeyExists, TooMuch and Raced end the transaction.
+        """
+
+    async def done(self) -> BatchOutcome:
+        """Work off the items that are named, chunk by chunk, or of a filter's one chunk, as it is its turn."""
+        plan = self._work
+        if not (plan.match.is_empty and plan.visible.is_empty):
+            await (self._chunk() if plan.expected is None else self._chunks(plan.expected))
+            if plan.batch.dry_run:
+                await self._ledger.note_rehearsal(self.action, self._progress.done)
+        return self._outcome(self._progress)
+
+    async def _chunks(self, expected: Ids) -> None:
+        await require_at_most(self._rooms, self._work)
+        size = self._work.target.chunk
+        for n in range(0, len(expected), size):
+            await self._in_parts(expected[n : n + size], last=n + size >= len(expected))
+            if self._progress.stopped is not None:
+                return
+
+    async def _chunk(self) -> None:
+        chunk, more = await next_chunk(self._rooms, self._work, self._turn.behind)
+        if chunk:
+            await self._in_parts(chunk, last=more is None)
+        if self._progress.stopped is None:
+            self._progress.more = more
+
+    # -- transactions
+
+    async def _in_parts(self, ids: Ids, *, last: bool) -> None:
+        await in_parts(ids, self._part, self._progress, atomic=self._work.batch.atomic, last=last)
+
+    async def _part(self, ids: Ids, final: bool, renumber: bool = False) -> None:
+        batch, part = self._work.batch, ObjectId()
+        body: Body[Progress] = lambda session: self._body(session, ids, part, renumber)  # noqa: E731
+        try:
+            came = await self._rooms.transactor.run(
+                self._step(body, ids, final=final),
+                deadline=self._rooms.deadline(),
+                proof=self._ledger.proof(part),
+                attempts=tries(ids, atomic=batch.atomic),
+                commit=not batch.dry_run,
+            )
+        except NumberTaken as error:
+            # Go on behind the highest kept.
+            if renumber:
+                raise Contended from error
+            return await self._part(ids, final, renumber=True)
+        if self._turn.lease is not None and not final:
+            self._progress.is_job, self._turn = True, replace(self._turn, origin=None)
+        self._progress.add(came)
+        return None
+
+    def _step(self, body: Body[Progress], ids: Ids, *, final: bool) -> Body[Progress]:
+        """A filter's work becomes a job with the first transaction that is not all of it."""
+        turn, job = self._turn, None
+        if turn.lease is not None and not (final and turn.origin is not None):
+            body, job = self._ledger.stepped(body, turn, self._so_far, Bound(ids[-1])), turn.lease.job
+        return self._ledger.once(body, self._outcome_with, final=final, job=job)
+
+    async def _body(self, session: AsyncClientSession, ids: Ids, part: ObjectId, renumber: bool) -> Progress:
+        came, records = await self.attempt(session, ids, renumber)
+        before = self._turn.before.met if self._turn.before else 0
+        require_few_enough(self._work.batch, before + self._progress.met + came.met)
+        if self._work.batch.atomic:
+            self._require_all(ids, came)
+        if came.done:
+            await self._ledger.note(session, part, self.action, came.done, Traces(records=records))
+        return came
+
+    def _require_all(self, ids: Ids, came: Progress) -> None:
+        fine = {*came.done, *came.same}
+        absent = DocumentNotFound("no such document", collection=self._work.target.collection)
+        is_named = self._work.expected is not None  # what a filter no longer matches is not missed
+        left = [one for one in ids if one not in fine and (is_named or one in came.failed)]
+        failed = {one: came.failed.get(one, absent) for one in left}
+        if failed:
+            raise first_refusal(failed, f"nothing was {self.verb}")
+
+    # -- what is told
+
+    def _outcome_with(self, came: Progress) -> BatchOutcome:
+        """What the caller is told if the work ends with this part."""
+        return self._told(self._outcome(self._progress.with_(came)))
+
+    def _so_far(self, came: Progress) -> BatchOutcome:
+        """What the chunks did together, if the work ends with this part."""
+        return added(self._turn.before, self._outcome_with(came))
+
+    def _outcome(self, progress: Progress) -> BatchOutcome:
+        plan = self._work
+        return BatchOutcome(
+            self.verb,
+            tuple(progress.done),
+            progress.missing_of(plan.expected),
+            tuple(Failure(refusal, id=one) for one, refusal in progress.failed.items()),
+            batch=plan.batch.id if progress.done and not plan.batch.dry_run else None,
+            dry_run=plan.batch.dry_run,
+            stopped=progress.stopped,
+            results=self._results(progress) if plan.batch.results else None,
+            more=progress.more,
+            unchanged=len(progress.same),
+            is_job=progress.is_job,
+        )
+
+    def _results(self, progress: Progress) -> tuple[Item, ...]:
+        done, same = {*progress.done}, {*progress.same}
+
+        def item(one: DocumentId) -> Item:
+            if one in done or one in same:
+                return Item(one, self.verb if one in done else "unchanged")
+            refusal = progress.failed.get(one) or progress.stopped
+            return Item(one, "not_found") if refusal is None else Item(one, refusal.code, refusal)
+
+        met = [*progress.done, *progress.same, *progress.failed]
+        return tuple(item(one) for one in self._work.expected or met)
+
+    # -- what a transaction reads and writes
+
+    async def _read(self, session: AsyncClientSession, ids: Ids, *, matching: bool) -> list[State]:
+        """Of these ids the visible rows, or those that match. TooMuch as soon as they are more than one may hold."""
+        rows = self._work.match if matching else self._work.visible
+        if rows.is_empty or not ids:
+            return []
+        stored, target = self._rooms.raw(self._work.target.collection), self._work.target
+        found = stored.find_raw_batches(rows.among(ids), hint=BY_ID, batch_size=len(ids) + 1, session=session)
+        states: list[State] = []
+        size = 0
+        async for answered in found:
+            batch = cast("bytes", answered)
+            size += len(batch)
+            if size > target.max_bytes and len(ids) > 1:
+                raise TooMuch
+            states += zip(decode_all(batch, stored.codec_options), decode_all(batch, LENIENT), strict=True)
+        if target.versioned and any(len(raw.raw) > LARGEST for raw, _ in states):
+            raise TooMuch
+        return states
+
+    async def _records(self, session: AsyncClientSession, states: list[State], renumber: bool) -> list[Document]:
+        """The records of states that end now."""
+        target = self._work.target
+        about = (target.collection, target.tenant_field)
+        records = [record(raw, stored, about, number_of(stored), self._ended) for raw, stored in states]
+        if renumber or any(one["version"] == 0 for one in records):
+            records = await self._rooms.renumbered(session, target.collection, records, target.keeping)
+        return records
+
+    async def _change(self, session: AsyncClientSession, updates: list[Document]) -> None:
+        """KeyExists names the document whose key another one has; Raced if one of them is not there."""
+        try:
+            matched = await self._rooms.change(session, self._work.target.collection, updates)
+        except BulkWriteError as error:
+            written = (error.details or {}).get("writeErrors", [])
+            index = next((one["index"] for one in written if one.get("code") == 11000), None)
+            if index is None:
+                raise
+            raise KeyExists(updates[index]["q"]["_id"]) from error
+        if matched != len(updates):
+            raise Raced
+
+
+def marks_after(kept: Document) -> Document:
+    """Of the state that begins when a kept one ends."""
+    return {"_version": kept["version"] + 1, "_made": kept["ended"]}

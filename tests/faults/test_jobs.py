@@ -1,0 +1,157 @@
+"""A job whose gateway is killed is ended by another: true counts, each document once.
+
+FAULT_JOB is the number of documents; 50,000 is what is promised of it.
+"""
+
+import os
+import signal
+import time
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from tests.faults.processes import Asked, a_gateway_process, write_config
+from tests.faults.rows import SEED, add_rows, end_abandoned, look, open_transactions, rounds, tell
+
+pytestmark = [pytest.mark.mongo, pytest.mark.faults]
+COUNT = int(os.environ.get("FAULT_JOB", 4000))
+CHUNK = 1000 if COUNT > 20_000 else 200
+LIMITS = f"{{max_batch_size: {CHUNK}, job_lease: 1s}}"
+ALONE = {"prefer": "respond-async"}
+
+
+def wait_for_progress(database, least: int, asked: Asked | None = None) -> None:
+    until = time.monotonic() + 120
+    while (record := database["_pm_batches"].find_one({"job.open": True, "counts.delete": {"$gte": least}})) is None:
+        assert time.monotonic() < until
+        assert asked is None or not asked.is_over, asked.answer
+        time.sleep(0.002)
+    assert record["counts"]["delete"] < COUNT
+
+
+def ended(gateway, job: str) -> dict:
+    until = time.monotonic() + 300
+    while (told := gateway.ask("GET", f"/_pm/jobs/{job}")[1])["state"] == "running":
+        assert time.monotonic() < until
+        time.sleep(0.1)
+    return told
+
+
+@pytest.mark.parametrize("waits", [True, False])
+def test_a_job_survives_the_kill_of_its_gateway(mongo_uri, database, tmp_path, waits):
+    """Two gateways on one database. The one that carries the job is killed; the other ends it."""
+    random = Random(SEED)
+    folder = write_config(tmp_path / "config", database.name, LIMITS)
+    before = add_rows(database, random, "all", COUNT)
+    headers = {"idempotency-key": "k", **({} if waits else ALONE)}
+    with a_gateway_process(folder, mongo_uri) as other:
+        with a_gateway_process(folder, mongo_uri) as gateway:
+            asked = Asked(gateway, {"filter": {"title": "all"}}, headers=headers)
+            wait_for_progress(database, int(COUNT * random.uniform(0.1, 0.5)), asked if waits else None)
+            gateway.kill()
+            asked.end()
+        end_abandoned(database.client)
+        [record] = database["_pm_batches"].find({"job.open": {"$exists": True}})
+        job = record["_id"]
+        told = ended(other, job)
+        again = other.ask("DELETE", "/notes/batch", {"filter": {"title": "all"}}, headers)
+    left = look(database, "all", before)
+    assert (left.gone, left.lost, left.wrong) == (COUNT, [], [])
+    assert (told["state"], told["progress"]) == ("done", {"deleted": COUNT, "failed": 0})
+    assert (again[0], again[1]["deleted"], again[1]["batch"]) == (200, COUNT, job)
+    [record] = database["_pm_batches"].find({"job.open": {"$exists": True}})
+    tell(f"a job of {COUNT}, its gateway killed: ended by another under fence {record['job']['fence']}, each once")
+
+
+def test_a_job_survives_kills_one_after_another(mongo_uri, database, tmp_path):
+    """Whoever carries it is killed as soon as it has done something; the next one starts from there."""
+    random = Random(SEED + 1)
+    folder = write_config(tmp_path / "config", database.name, LIMITS)
+    before = add_rows(database, random, "all", COUNT)
+    with a_gateway_process(folder, mongo_uri) as gateway:
+        answer = gateway.ask("DELETE", "/notes/batch", {"filter": {"title": "all"}}, ALONE)
+        gateway.kill()
+    assert answer[0] == 202
+    for _ in range(rounds(3)):
+        end_abandoned(database.client)
+        done = database["_pm_batches"].find_one({"job.open": True})["counts"]["delete"]
+        with a_gateway_process(folder, mongo_uri) as gateway:
+            if done + 2 * CHUNK < COUNT:
+                wait_for_progress(database, done + 1)
+                time.sleep(random.random() * 0.05)
+            gateway.kill()
+    end_abandoned(database.client)
+    with a_gateway_process(folder, mongo_uri) as gateway:
+        told = ended(gateway, answer[1]["job"]["id"])
+    left = look(database, "all", before)
+    assert (told["state"], told["progress"]["deleted"], left.gone) == ("done", COUNT, COUNT)
+    assert (left.lost, left.wrong) == ([], [])
+
+
+def asleep_in_the_middle(database, folder, mongo_uri, module, group) -> tuple[dict, tuple[int, dict] | None]:
+    """A gateway is stopped inside a transaction of its job, another one ends that, and then the first wakes up.
+
+    What the job tells in the end, and what the first gateway tells its caller.
+    """
+    with a_gateway_process(folder, mongo_uri) as other, a_gateway_process(folder, mongo_uri, module) as gateway:
+        asked = Asked(gateway, {"filter": {"title": group}})
+        wait_for_progress(database, CHUNK, asked)
+        while True:
+            gateway.child.send_signal(signal.SIGSTOP)
+            if open_transactions(database.client):
+                break
+            gateway.child.send_signal(signal.SIGCONT)
+            time.sleep(0.003)
+        end_abandoned(database.client)
+        job = database["_pm_batches"].find_one({"job.open": True})["_id"]
+        ended(other, job)
+        gateway.child.send_signal(signal.SIGCONT)
+        answer = asked.end()
+        time.sleep(0.2)
+        return other.ask("GET", f"/_pm/jobs/{job}")[1], answer
+
+
+def test_a_gateway_that_slept_while_another_ended_its_job_commits_nothing_more(mongo_uri, database, tmp_path):
+    random = Random(SEED + 2)
+    folder = write_config(tmp_path / "config", database.name, LIMITS)
+    before = add_rows(database, random, "slept", COUNT)
+    told, answer = asleep_in_the_middle(database, folder, mongo_uri, "permission_mongo", "slept")
+    left = look(database, "slept", before)
+    assert (left.gone, left.lost, left.wrong) == (COUNT, [], [])
+    assert (told["state"], told["progress"]["deleted"]) == ("done", COUNT)
+    assert answer is not None
+    assert (answer[0], answer[1]["deleted"]) == (200, COUNT)
+
+
+def test_control_a_carrier_that_ignores_its_fence_is_caught(mongo_uri, database, tmp_path):
+    """It goes on with its chunk, and leaves a count that is wrong."""
+    folder = write_config(tmp_path / "config", database.name, LIMITS)
+    caught = 0
+    for n in range(rounds(2)):
+        add_rows(database, Random(SEED + n), f"control-{n}", COUNT)
+        told, _ = asleep_in_the_middle(database, folder, mongo_uri, "tests.faults.fenceless", f"control-{n}")
+        caught += told["progress"]["deleted"] != COUNT
+    tell(f"a carrier that ignores its fence: caught {caught} of {rounds(2)} times")
+    assert caught >= 1
+
+
+def test_a_job_of_many_documents_needs_little_memory(mongo_uri, database, tmp_path):
+    """No list of ids grows with it. FAULT_JOB=100000 measures what is promised: below 60 MB more."""
+    folder = write_config(tmp_path / "config", database.name, LIMITS)
+    add_rows(database, Random(SEED), "warm", CHUNK * 2)
+    add_rows(database, Random(SEED), "many", COUNT)
+    with a_gateway_process(folder, mongo_uri) as gateway:
+        gateway.ask("DELETE", "/notes/batch", {"filter": {"title": "warm"}})
+        idle = peak_of(gateway)
+        status, answer = gateway.ask("DELETE", "/notes/batch", {"filter": {"title": "many"}})
+        more = peak_of(gateway) - idle
+    assert (status, answer["deleted"]) == (200, COUNT)
+    tell(f"a job of {COUNT}: {more:.1f} MB more at its peak")
+    assert more < 60
+
+
+def peak_of(gateway) -> float:
+    """The most memory it has ever had, in MB."""
+    status = Path(f"/proc/{gateway.child.pid}/status").read_text()
+    return int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]) / 1024
