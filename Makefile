@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-fast laws check lint bench serve clean
+.PHONY: help run test test-fast laws faults check lint bench serve clean
 
 help:  ## list the tasks
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -32,6 +32,9 @@ test-fast: $(READY)  ## the pure rooms only: no server, below 15 s
 
 laws: $(READY)  ## the property tests, ten times as long as in `make test`
 	@LAW_EXAMPLES=20000 $(BIN)/python -m pytest tests/laws -s
+
+faults: $(READY)  ## kills, failovers and races, long: some 25 minutes (FAULTS=FILE, FAULT_SEED, FAULT_ROUNDS, FAULT_WRITES)
+	@FAULT_LONG=1 $(BIN)/python -m pytest $(or $(FAULTS),tests/faults) -s
 
 lint: $(READY)  ## ruff: style and likely mistakes
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .

@@ -1,4 +1,4 @@
-"""Every threat to a request or document, and every known leak, is shown by a test that bears its number in its name."""
+"""Every threat to a request or document, every fault that is tried, and every known leak, is shown by a test that bears its number in its name."""
 
 import ast
 import re
@@ -28,6 +28,15 @@ THREATS = {
     "T25": "another tenant's id told apart from one that does not exist",
     "T35": "an old state, an undo, a restore or a replay shown to a stranger or a caller whose rights shrank",
 }
+FAULTS = {
+    "F1": "a gateway killed in the middle of a batch",
+    "F2": "the primary killed under writers",
+    "F3": "the primary stepping down under writers",
+    "F4": "answers lost, servers out of place, servers that are slow",
+    "F11": "a caller who leaves in the middle of a batch",
+    "F12": "two gateways racing on one document",
+    "F14": "a writer beside the gateway",
+}
 LEAKS = {
     "A1": "a filter on a hidden field, guessed value by value",
     "A2": "a hidden field inside logic or elements of a filter",
@@ -54,7 +63,7 @@ LEAKS = {
 
 def numbers_in(name: str) -> set[str]:
     """`test_t8_A9_x` -> T8 and A9: only whole words between underscores count."""
-    return {word.upper() for word in name.split("_") if re.fullmatch(r"[ATat]\d+", word)}
+    return {word.upper() for word in name.split("_") if re.fullmatch(r"[AFTaft]\d+", word)}
 
 
 def names_of_tests() -> list[str]:
@@ -72,9 +81,9 @@ def shown() -> set[str]:
     return {number for name in names_of_tests() for number in numbers_in(name)}
 
 
-@pytest.mark.parametrize("number", [*THREATS, *LEAKS])
+@pytest.mark.parametrize("number", [*THREATS, *FAULTS, *LEAKS])
 def test_each_number_stands_in_the_name_of_a_test(shown, number):
-    assert number in shown, f"no test bears {number}: {(THREATS | LEAKS)[number]}"
+    assert number in shown, f"no test bears {number}: {(THREATS | FAULTS | LEAKS)[number]}"
 
 
 def test_the_table_is_whole():
@@ -83,4 +92,11 @@ def test_the_table_is_whole():
 
 
 def test_only_whole_words_count_as_numbers():
-    assert numbers_in("test_t17_A3_keys_t2x_at3_a_4_T250") == {"T17", "A3", "T250"}
+    assert numbers_in("test_t17_A3_keys_t2x_at3_a_4_T250_f1") == {"T17", "A3", "T250", "F1"}
+
+
+def test_each_fault_has_a_control_that_it_catches():
+    """A look that never finds anything may look at nothing."""
+    numbers = {number for name in names_of_tests() if "control" in name for number in numbers_in(name)}
+    # F3 is looked at as F2 is.
+    assert set(FAULTS) - {"F3"} <= numbers

@@ -20,7 +20,7 @@ from permission_mongo.storage.faults import told_or_raised
 from permission_mongo.storage.ledger import Ledger
 from permission_mongo.storage.references import Dangling, require_targets, violation
 from permission_mongo.storage.rooms import ANY_LIFE, Life, Rooms
-from permission_mongo.storage.transactions import Body, Contended, Lost
+from permission_mongo.storage.transactions import Body, Contended, Late, Lost, is_in_doubt
 from permission_mongo.values import Document, DocumentId
 from permission_mongo.versions import TICK
 
@@ -32,9 +32,7 @@ async def create_one(plan: CreatePlan, actor: Actor, rooms: Rooms) -> Created:
     """A write with nothing else to commit is one command; else a transaction. A key is something to commit."""
     target, draft = plan.target, plan.drafts[0]
     if not (target.audited or plan.continues or plan.references or plan.computed or actor.once):
-        with pymongo.timeout(rooms.timeout):
-            await rooms.raw(target.collection).insert_one(draft.stored)
-        return Created(draft.document)
+        return await _by_one_command(target.collection, draft, rooms)
     creation = _Creation(plan, actor, rooms)
     part = ObjectId()
     try:
@@ -46,6 +44,18 @@ async def create_one(plan: CreatePlan, actor: Actor, rooms: Rooms) -> Created:
     except Dangling as error:
         raise violation(error.missing) from error
     return Created(stored)
+
+
+async def _by_one_command(collection: str, draft: Draft, rooms: Rooms) -> Created:
+    """Lost where the answer is: the driver has sent it twice, and what a majority did not confirm it may do later."""
+    try:
+        with pymongo.timeout(rooms.timeout):
+            await rooms.raw(collection).insert_one(draft.stored)
+    except PyMongoError as error:
+        if is_in_doubt(error):
+            raise Lost from error
+        raise
+    return Created(draft.document)
 
 
 async def create_many(plan: CreatePlan, actor: Actor, rooms: Rooms) -> BatchOutcome:
@@ -100,7 +110,7 @@ class _Creation:
         try:
             if drafts:
                 await self._all(drafts, _TAKEN_OUT_ONE_BY_ONE, final=True)
-        except (PyMongoError, Contended, Lost) as error:
+        except (PyMongoError, Contended, Late, Lost) as error:
             stopped = told_or_raised(error, after_some=bool(self._done))
             stored = {draft.index for draft in self._done}
             left = [draft.index for draft in drafts if draft.index not in stored and draft.index not in self._failed]

@@ -26,10 +26,14 @@ from permission_mongo.errors import (
     SchemaViolation,
     Unavailable,
 )
-from permission_mongo.storage.transactions import Contended, Lost
+from permission_mongo.storage.transactions import Contended, Late, Lost
 
 _TOO_LARGE: Final = frozenset({2, 10334, 17419, 17420})
 _UNSTORABLE: Final = frozenset({52, 55, 56, 57})  # names with `$` or dots, as writers beside the gateway make them
+# A server that starts, ends, changes its place or has lost others, or gave up an operation for reasons of its own.
+_ELSEWHERE: Final = frozenset(
+    {6, 7, 24, 43, 46, 89, 91, 134, 175, 189, 237, 239, 246, 262, 9001, 10107, 11600, 11601, 11602, 13435, 13436}
+)
 _TOO_MUCH_FOR_ONE: Final = frozenset({251, 257, 388})
 
 
@@ -60,6 +64,8 @@ def refusal_of(error: Exception) -> Refusal | None:
             return Conflict("others changed the same documents at the same time; try again")
         case Lost():
             return Unavailable("MongoDB did not say whether the write happened; look before you repeat it")
+        case Late():
+            return DeadlineExceeded("the write could not be committed within limits.query_timeout; nothing was written")
         case TimeoutError():
             return DeadlineExceeded("the query took longer than limits.query_timeout")
         case DuplicateKeyError():
@@ -92,6 +98,8 @@ def _of_code(code: int | None) -> Refusal | None:
         return PayloadTooLarge("the document is too large to be kept with its versions")
     if code in _UNSTORABLE:
         return SchemaViolation("the document holds a field that can't be stored again")
+    if code in _ELSEWHERE:
+        return Unavailable("MongoDB can't serve this just now")
     if code in _TOO_MUCH_FOR_ONE:
         return PayloadTooLarge("too much for one transaction; send fewer or smaller documents")
     return None

@@ -11,7 +11,7 @@ from pymongo.errors import PyMongoError
 from permission_mongo.batch import Bound, quarters, without
 from permission_mongo.errors import Conflict, InvalidRequest, PayloadTooLarge, Refusal
 from permission_mongo.storage.faults import told_or_raised
-from permission_mongo.storage.transactions import Contended, Lost
+from permission_mongo.storage.transactions import Contended, Late, Lost
 from permission_mongo.values import DocumentId
 
 Ids = Sequence[DocumentId]
@@ -97,7 +97,7 @@ async def in_parts(ids: Ids, attempt: Attempt, progress: Progress, *, atomic: bo
                 waiting = [*_smaller(part), *waiting]
             else:
                 progress.failed[part[0]] = whole_refusal(error)
-        except (PyMongoError, Lost, InvalidRequest) as error:
+        except (PyMongoError, Late, Lost, InvalidRequest) as error:
             progress.stopped = told_or_raised(error, after_some=bool(progress.done) or progress.is_job)
             return
 

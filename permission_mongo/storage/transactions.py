@@ -17,7 +17,13 @@ from typing import Any, Final, TypeVar
 import pymongo
 from pymongo import AsyncMongoClient
 from pymongo.asynchronous.client_session import AsyncClientSession
-from pymongo.errors import ConnectionFailure, PyMongoError, ServerSelectionTimeoutError
+from pymongo.errors import (
+    ConnectionFailure,
+    PyMongoError,
+    ServerSelectionTimeoutError,
+    WaitQueueTimeoutError,
+    WriteConcernError,
+)
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
@@ -38,8 +44,29 @@ class Contended(Exception):
     """Others wrote the same rows until the attempts or the time ran out. Nothing of the transaction is left."""
 
 
+class Late(TimeoutError):
+    """A commit that did not take place before the deadline. Nothing of the transaction is left."""
+
+
 class Lost(Exception):
-    """A commit whose result can't be learned: the server did not answer that either."""
+    """A commit, or a write without a transaction, whose result can't be learned."""
+
+
+def is_in_doubt(error: PyMongoError) -> bool:
+    """Whether what was sent may have taken effect all the same. Where no server was found nothing was sent."""
+    if isinstance(error, ServerSelectionTimeoutError | WaitQueueTimeoutError):
+        return False
+    if error.has_error_label("RetryableWriteError"):
+        return True  # the driver sent it twice, and this may be told of the second time only
+    return bool(error.timeout) or isinstance(error, ConnectionFailure | WriteConcernError)
+
+
+def _passes(error: PyMongoError) -> bool:
+    """Whether another attempt may do better. Of this one nothing was committed: a commit in doubt is told otherwise."""
+    if isinstance(error, ServerSelectionTimeoutError | WaitQueueTimeoutError):
+        return False  # the driver has waited long enough for a server or a connection already
+    # A body also reads outside its transaction: cut there, it is not labelled.
+    return error.has_error_label("TransientTransactionError") or isinstance(error, ConnectionFailure)
 
 
 class Raced(Exception):
@@ -67,16 +94,15 @@ class Transactor:
         """What `body` returns, committed on a majority; or aborted after it, where `commit` is False.
 
         `deadline` is a `time.monotonic()` moment. `body` may run several times: it reads no clock and counts nothing.
-        Contended when the attempts or the time are used up, Lost when nobody knows, else what PyMongo raised.
+        Contended when the attempts or the time are used up, Late when only the commit was wanting, Lost when nobody
+        knows, else what PyMongo raised.
         """
         for attempt in range(1, attempts + 1):
             try:
                 return await self._attempt(body, deadline, proof, commit)
             except (PyMongoError, Raced) as error:
-                if isinstance(error, PyMongoError) and not error.has_error_label("TransientTransactionError"):
+                if isinstance(error, PyMongoError) and not _passes(error):
                     raise
-                if isinstance(error, ServerSelectionTimeoutError):
-                    raise  # the driver has waited long enough for a server already
                 pause = random.random() * min(0.005 * 1.5 ** min(attempt, 12), 0.5)  # noqa: S311  (jitter, no secret)
                 # An attempt begun with no time left would tell of the deadline, and not of what stood in the way.
                 if attempt == attempts or monotonic() + pause + _SHORTEST > deadline:
@@ -89,12 +115,13 @@ class Transactor:
     async def _attempt(self, body: Body[T], deadline: float, proof: Proof, commit: bool) -> T:
         await self._require_primary(deadline)
         session = self._client.start_session()
-        committed = in_doubt = False
+        committing = committed = in_doubt = False
         try:
             await session.start_transaction(read_concern=SNAPSHOT, write_concern=MAJORITY)
             with pymongo.timeout(max(deadline - monotonic(), 0.001)):
                 result = await body(session)
             if commit:
+                committing = True
                 await self._commit(session, deadline, proof)
                 committed = True
             return result
@@ -102,9 +129,8 @@ class Transactor:
             in_doubt = True
             raise
         except PyMongoError as error:
-            # Where no server was found nothing was sent.
-            found = not isinstance(error, ServerSelectionTimeoutError)
-            in_doubt = found and (error.timeout or isinstance(error, ConnectionFailure))
+            # PyMongo aborts nothing once a commit was sent, whatever became of it.
+            in_doubt = committing or is_in_doubt(error)
             raise
         finally:
             # A task of its own: a cancelled request or a passed deadline must not leave locks behind.
@@ -130,15 +156,19 @@ class Transactor:
                     continue
                 if await self._happened(session, proof):
                     return
-                raise Contended from error
+                raise Late from error
 
     async def _happened(self, session: AsyncClientSession, proof: Proof) -> bool:
-        """Whether a commit with a lost answer took place. The session is killed first, so that it no longer can."""
+        """Whether a commit with a lost answer took place. The session is killed first, so that it no longer can.
+
+        Linearizable: a majority confirms what is read. What a majority has not yet taken over may still come to be,
+        and of a primary that nobody follows any more nobody knows: both are Lost, and not absence.
+        """
         try:
             with pymongo.timeout(_TO_END):
                 await self._client.admin.command("killSessions", [session.session_id])
                 found = self._client[self._database].get_collection(
-                    proof.collection, read_concern=ReadConcern("majority")
+                    proof.collection, read_concern=ReadConcern("linearizable")
                 )
                 return (await found.find_one(proof.match, {"_id": 1}) is not None) == proof.present
         except PyMongoError as error:

@@ -24,7 +24,7 @@ from permission_mongo.storage.faults import told_or_raised
 from permission_mongo.storage.ledger import Ledger, records_of
 from permission_mongo.storage.reverts import CHANGED, revert_many
 from permission_mongo.storage.rooms import BY_ID, Rooms
-from permission_mongo.storage.transactions import Contended, Lost
+from permission_mongo.storage.transactions import Contended, Late, Lost
 from permission_mongo.values import Document, DocumentId
 from permission_mongo.versions import TICK, content_of, made
 
@@ -184,7 +184,7 @@ class _Undoing:
             try:
                 last = n + size >= len(ids) and not self.alive and not self.changed
                 await self._restore(ids[n : n + size], last=last)
-            except (PyMongoError, Contended, Lost) as error:
+            except (PyMongoError, Contended, Late, Lost) as error:
                 self.stopped = told_or_raised(error, after_some=bool(self.restored))
                 left = without(ids, [*self.restored, *self.failed])
                 self.failed |= dict.fromkeys(left, self.stopped)

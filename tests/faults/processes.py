@@ -14,15 +14,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from permission_mongo.storage.mongod import _die_with_parent
 from tests.http.harness import CONFIG, POLICY, SCHEMA, a_token
 
 ROOT = Path(__file__).parents[2]
+# A child ends with the thread that started it, also when the tests are killed.
+die_with_parent = _die_with_parent
 
 
-def write_config(folder: Path, database: str, limits: str = "{}") -> Path:
+def write_config(folder: Path, database: str, limits: str = "{}", more: str = "") -> Path:
     folder.mkdir()
     mongodb = f"mongodb: {{uri: '${{ENV.MONGODB_URI}}', database: {database}, min_pool_size: 0}}\n"
-    (folder / "config.yaml").write_text(f"{CONFIG}{mongodb}limits: {limits}\n")
+    (folder / "config.yaml").write_text(f"{CONFIG}{mongodb}limits: {limits}\n{more}")
     (folder / "schema.yml").write_text(SCHEMA)
     (folder / "policy.yml").write_text(POLICY)
     return folder
@@ -104,7 +107,13 @@ def a_gateway_process(folder: Path, mongo_uri: str, module: str = "permission_mo
     with (
         (folder / "stderr").open("ab") as stderr,
         subprocess.Popen(
-            command, cwd=ROOT, env=surroundings, stdout=subprocess.PIPE, stderr=stderr, text=True
+            command,
+            cwd=ROOT,
+            env=surroundings,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
+            preexec_fn=die_with_parent(),
         ) as child,
     ):
         try:
@@ -129,7 +138,9 @@ def a_child(module: str, *arguments: object) -> Iterator[subprocess.Popen]:
     """`python -m tests.faults.MODULE ARGUMENTS`, with pipes to speak through."""
     command = [sys.executable, "-m", f"tests.faults.{module}", *map(str, arguments)]
     pipe = subprocess.PIPE
-    with subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, text=True, bufsize=1) as child:
+    with subprocess.Popen(
+        command, cwd=ROOT, stdin=pipe, stdout=pipe, text=True, bufsize=1, preexec_fn=die_with_parent()
+    ) as child:
         try:
             yield child
         finally:

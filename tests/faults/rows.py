@@ -23,14 +23,10 @@ from permission_mongo.versions import record_id
 SEED = int(os.environ.get("FAULT_SEED", "20240229"))
 
 
-def rounds(default: int) -> int:
-    """How often a schedule runs: FAULT_ROUNDS, or what suits every run of the tests."""
-    return int(os.environ.get("FAULT_ROUNDS", default))
-
-
-def tell(line: str) -> None:
-    """A line that is seen with `pytest -s`, and beside a failure without it."""
-    print(f"\n{line}", flush=True)
+def rounds(short: int, long: int | None = None) -> int:
+    """How often a schedule runs: FAULT_ROUNDS, else what suits every run of the tests, or, with FAULT_LONG, a proof."""
+    usual = (long or 10 * short) if os.environ.get("FAULT_LONG") else short
+    return int(os.environ.get("FAULT_ROUNDS", usual))
 
 
 def a_row(random: Random, one: str, group: str) -> dict:

@@ -8,7 +8,8 @@ from random import Random
 import pytest
 
 from tests.faults.processes import Asked, a_gateway_process, write_config
-from tests.faults.rows import SEED, add_rows, end_abandoned, look, rounds, tell
+from tests.faults.rows import SEED, add_rows, end_abandoned, look, rounds
+from tests.faults.summaries import Summary, tell
 from tests.faults.test_kill import WAYS, moments
 
 pytestmark = [pytest.mark.mongo, pytest.mark.faults]
@@ -114,7 +115,8 @@ def test_a_batch_killed_at_any_moment_takes_effect_once(mongo_uri, database, tmp
         assert first is None or first == (status, again)
         replays += left == COUNT
         unanswered += first is None
-    tell(f"{rounds(4)} kills: {unanswered} unanswered, {replays} replayed; FAULT_SEED={SEED}")
+    answered, notes = rounds(4) - unanswered, f"{unanswered} unanswered, {replays} replayed"
+    tell(Summary("F1", "gateway killed (-9), the batch sent again", rounds(4), acknowledged=answered, notes=notes))
 
 
 def test_a_batch_killed_between_two_chunks_tells_how_far_it_came(mongo_uri, database, tmp_path):

@@ -1,13 +1,16 @@
 """F1: a gateway killed at any moment of a versioned batch delete leaves no document gone without its version."""
 
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 from random import Random
 
 import pytest
 
 from tests.faults.processes import Asked, a_child, a_gateway_process, write_config
-from tests.faults.rows import SEED, Left, add_rows, end_abandoned, look, rounds, tell
+from tests.faults.rows import SEED, Left, add_rows, end_abandoned, look, rounds
+from tests.faults.summaries import Summary, tell
+from tests.faults.writes import WRITES, many
 
 pytestmark = [pytest.mark.mongo, pytest.mark.faults]
 COUNT = 1000
@@ -37,13 +40,13 @@ class Tally:
         else:
             self.before += 1
 
-    def __str__(self) -> str:
-        kills = self.before + self.inside + self.after
-        return (
-            f"{kills} kills: {self.before} before the first write, {self.inside} inside ({self.partly} between two "
-            f"chunks, {self.abandoned} transactions left open), {self.after} after the answer; "
-            f"documents lost {self.lost}, wrong {len(self.wrong)}"
+    def told(self, what: str, notes: str) -> Summary:
+        where = (
+            f"{self.before} before the first write, {self.inside} inside ({self.partly} between two chunks, "
+            f"{self.abandoned} transactions left open), {self.after} after the answer; {notes}"
         )
+        kills = self.before + self.inside + self.after
+        return Summary("F1", what, kills, "kills", self.after, self.lost, wrong=len(self.wrong), notes=where)
 
 
 def a_body(way: str, group: str) -> dict:
@@ -89,7 +92,7 @@ def test_f1_a_killed_gateway_loses_no_version(mongo_uri, database, tmp_path):
     random, tally = Random(SEED), Tally()
     folders = {way: write_config(tmp_path / way, database.name, limits) for way, limits in WAYS.items()}
     takes = {way: measured(folders[way], mongo_uri, database, random, way) for way in WAYS}
-    for n, moment in enumerate(moments(random, rounds(5))):
+    for n, moment in enumerate(moments(random, rounds(5, 200))):
         way, group = list(WAYS)[n % 2], f"round-{n}"
         before = add_rows(database, random, group, COUNT)
         with a_gateway_process(folders[way], mongo_uri) as gateway:
@@ -101,9 +104,8 @@ def test_f1_a_killed_gateway_loses_no_version(mongo_uri, database, tmp_path):
         assert (left.lost, left.wrong) == ([], []), f"FAULT_SEED={SEED}, round {n}, {way}, {moment:.3f}"
         if answer is not None:
             assert (answer[0], answer[1]["deleted"], left.gone) == (200, COUNT, COUNT)
-    tell(
-        f"F1 {tally}; a delete takes {takes['whole']:.3f} s whole, {takes['chunked']:.3f} s chunked; FAULT_SEED={SEED}"
-    )
+    took = f"a delete takes {takes['whole']:.3f} s whole, {takes['chunked']:.3f} s chunked"
+    tell(tally.told("gateway killed (-9) in batch deletes of 1,000", took))
 
 
 def test_f1_what_a_kill_left_is_finished_by_sending_it_again(mongo_uri, database, tmp_path):
@@ -128,10 +130,58 @@ def test_f1_what_a_kill_left_is_finished_by_sending_it_again(mongo_uri, database
     assert (first.lost, first.wrong, last.lost, last.wrong) == ([], [], [], [])
 
 
+@pytest.mark.parametrize("write", [one for one in WRITES if one.is_batch], ids=str)
+def test_f1_a_batch_killed_at_any_moment_is_whole_or_nothing(mongo_uri, database, tmp_path, write):
+    """What was answered is there; what was not is there whole or not at all, with a record that counts so."""
+    random, told = Random(SEED + 3), Counter()
+    folder = write_config(tmp_path / "config", database.name)
+    takes = 0.1
+    for n, moment in enumerate(moments(random, rounds(2, 25))):
+        with many(200), a_gateway_process(folder, mongo_uri) as gateway:
+            began = time.monotonic()
+            assert gateway.ask(*write.ready(gateway, f"warm-{n}"))[0] in (200, 201)
+            takes = min(takes, time.monotonic() - began)
+            method, path, body = write.ready(gateway, f"round-{n}")
+            asked = Asked(gateway, body, (method, path))
+            time.sleep(max(moment * takes, 0))
+            gateway.kill()
+            answer = asked.end()
+            told["abandoned"] += end_abandoned(database.client)
+            effects = write.effects(database, f"round-{n}")
+        assert effects in ((1,) if answer else (0, 1)), f"FAULT_SEED={SEED}, round {n}, {moment:.3f}, {answer}"
+        told.update(answered=answer is not None, whole=effects, kills=1)
+    wrong = faults_of_batches(database)
+    tell(
+        Summary(
+            "F1",
+            f"gateway killed (-9): {write} of 200",
+            told["kills"],
+            acknowledged=told["answered"],
+            wrong=len(wrong),
+            notes=f"{told['whole']} whole, {told['kills'] - told['whole']} not begun or undone by the server",
+        )
+    )
+    assert wrong == []
+
+
+def faults_of_batches(database) -> list[str]:
+    """Every batch that counts something else than its parts hold, or that is not told by one audit entry a part."""
+    wrong = []
+    for batch in database["_pm_batches"].find():
+        parts = list(database["_pm_parts"].find({"batch": batch["_id"]}))
+        counted = Counter()
+        for part in parts:
+            counted[part["action"]] += len(part["ids"])
+        audited = database["_pm_audit"].count_documents({"_id": {"$in": [part["_id"] for part in parts]}})
+        if (counted, audited) != (Counter(batch["counts"]), len(parts)):
+            wrong.append(f"{batch['_id']} counts {batch['counts']}, its parts {dict(counted)}, audited {audited}")
+    return wrong
+
+
 def test_f1_control_delete_first_and_keep_second_is_caught(mongo_uri, database):
     """The same look at the wrong order: the first kill falls between the two steps, the others anywhere."""
     random, caught = Random(SEED + 2), 0
-    count = rounds(3)
+    count = rounds(3, 25)
     for n in range(count):
         group = f"control-{n}"
         before = add_rows(database, random, group, COUNT)
@@ -149,5 +199,5 @@ def test_f1_control_delete_first_and_keep_second_is_caught(mongo_uri, database):
         time.sleep(0.05)
         left = look(database, group, before, ledger=False)
         caught += bool(left.lost)
-    tell(f"F1 control, delete first and keep second: caught {caught} of {count} times; FAULT_SEED={SEED}")
+    tell(Summary("F1", "control: delete first and keep second", count, lost=caught, notes=f"caught {caught} times"))
     assert caught >= 1

@@ -13,7 +13,8 @@ from permission_mongo.storage.connection import new_client
 from permission_mongo.storage.transactions import Proof, Transactor
 from permission_mongo.versions import record_id
 from tests.faults.processes import GatewayProcess, a_gateway_process, write_config
-from tests.faults.rows import SEED, a_row, add_rows, look, open_transactions, records_of, rounds, settle, tell
+from tests.faults.rows import SEED, a_row, add_rows, look, open_transactions, records_of, rounds, settle
+from tests.faults.summaries import Summary, tell
 from tests.http.harness import CONFIG, a_config, a_token, a_world
 
 pytestmark = [pytest.mark.mongo, pytest.mark.faults]
@@ -52,7 +53,8 @@ async def test_f11_a_cancelled_batch_is_whole_or_nothing_and_leaks_nothing(mongo
             assert {one.status_code for one in answers} == {404}, where
             again = await world.delete("/notes/batch", {"ids": list(before)})
             assert again.json()["deleted"] == 300 - left.gone, where
-    tell(f"F11 {count} cancelled: {dict(told)}, transactions left 0, slots left taken 0; FAULT_SEED={SEED}")
+    notes = f"{dict(told)}, transactions left 0, slots left taken 0"
+    tell(Summary("F11", "callers who leave in a batch of 300", count, "cancelled", told["whole"], notes=notes))
 
 
 def test_f11_a_dropped_connection_leaves_a_whole_batch_or_nothing(mongo_uri, tmp_path, database):
@@ -68,7 +70,7 @@ def test_f11_a_dropped_connection_leaves_a_whole_batch_or_nothing(mongo_uri, tmp
             assert (left.lost, left.wrong) == ([], []), f"FAULT_SEED={SEED}, round {n}"
             assert left.gone == (300 if n % 2 == 0 else 0), f"FAULT_SEED={SEED}, round {n}"
             told["whole" if left.gone else "nothing"] += 1
-    tell(f"F11 {count} connections dropped: {dict(told)}; FAULT_SEED={SEED}")
+    tell(Summary("F11", "connections dropped", count, "dropped", told["whole"], notes=f"{dict(told)}"))
 
 
 def leave(gateway: GatewayProcess, body: dict, *, whole: bool, after: float) -> None:
@@ -153,7 +155,8 @@ async def test_f12_two_gateways_delete_and_undo_the_same_documents(mongo_uri, tm
         for name, kept in records_of(beside, ids).items():
             require_one_history(kept, beside["notes"].find_one({"_id": name}), count)
         assert settle(database.client) == 0
-    tell(f"F12 {count} rounds of two gateways on 60 documents: {dict(told)}, gaps 0, doubles 0; FAULT_SEED={SEED}")
+    done = told["deleted"] + told["restored"]
+    tell(Summary("F12", "two gateways delete and undo 60 documents", count, "rounds", done, notes=f"{dict(told)}"))
 
 
 def require_one_history(kept: list, living: dict, count: int) -> None:
@@ -172,6 +175,74 @@ def require_one_history(kept: list, living: dict, count: int) -> None:
 def content_of(stored) -> bytes:
     """The stored bytes of the fields that no write changes."""
     return stored["odd"].__repr__().encode() + stored["filling"].encode()
+
+
+async def test_f11_control_a_transaction_without_an_end_of_its_own_stays_open(mongo_uri, database):
+    """The same look at a task that leaves its transaction to nobody: its locks stay."""
+    database["rows"].insert_one({"_id": 1})
+    async with new_client(mongo_uri, MongoDB(min_pool_size=0)) as client:
+        begun = asyncio.Event()
+        session = client.start_session()
+
+        async def leave() -> None:
+            await session.start_transaction()
+            await client[database.name]["rows"].delete_one({"_id": 1}, session=session)
+            begun.set()
+            await asyncio.sleep(60)
+
+        task = asyncio.create_task(leave())
+        await begun.wait()
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        left = len(open_transactions(database.client))
+        await session.end_session()
+    tell(Summary("F11", "control: a transaction that nobody ends", 1, "cancelled", notes=f"transactions left {left}"))
+    assert left == 1
+
+
+async def test_f12_two_gateways_change_one_document(mongo_uri, tmp_path, database):
+    """Numbers without gap or double, each with the content of one answer; the counter has every change once."""
+    count, config = min(rounds(25), 250), a_config(tmp_path)
+    async with a_world(mongo_uri, config) as one, a_world(mongo_uri, config) as other:
+        await one.add("raced", age=0)
+
+        async def change(world, name: str) -> list[dict]:
+            answers = []
+            for n in range(count):
+                body = {"$inc": {"age": 1}, "$set": {"title": f"{name}-{n}"}}
+                while (answer := await world.ask("PATCH", "/notes/raced", body)).status_code == 409:
+                    pass
+                assert answer.status_code == 200, answer.text
+                answers.append(answer.json())
+            return answers
+
+        told = [
+            answer
+            for answers in await asyncio.gather(*(change(*who) for who in ((one, "a"), (other, "b"), (one, "c"))))
+            for answer in answers
+        ]
+        beside = database.client[config.mongodb.database]
+        states = [record["data"] for record in records_of(beside, ["raced"])["raced"]]
+        states.append(beside["notes"].find_one({"_id": "raced"}))
+    found = [(state["_version"], state["age"], state["title"]) for state in states[1:]]
+    assert found == sorted((answer["_version"], answer["age"], answer["title"]) for answer in told)
+    assert [number for number, _, _ in found] == list(range(2, 3 * count + 2))
+    assert [age for _, age, _ in found] == list(range(1, 3 * count + 1))
+    tell(Summary("F12", "two gateways change one document, three callers", count, "rounds", len(told)))
+
+
+async def test_f12_control_numbers_taken_by_reading_first_are_doubled(database):
+    """The same look at two that read the number, then write: both keep the same one, and a change is lost."""
+    notes, kept = database["notes"], database["kept"]
+    notes.insert_one({"_id": "raced", "age": 0, "_version": 1})
+    read = [notes.find_one({"_id": "raced"}) for _ in range(2)]
+    for row in read:
+        kept.insert_one({"version": row["_version"], "data": row})
+        notes.update_one({"_id": "raced"}, {"$set": {"age": row["age"] + 1, "_version": row["_version"] + 1}})
+    numbers = Counter(record["version"] for record in kept.find())
+    lost, doubled = 2 - notes.find_one({"_id": "raced"})["age"], numbers[1] - 1
+    tell(Summary("F12", "control: numbers read first", 1, "rounds", 2, lost, doubled))
+    assert (lost, doubled) == (1, 1)
 
 
 async def test_f12_two_gateways_delete_half_overlapping_batches(mongo_uri, tmp_path, database):

@@ -9,7 +9,8 @@ import pytest
 from bson.raw_bson import DEFAULT_RAW_BSON_OPTIONS
 
 from tests.faults.processes import a_child
-from tests.faults.rows import SEED, a_record, add_rows, faults_of_ledger, raw_rows, records_of, rounds, settle, tell
+from tests.faults.rows import SEED, a_record, add_rows, faults_of_ledger, raw_rows, records_of, rounds, settle
+from tests.faults.summaries import Summary, tell
 from tests.http.harness import a_config, a_world
 
 pytestmark = [pytest.mark.mongo, pytest.mark.faults]
@@ -75,11 +76,9 @@ async def test_f14_no_update_of_a_writer_beside_is_lost(mongo_uri, tmp_path, dat
             told.update(through=1, conflicts=len(conflicts), parts=parts, rate=int(child["rate"]))
             told["acknowledged"] += sum(one for one, _ in child["told"].values())
         assert settle(database.client) == 0
-    tell(
-        f"F14 at {rate}/s (reached {told['rate'] // count}/s): {told['through']} of {count} batches of {COUNT} through in "
-        f"{told['parts']} transactions, rows left as conflicts {told['conflicts']}, of {told['acknowledged']} "
-        f"acknowledged updates lost 0; FAULT_SEED={SEED}"
-    )
+    what = f"writers at {told['rate'] // count}/s beside batch deletes of {COUNT}"
+    notes = f"in {told['parts']} transactions, rows left as conflicts {told['conflicts']}"
+    tell(Summary("F14", what, told["through"], "batches", told["acknowledged"], notes=notes))
 
 
 async def test_f14_control_reading_before_the_delete_loses_updates(mongo_uri, tmp_path, database):
@@ -106,6 +105,55 @@ async def test_f14_control_reading_before_the_delete_loses_updates(mongo_uri, tm
         assert raw_rows(database, group) == {}
         lost += len(faults_after(database, group, ids, child["told"])[1])
     tell(
-        f"F14 control, read first and delete second: {lost} of {count * COUNT} documents kept without their last update"
+        Summary("F14", f"control: read first and delete second, {count * COUNT} documents", count, "batches", lost=lost)
     )
     assert lost > 0
+
+
+async def test_f14_each_version_is_what_an_update_replaced(mongo_uri, tmp_path, database):
+    """A writer beside knows on which number each of its changes came to lie: the state kept has all of them."""
+    count = min(rounds(40), 400)
+    async with a_world(mongo_uri, a_config(tmp_path)) as world:
+        notes = database.client[world.database.name]["notes"]
+        await world.add("one")
+        on_number, stopping = Counter(), asyncio.Event()
+
+        async def write_beside() -> None:
+            while not stopping.is_set():
+                after = await asyncio.to_thread(
+                    notes.find_one_and_update, {"_id": "one"}, {"$inc": {"counter": 1}}, return_document=True
+                )
+                on_number[after["_version"]] += 1
+                await asyncio.sleep(0.001)
+
+        writing = asyncio.create_task(write_beside())
+        answers = [await world.ask("PATCH", "/notes/one", {"title": f"title {n}"}) for n in range(count)]
+        stopping.set()
+        await writing
+        kept = records_of(notes.database, ["one"])["one"]
+        states = [*(record["data"] for record in kept), notes.find_one({"_id": "one"})]
+    through = sum(answer.status_code == 200 for answer in answers)
+    assert {answer.status_code for answer in answers} <= {200, 409}
+    assert [state["_version"] for state in states] == list(range(1, through + 2))
+    faults = [
+        f"{state['_version']}: {state.get('counter', 0)} for {expected}"
+        for state in states
+        if state.get("counter", 0)
+        != (expected := sum(times for number, times in on_number.items() if number <= state["_version"]))
+    ]
+    total = sum(on_number.values())
+    tell(Summary("F14", "a writer beside updates of one document", through, "updates", total, wrong=len(faults)))
+    assert faults == []
+    assert through > 0
+
+
+async def test_f14_control_keeping_what_was_read_before_an_update_loses_changes(database):
+    """The same look at an update that keeps what it read a moment before."""
+    notes = database["notes"]
+    notes.insert_one({"_id": "one", "_version": 1, "counter": 0})
+    read = notes.find_one({"_id": "one"})
+    notes.update_one({"_id": "one"}, {"$inc": {"counter": 1}})
+    notes.update_one({"_id": "one"}, {"$set": {"title": "new", "_version": 2}})
+    lost = notes.find_one({"_id": "one"})["counter"] - read["counter"]
+    tell(Summary("F14", "control: the state kept was read before the update", 1, "updates", 1, lost))
+    assert lost == 1

@@ -4,13 +4,13 @@ import asyncio
 from time import monotonic
 
 import pytest
-from pymongo.errors import DuplicateKeyError, PyMongoError
+from pymongo.errors import DuplicateKeyError, OperationFailure, PyMongoError
 
 from permission_mongo.config.model import MongoDB
 from permission_mongo.errors import Conflict, DeadlineExceeded, Unavailable
 from permission_mongo.storage.connection import new_client
 from permission_mongo.storage.faults import refusal_of, refusing
-from permission_mongo.storage.transactions import Contended, Proof, Transactor
+from permission_mongo.storage.transactions import Contended, Late, Proof, Transactor
 
 pytestmark = pytest.mark.mongo
 PROOF = Proof("rows", {"_id": "proof"})
@@ -166,15 +166,33 @@ async def test_f4_a_commit_that_never_answers_is_told_by_its_proof(transactor, r
     assert (await rows.find_one({"_id": 1}))["n"] == 1
 
 
-async def test_f4_a_commit_that_never_happens_is_contention_and_leaves_nothing(transactor, rows, client):
+async def test_f4_a_commit_that_never_happens_is_late_and_leaves_nothing(transactor, rows, client):
     await with_failpoint(client, "alwaysOn", failCommands=["commitTransaction"], closeConnection=True)
     try:
-        with pytest.raises(Contended):
+        with pytest.raises(Late):
             await transactor.run(lambda s: raise_by_one(rows, s), deadline=monotonic() + 0.5, proof=PROOF)
     finally:
         await client.admin.command("configureFailPoint", "failCommand", mode="off")
     assert (await rows.find_one({"_id": 1}))["n"] == 0
     assert await is_free(rows)
+
+
+async def test_f4_a_cut_beside_the_transaction_makes_it_run_again(transactor, rows, client):
+    """The driver labels nothing that is not in the transaction, and repeats no plain command."""
+
+    async def body(session):
+        await rows.update_one({"_id": 1}, {"$inc": {"n": 1}}, session=session)
+        return await client.admin.command("ping")
+
+    await with_failpoint(client, {"times": 1}, failCommands=["ping"], closeConnection=True)
+    assert (await transactor.run(body, deadline=monotonic() + 8, proof=PROOF))["ok"] == 1
+    assert (await rows.find_one({"_id": 1}))["n"] == 1
+    assert await open_transactions(client) == 0
+
+
+@pytest.mark.parametrize("code", [43, 91, 189, 246, 262, 10107, 11600, 11602])
+def test_f4_a_server_that_is_not_in_its_place_is_no_fault_of_ours(code):
+    assert isinstance(refusal_of(OperationFailure("words with values", code)), Unavailable)
 
 
 async def test_t32_refusals_hold_no_server_text(rows):

@@ -1,0 +1,110 @@
+"""A path to a server on which answers can get lost: the server has done what it was asked, and nobody is told."""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+
+import bson
+
+_HEAD = struct.Struct("<iiii")  # length, request, request answered, kind of message
+_OP_MSG = 2013
+
+
+class LossyPath:
+    """Hands messages on in both directions; `lose` says whose answers cost the connection instead."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self.port = 0
+        self.lost = 0
+        self._host, self._server_port = host, port
+        self._losing: frozenset[str] = frozenset()
+        self._times = 0
+
+    def lose(self, *commands: str, times: int = 1) -> None:
+        """The next so many answers to these commands."""
+        self._losing, self._times = frozenset(commands), times
+
+    async def serve(self, ready: threading.Event, ending: asyncio.Event) -> None:
+        async with await asyncio.start_server(self._connection, "127.0.0.1", 0) as server:
+            self.port = server.sockets[0].getsockname()[1]
+            ready.set()
+            await ending.wait()
+
+    async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            to_server, at_server = await asyncio.open_connection(self._host, self._server_port)
+        except OSError:
+            writer.close()
+            return
+        doomed: set[int] = set()
+        there = asyncio.create_task(self._there(reader, at_server, doomed))
+        back = asyncio.create_task(self._back(to_server, writer, doomed))
+        try:
+            await asyncio.wait({there, back}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (there, back):
+                task.cancel()
+            await asyncio.gather(there, back, return_exceptions=True)
+            writer.close()
+            at_server.close()
+
+    async def _there(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, doomed: set[int]) -> None:
+        while True:
+            head, rest = await _message(reader)
+            _, request, _, kind = head
+            if self._times > 0 and kind == _OP_MSG and _command(rest) in self._losing:
+                self._times -= 1
+                doomed.add(request)
+            writer.write(_HEAD.pack(*head) + rest)
+            await writer.drain()
+
+    async def _back(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, doomed: set[int]) -> None:
+        while True:
+            head, rest = await _message(reader)
+            if head[2] in doomed:
+                self.lost += 1
+                return
+            writer.write(_HEAD.pack(*head) + rest)
+            await writer.drain()
+
+
+async def _message(reader: asyncio.StreamReader) -> tuple[tuple[int, int, int, int], bytes]:
+    head = _HEAD.unpack(await reader.readexactly(_HEAD.size))
+    return head, await reader.readexactly(head[0] - _HEAD.size)
+
+
+def _command(rest: bytes) -> str:
+    """The first key of the section that holds the command: flags, the section's kind, a document."""
+    size = int.from_bytes(rest[5:9], "little")
+    return next(iter(bson.decode(rest[5 : 5 + size]))) if rest[4] == 0 else ""
+
+
+@contextmanager
+def a_lossy_path(host: str, port: int) -> Iterator[LossyPath]:
+    """In a thread with a loop of its own."""
+    path, ready, ending = LossyPath(host, port), threading.Event(), asyncio.Event()
+    loop = asyncio.new_event_loop()
+
+    async def serve_until_the_end() -> None:
+        await path.serve(ready, ending)
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+
+    def run() -> None:
+        with closing(loop):
+            loop.run_until_complete(serve_until_the_end())
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    assert ready.wait(10)
+    try:
+        yield path
+    finally:
+        loop.call_soon_threadsafe(ending.set)
+        thread.join(10)
