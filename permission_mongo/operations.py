@@ -289,7 +289,8 @@ Service = GetJob | CancelJob | ListJobs  # asked of the gateway itself, and of n
 Filtered = UpdateMany | DeleteMany  # may be of a filter, and then a job
 OfPast = ListVersions | GetVersion | Compare | ReadAgain
 Write = CreateOne | UpdateOne | RestoreOne | DeleteOne | PurgeOne | CreateMany | UpdateMany | DeleteMany | Undo
-Operation = Write | GetAsOf | ListAsOf | GetOne | GetMany | ListMany | CountMany | Aggregate | ListDeleted | OfPast
+Reading = GetOne | GetMany | ListMany | CountMany | Aggregate | GetAsOf | ListAsOf | ListDeleted | OfPast
+Operation = Write | Reading
 
 
 def is_rehearsal(operation: Operation) -> bool:

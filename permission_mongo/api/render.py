@@ -82,6 +82,18 @@ def render(shown: Shown, collection: str) -> Response:
             return respond(200, {"from_version": earlier, "to_version": later, "changes": told})
         case BatchOutcome():
             return respond(_status(shown), _batch(shown))
+        case Job() | JobList() | Started():
+            return _of_jobs(shown)
+        case ShownAgain(earlier):
+            response = render(earlier, collection)
+            response.headers["idempotency-replayed"] = "true"
+            return response
+        case _:
+            assert_never(shown)
+
+
+def _of_jobs(shown: Job | JobList | Started) -> Response:
+    match shown:
         case Job():
             return respond(200, job_body(shown))
         case JobList(jobs):
@@ -89,12 +101,6 @@ def render(shown: Shown, collection: str) -> Response:
         case Started(job):
             location = {"location": f"/_pm/jobs/{job.id}", "preference-applied": "respond-async"}
             return respond(202, {"job": job_body(job)}, location)
-        case ShownAgain(earlier):
-            response = render(earlier, collection)
-            response.headers["idempotency-replayed"] = "true"
-            return response
-        case _:
-            assert_never(shown)
 
 
 def job_body(job: Job) -> dict[str, Any]:

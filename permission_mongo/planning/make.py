@@ -30,11 +30,13 @@ from permission_mongo.operations import (
     Operation,
     PurgeOne,
     ReadAgain,
+    Reading,
     RestoreOne,
     Service,
     Undo,
     UpdateMany,
     UpdateOne,
+    Write,
 )
 from permission_mongo.planning.aggregates import plan_aggregate
 from permission_mongo.planning.callers import Asking, Callers
@@ -69,6 +71,9 @@ class Planner:
 
     def plan(self, operation: Operation | Service, asking: Asking) -> Plan:
         """The plan; a Refusal, before any query runs, where the operation is not permitted or makes no sense."""
+        return self._write(operation, asking) if isinstance(operation, Write) else self._read(operation, asking)
+
+    def _read(self, operation: Reading | Service, asking: Asking) -> Plan:
         match operation:
             case GetOne():
                 return plan_get(operation, asking, self.callers)
@@ -80,6 +85,21 @@ class Planner:
                 return plan_count(operation, asking, self.callers)
             case GetMany():
                 return plan_get_many(operation, asking, self.callers)
+            case ListDeleted():
+                return plan_deleted(operation, asking, self.callers, self.cursors)
+            case GetAsOf():
+                return plan_get_as_of(operation, asking, self.callers, self.since)
+            case ListAsOf():
+                return plan_list_as_of(operation, asking, self.callers, self.cursors, self.since)
+            case ListVersions() | GetVersion() | Compare() | ReadAgain():
+                return plan_past(operation, asking, self.callers)
+            case GetJob() | CancelJob() | ListJobs():
+                return plan_service(operation, asking, self.callers)
+            case _:
+                assert_never(operation)
+
+    def _write(self, operation: Write, asking: Asking) -> Plan:
+        match operation:
             case CreateOne():
                 return plan_create_one(operation, asking, self.callers, self.new_uuid)
             case CreateMany():
@@ -92,21 +112,11 @@ class Planner:
                 return plan_delete_one(operation, asking, self.callers)
             case PurgeOne():
                 return plan_purge(operation, asking, self.callers)
+            case RestoreOne():
+                return plan_restore(operation, asking, self.callers)
             case DeleteMany():
                 return plan_delete(operation, asking, self.callers)
             case Undo():
                 return plan_undo(operation, asking, self.callers)
-            case ListDeleted():
-                return plan_deleted(operation, asking, self.callers, self.cursors)
-            case GetJob() | CancelJob() | ListJobs():
-                return plan_service(operation, asking, self.callers)
-            case GetAsOf():
-                return plan_get_as_of(operation, asking, self.callers, self.since)
-            case ListAsOf():
-                return plan_list_as_of(operation, asking, self.callers, self.cursors, self.since)
-            case ListVersions() | GetVersion() | Compare() | ReadAgain():
-                return plan_past(operation, asking, self.callers)
-            case RestoreOne():
-                return plan_restore(operation, asking, self.callers)
             case _:
                 assert_never(operation)

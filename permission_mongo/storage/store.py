@@ -23,13 +23,15 @@ from permission_mongo.plans import (
     Once,
     Plan,
     PurgePlan,
+    Reading,
     ReadPlan,
     RestorePlan,
     UndoPlan,
     UpdateManyPlan,
     UpdatePlan,
+    Writing,
 )
-from permission_mongo.service import JobPlan, JobsPlan
+from permission_mongo.service import JobPlan, JobsPlan, Serving
 from permission_mongo.storage.aggregates import aggregate
 from permission_mongo.storage.creates import create_many, create_one
 from permission_mongo.storage.deletes import delete_many
@@ -91,6 +93,11 @@ class Store:
         raise still_running() if isinstance(error, Taken) else error
 
     async def _execute(self, plan: Plan, actor: Actor, turn: Turn) -> Outcome:
+        if isinstance(plan, Writing):
+            return await self._write(plan, actor, turn)
+        return await self._read(plan)
+
+    async def _read(self, plan: Reading | Serving) -> Outcome:
         match plan:
             case ReadPlan():
                 return await read_one(plan, self._gathering, self._rooms)
@@ -106,6 +113,19 @@ class Store:
                 return await get_many(plan, self._rooms)
             case AggregatePlan():
                 return await aggregate(plan, self._rooms)
+            case DeletedPlan():
+                return await list_deleted(plan, self._rooms)
+            case VersionsPlan() | VersionPlan() | ComparePlan() | AgainPlan():
+                return await read_past(plan, self._rooms)
+            case JobPlan(job, whose, cancels):
+                return await (self._rooms.jobs.cancel(job, whose) if cancels else self._rooms.jobs.find(job, whose))
+            case JobsPlan(whose, limit):
+                return JobList(tuple(await self._rooms.jobs.recent(whose, limit)))
+            case _:
+                assert_never(plan)
+
+    async def _write(self, plan: Writing, actor: Actor, turn: Turn) -> Outcome:
+        match plan:
             case CreatePlan(batch=None):
                 return await create_one(plan, actor, self._rooms)
             case CreatePlan():
@@ -114,6 +134,8 @@ class Store:
                 return await update_one(plan, actor, self._rooms)
             case UpdateManyPlan():
                 return await update_many(plan, actor, self._rooms, turn)
+            case RestorePlan():
+                return await restore_one(plan, actor, self._rooms)
             case DeleteOnePlan():
                 return await delete_one(plan, actor, self._rooms)
             case PurgePlan():
@@ -122,16 +144,6 @@ class Store:
                 return await delete_many(plan, actor, self._rooms, turn=turn)
             case UndoPlan():
                 return await undo(plan, actor, self._rooms)
-            case DeletedPlan():
-                return await list_deleted(plan, self._rooms)
-            case JobPlan(job, whose, cancels):
-                return await (self._rooms.jobs.cancel(job, whose) if cancels else self._rooms.jobs.find(job, whose))
-            case JobsPlan(whose, limit):
-                return JobList(tuple(await self._rooms.jobs.recent(whose, limit)))
-            case RestorePlan():
-                return await restore_one(plan, actor, self._rooms)
-            case VersionsPlan() | VersionPlan() | ComparePlan() | AgainPlan():
-                return await read_past(plan, self._rooms)
             case _:
                 assert_never(plan)
 
