@@ -15,7 +15,8 @@ from typing import Any
 import orjson
 import uvicorn
 from bson.objectid import ObjectId
-from pymongo import AsyncMongoClient
+from pymongo import AsyncMongoClient, UpdateOne
+from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.write_concern import WriteConcern
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -34,7 +35,7 @@ def _answer(found: Any, status: int = 200) -> Response:
 
 
 def build_floor(uri: str, database: str) -> Starlette:
-    """`GET /{collection}/{id}` is a `find_one`, `GET /{collection}?_limit=` a `find` in the order of ids."""
+    """A document is a `find_one`, a list a `find` in the order of ids, a batch one command of the driver for many."""
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -72,7 +73,30 @@ def build_floor(uri: str, database: str) -> Starlette:
             await session.commit_transaction()
         return _answer(document, 201)
 
+    def collection_of(request: Request) -> AsyncCollection[dict[str, Any]]:
+        found: AsyncCollection[dict[str, Any]] = request.app.state.collections[request.path_params["collection"]]
+        return found.with_options(write_concern=WriteConcern("majority"))
+
+    async def add_many(request: Request) -> Response:
+        documents = orjson.loads(await request.body())["documents"]
+        done = await collection_of(request).insert_many(documents)
+        return _answer({"created": done.inserted_ids}, 201)
+
+    async def some(request: Request) -> Response:
+        ids = [ObjectId(one) for one in orjson.loads(await request.body())["ids"]]
+        rows = await collection_of(request).find({"_id": {"$in": ids}}, batch_size=len(ids) + 1).to_list()
+        return _answer({"documents": rows})
+
+    async def change_many(request: Request) -> Response:
+        sent = orjson.loads(await request.body())["updates"]
+        changes = [UpdateOne({"_id": ObjectId(one["id"])}, {"$set": one["update"]}) for one in sent]
+        done = await collection_of(request).bulk_write(changes, ordered=False)
+        return _answer({"modified": done.modified_count})
+
     routes = [
+        Route("/{collection}/batch", add_many, methods=["POST"]),
+        Route("/{collection}/batch", change_many, methods=["PUT"]),
+        Route("/{collection}/batch/get", some, methods=["POST"]),
         Route("/{collection}/audited", add_audited, methods=["POST"]),
         Route("/{collection}/{id}", one),
         Route("/{collection}", page),

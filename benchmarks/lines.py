@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Final
 
+from benchmarks import filters
+from benchmarks.batches import created, gotten, updated
 from benchmarks.deletes import deleted
 from benchmarks.load import connected, request_bytes
 from benchmarks.reads import deep, get, listed
@@ -51,5 +53,11 @@ _LINES: Final[tuple[tuple[str, Line], ...]] = (
     ("post-default", partial(default, asked=Asked("post-default", "POST, 300 B, with audit, 16 connections", 16, 0.8))),
     ("delete-300b", partial(deleted, name="delete-300b", collection=SMALL, size="300 B", must=3.0)),
     ("delete-2kb", partial(deleted, name="delete-2kb", collection=LARGE, size="2 KB", must=4.5)),
+    ("batch-create", partial(created, name="batch-create")),
+    ("batch-get", partial(gotten, name="batch-get")),
+    ("batch-update", partial(updated, name="batch-update")),
+    ("filter-delete", partial(filters.deleted, name="filter-delete")),
+    ("filter-memory", partial(filters.memory, name="filter-memory")),
+    ("filter-others", partial(filters.others, name="filter-others")),
 )
 LINES: Final[Mapping[str, Line]] = dict(_LINES)

@@ -77,7 +77,7 @@ _POLICY: Final = """
 roles: {clerk: {}}
 policies:
   notes:
-    clerk: {actions: [create, read, delete], when: resource.owner_id == user.id, fields: {mask: {email: email}}}
+    clerk: {actions: [create, read, update, delete], when: resource.owner_id == user.id, fields: {mask: {email: email}}}
   drafts:
     clerk: {actions: [create, read], when: resource.owner_id == user.id, fields: {mask: {email: email}}}
   entries:

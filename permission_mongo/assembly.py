@@ -22,7 +22,7 @@ from permission_mongo.storage.connection import new_client, require_server
 from permission_mongo.storage.keys import MongoKeyStore
 from permission_mongo.storage.layout import prepare
 from permission_mongo.storage.rooms import Rooms
-from permission_mongo.storage.settings import shared_secret
+from permission_mongo.storage.settings import shared_secret, versioned_since
 from permission_mongo.storage.store import Store
 from permission_mongo.values import utc_now
 
@@ -37,13 +37,15 @@ async def open_gateway(config: Config, uri: str) -> AsyncIterator[Gateway]:
         await require_server(client)
         database = client[config.mongodb.database]
         await prepare(database, config)
+        since = await versioned_since(database, config.collections.values(), utc_now())
         secret = config.server.secret.encode() if config.server.secret else await shared_secret(database)
         keys = KeyVerifier(MongoKeyStore(database)) if config.auth.api_keys else None
         # Some connections are left to writes, so that reads alone never fill the pool.
         slots = max(1, config.mongodb.max_pool_size - 4)
         store = Store(Rooms(client, config.mongodb.database, config.limits.query_timeout, slots))
         fresh = Fresh()
-        planner = Planner(Callers(config, derived(secret, "masks")), CursorKey(derived(secret, "cursors")), fresh.uuid)
+        callers, cursors = Callers(config, derived(secret, "masks")), CursorKey(derived(secret, "cursors"))
+        planner = Planner(callers, cursors, fresh.uuid, since)
         known, metrics = Authenticator(tokens, keys), Metrics()
         running = Running(config, known, planner, store, fresh, utc_now, metrics.observe, fresh.batch_id(), Event())
         gateway = Gateway(config, known, planner, store, running, metrics, fresh, utc_now)

@@ -2,6 +2,7 @@
 
 Refusal
 ├── InvalidRequest          bad_request
+├── AsOfOutOfRange          as_of_out_of_range
 ├── Unauthenticated         unauthorized
 ├── Forbidden               forbidden
 ├── CollectionNotFound      collection_not_found
@@ -49,6 +50,12 @@ class Refusal(Exception):
 
 class InvalidRequest(Refusal):
     code = "bad_request"
+
+
+class AsOfOutOfRange(Refusal):
+    """A moment that can't be told of; `from` in the details is the first that can."""
+
+    code = "as_of_out_of_range"
 
 
 class Unauthenticated(Refusal):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from permission_mongo.batch import Batch
@@ -96,6 +97,28 @@ class ListMany:
     fields: tuple[str, ...] | None = None
     count: bool = False
     skip: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class GetAsOf:
+    """The document as it was at `moment` (naive UTC); `fields` None means all that is shown."""
+
+    collection: Collection
+    id: DocumentId
+    moment: datetime
+    fields: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ListAsOf:
+    """A page, in the order of ids, of the collection as it was at `moment` (naive UTC)."""
+
+    collection: Collection
+    limit: int
+    moment: datetime
+    cursor: str | None = None
+    query: Query = field(default=EVERYTHING)
+    fields: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,7 +289,7 @@ Service = GetJob | CancelJob | ListJobs  # asked of the gateway itself, and of n
 Filtered = UpdateMany | DeleteMany  # may be of a filter, and then a job
 OfPast = ListVersions | GetVersion | Compare | ReadAgain
 Write = CreateOne | UpdateOne | RestoreOne | DeleteOne | PurgeOne | CreateMany | UpdateMany | DeleteMany | Undo
-Operation = Write | GetOne | GetMany | ListMany | CountMany | Aggregate | ListDeleted | OfPast
+Operation = Write | GetAsOf | ListAsOf | GetOne | GetMany | ListMany | CountMany | Aggregate | ListDeleted | OfPast
 
 
 def is_rehearsal(operation: Operation) -> bool:

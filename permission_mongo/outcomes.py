@@ -20,13 +20,15 @@ class Found:
 class Page:
     """`last` is the id or key the next page begins behind; None where there is no more.
 
-    `total` is the number of rows of all pages, where it was asked for.
+    `total` is the number of rows of all pages, where it was asked for. `complete` is False where rows may be missing
+    of which nobody knows whether they belong here.
     """
 
     documents: tuple[Document, ...]
     last: Any | None
     has_more: bool
     total: int | None = None
+    complete: bool = True
 
 
 @dataclass(frozen=True, slots=True)

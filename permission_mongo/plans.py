@@ -15,6 +15,7 @@ from permission_mongo.batch import Batch
 from permission_mongo.documents.etags import Tags
 from permission_mongo.documents.paths import Path
 from permission_mongo.errors import Refusal
+from permission_mongo.moments import AsOf
 from permission_mongo.pasts import Past, PastPlan
 from permission_mongo.policy.grants import Lens
 from permission_mongo.policy.guard import Guarded, GuardedStates
@@ -377,6 +378,6 @@ class AggregatePlan:
 
 
 Chunked = UpdateManyPlan | DeletePlan | RevertPlan  # of many documents; a filter's is done in chunks
-Reading = ReadPlan | ListPlan | CountPlan | GetManyPlan | AggregatePlan | DeletedPlan | PastPlan
+Reading = ReadPlan | AsOf | ListPlan | CountPlan | GetManyPlan | AggregatePlan | DeletedPlan | PastPlan
 Writing = CreatePlan | UpdatePlan | UpdateManyPlan | RestorePlan | DeleteOnePlan | PurgePlan | DeletePlan | UndoPlan
 Plan = Reading | Writing | Serving

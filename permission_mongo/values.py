@@ -55,6 +55,8 @@ def milliseconds(moment: datetime) -> datetime:
     """Cut to what BSON can keep; an aware moment becomes naive UTC."""
     if moment.tzinfo is not None:
         moment = moment.astimezone(UTC).replace(tzinfo=None)
+    if moment.microsecond % 1000 == 0:
+        return moment
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 
 

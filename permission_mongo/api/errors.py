@@ -9,6 +9,7 @@ from permission_mongo.errors import Refusal, StillRunning
 
 STATUS: Final[Mapping[str, int]] = {
     "bad_request": 400,
+    "as_of_out_of_range": 400,
     "unauthorized": 401,
     "forbidden": 403,
     "collection_not_found": 404,

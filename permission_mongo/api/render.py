@@ -59,9 +59,10 @@ def render(shown: Shown, collection: str) -> Response:
         case ShownDocument(document, created, tag):
             headers = {"location": f"/{collection}/{document['_id']}"} if created else {}
             return respond(201 if created else 200, document, headers if tag is None else {**headers, "etag": tag})
-        case ShownPage(documents, cursor, has_more, total):
+        case ShownPage(documents, cursor, has_more, total, complete):
             pagination = {"cursor": cursor, "has_more": has_more, **({} if total is None else {"total": total})}
-            return respond(200, {"data": documents, "pagination": pagination})
+            incomplete = {} if complete else {"complete": False}
+            return respond(200, {"data": documents, "pagination": pagination, **incomplete})
         case ShownCount(count):
             return respond(200, {"data": {"count": count}})
         case ShownMany(documents, not_found):

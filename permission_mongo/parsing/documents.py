@@ -11,6 +11,7 @@ from permission_mongo.operations import (
     Compare,
     CreateOne,
     DeleteOne,
+    GetAsOf,
     GetOne,
     GetVersion,
     ListVersions,
@@ -23,7 +24,7 @@ from permission_mongo.parsing.changes import read_patch, read_put
 from permission_mongo.parsing.conditions import Conditions
 from permission_mongo.parsing.fields import read_body, reason_of, require_known
 from permission_mongo.parsing.ids import Fresh, read_id, read_new_id
-from permission_mongo.parsing.lists import Parameters, read_fields
+from permission_mongo.parsing.lists import Parameters, read_as_of, read_fields
 from permission_mongo.schema.model import Collection
 
 _MOST_VERSIONS: Final = 100
@@ -51,9 +52,10 @@ def read_create_one(body: bytes, reason: str | None, collection: Collection, fre
     return CreateOne(collection, sent, reason_of(reason, "X-Change-Reason"))
 
 
-def read_get_one(text: str, parameters: Parameters, collection: Collection) -> GetOne:
-    parameters.require_known(("_fields",))
-    return GetOne(collection, read_id(text, collection, "id"), read_fields(parameters))
+def read_get_one(text: str, parameters: Parameters, collection: Collection) -> GetOne | GetAsOf:
+    parameters.require_known(("_fields", "_as_of"))
+    found, fields, moment = read_id(text, collection, "id"), read_fields(parameters), read_as_of(parameters)
+    return GetOne(collection, found, fields) if moment is None else GetAsOf(collection, found, moment, fields)
 
 
 def read_put_one(

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
 from permission_mongo.errors import InvalidRequest
-from permission_mongo.operations import CountMany, ListDeleted, ListMany
+from permission_mongo.operations import CountMany, ListAsOf, ListDeleted, ListMany
 from permission_mongo.parsing.fields import boolean, fields_of, names_in, read_body, require_known, whole_number
 from permission_mongo.query.cursors import LONGEST
 from permission_mongo.query.filters import EVERYTHING, Query, joined, read_equality, read_filter
 from permission_mongo.query.limits import Limits
 from permission_mongo.query.sorting import read_sort
 from permission_mongo.schema.model import Collection
-from permission_mongo.values import read_json
+from permission_mongo.values import read_date, read_json
 
 _SHORT: Final = 512  # bytes
-_KNOWN: Final = ("_limit", "_cursor", "_filter", "_sort", "_fields", "_count")
+_KNOWN: Final = ("_limit", "_cursor", "_filter", "_sort", "_fields", "_count", "_as_of")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,20 +65,23 @@ def parameters_of(sent: bytes) -> Parameters:
         raise InvalidRequest("the query string is not UTF-8") from error
 
 
-def read_list_of(sent: bytes, collection: Collection, limits: Limits) -> ListMany:
+def read_list_of(sent: bytes, collection: Collection, limits: Limits) -> ListMany | ListAsOf:
     """The list that a query string asks for. Callers repeat themselves: what short ones mean is remembered."""
     return (_remembered if len(sent) <= _SHORT else _read_list_of)(sent, collection, limits)
 
 
-def _read_list_of(sent: bytes, collection: Collection, limits: Limits) -> ListMany:
+def _read_list_of(sent: bytes, collection: Collection, limits: Limits) -> ListMany | ListAsOf:
     return read_list(parameters_of(sent), collection, limits)
 
 
 _remembered: Final = lru_cache(maxsize=1024)(_read_list_of)
 
 
-def read_list(parameters: Parameters, collection: Collection, limits: Limits) -> ListMany:
-    """`_limit`, `_cursor`, `_sort`, `_fields`, `_count`; `_filter`, `field=value`, `field={"$gt": 18}`, all ANDed."""
+def read_list(parameters: Parameters, collection: Collection, limits: Limits) -> ListMany | ListAsOf:
+    """`_limit`, `_cursor`, `_sort`, `_fields`, `_count`; `_filter`, `field=value`, `field={"$gt": 18}`, all ANDed.
+
+    With `_as_of` a page of the past, which has no other order than that of ids, and no total.
+    """
     parameters.require_known(_KNOWN, fields=True)
     queries = [
         _condition(name, text, collection, limits)
@@ -90,16 +94,18 @@ def read_list(parameters: Parameters, collection: Collection, limits: Limits) ->
     query = joined(queries)
     if query.clauses > limits.max_filter_clauses:
         raise InvalidRequest(f"the parameters: more than {limits.max_filter_clauses} conditions")
-    sort = parameters.get("_sort")
-    return ListMany(
-        collection,
-        _limit(parameters.whole_number("_limit", 1, 2**31), collection, limits),
-        _cursor(parameters.get("_cursor")),
-        query,
-        None if sort is None else read_sort(sort.split(","), collection, "_sort"),
-        read_fields(parameters),
-        parameters.boolean("_count"),
-    )
+    limit = _limit(parameters.whole_number("_limit", 1, 2**31), collection, limits)
+    cursor, fields = _cursor(parameters.get("_cursor")), read_fields(parameters)
+    sort, count = parameters.get("_sort"), parameters.boolean("_count")
+    moment = read_as_of(parameters)
+    if moment is None:
+        by = None if sort is None else read_sort(sort.split(","), collection, "_sort")
+        return ListMany(collection, limit, cursor, query, by, fields, count)
+    if sort not in (None, "_id"):
+        raise InvalidRequest("_sort: a list with _as_of is in the order of _id and no other")
+    if count:
+        raise InvalidRequest("_count: a list with _as_of has no total")
+    return ListAsOf(collection, limit, moment, cursor, query, fields)
 
 
 def read_query(body: bytes, collection: Collection, limits: Limits) -> ListMany:
@@ -133,6 +139,17 @@ def read_fields(parameters: Parameters) -> tuple[str, ...] | None:
     """`_fields=a,b.c`."""
     text = parameters.get("_fields")
     return None if text is None else fields_of(text.split(","), "_fields")
+
+
+def read_as_of(parameters: Parameters) -> datetime | None:
+    """`_as_of=2026-01-31T12:00:00Z`: naive UTC, in milliseconds."""
+    text = parameters.get("_as_of")
+    if text is None:
+        return None
+    try:
+        return read_date(text)
+    except ValueError as error:
+        raise InvalidRequest(f"_as_of: expected {error}") from error
 
 
 def read_list_deleted(parameters: Parameters, collection: Collection, limits: Limits) -> ListDeleted:

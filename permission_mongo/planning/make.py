@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import assert_never
 from uuid import UUID
 
@@ -16,10 +17,12 @@ from permission_mongo.operations import (
     CreateOne,
     DeleteMany,
     DeleteOne,
+    GetAsOf,
     GetJob,
     GetMany,
     GetOne,
     GetVersion,
+    ListAsOf,
     ListDeleted,
     ListJobs,
     ListMany,
@@ -38,6 +41,7 @@ from permission_mongo.planning.callers import Asking, Callers
 from permission_mongo.planning.creates import plan_create_many, plan_create_one
 from permission_mongo.planning.deletes import plan_delete, plan_delete_one, plan_purge, plan_undo
 from permission_mongo.planning.history import plan_past, plan_restore
+from permission_mongo.planning.moments import plan_get_as_of, plan_list_as_of
 from permission_mongo.planning.reads import (
     plan_count,
     plan_deleted,
@@ -53,11 +57,15 @@ from permission_mongo.query.cursors import CursorKey
 
 @dataclass(frozen=True, slots=True)
 class Planner:
-    """Plans for one configuration. `new_uuid` serves the schema's `uuid()` defaults."""
+    """Plans for one configuration. `new_uuid` serves the schema's `uuid()` defaults.
+
+    `since` says from when on each collection with versions has kept them.
+    """
 
     callers: Callers
     cursors: CursorKey
     new_uuid: Callable[[], UUID]
+    since: Mapping[str, datetime]
 
     def plan(self, operation: Operation | Service, asking: Asking) -> Plan:
         """The plan; a Refusal, before any query runs, where the operation is not permitted or makes no sense."""
@@ -92,6 +100,10 @@ class Planner:
                 return plan_deleted(operation, asking, self.callers, self.cursors)
             case GetJob() | CancelJob() | ListJobs():
                 return plan_service(operation, asking, self.callers)
+            case GetAsOf():
+                return plan_get_as_of(operation, asking, self.callers, self.since)
+            case ListAsOf():
+                return plan_list_as_of(operation, asking, self.callers, self.cursors, self.since)
             case ListVersions() | GetVersion() | Compare() | ReadAgain():
                 return plan_past(operation, asking, self.callers)
             case RestoreOne():

@@ -49,15 +49,15 @@ def plan_list(operation: ListMany, asking: Asking, callers: Callers, cursors: Cu
     # An order tells values as a filter does: the rows are those whose rules read the paths of both.
     asked = query if sort is None else _sorted(query, sort)
     reach = asked_reach(access, collection, asked, takes_computed=True)
-    prefix = _prefix(collection, asking, callers)
+    prefix = tenant_prefix(collection, asking, callers)
     by = None if sort is None else ordered(sort, collection, (name for name, _ in prefix))
-    question = _question("list", collection, asking, query.match, by)
+    question = question_of("list", collection, asking, query.match, by)
     behind = _asks_computed(query, collection)
     return ListPlan(
         collection.name,
         access.matching({} if behind else query.match, reach),
         operation.limit,
-        _after(operation.cursor, question, asking, cursors),
+        place_behind(operation.cursor, question, asking, cursors),
         prefix,
         access.lens,
         question,
@@ -113,7 +113,7 @@ def plan_deleted(operation: ListDeleted, asking: Asking, callers: Callers, curso
     require_versions(collection)
     read = callers.access(asking, collection, "read")
     restore = callers.access(asking, collection, "restore")
-    question = _question("deleted", collection, asking, {})
+    question = question_of("deleted", collection, asking, {})
     # What is seen is decided by the content of each record; its tenant only leads the index.
     prefix = (("collection", collection.name), *prefix_of_records(collection, asking, callers), ("gone", True))
     return DeletedPlan(
@@ -121,7 +121,7 @@ def plan_deleted(operation: ListDeleted, asking: Asking, callers: Callers, curso
         narrow_content(dict(prefix), read.reach, restore.reach),
         prefix,
         operation.limit,
-        _after(operation.cursor, question, asking, cursors),
+        place_behind(operation.cursor, question, asking, cursors),
         read.lens,
         question,
         callers.config.limits.max_result_bytes,
@@ -134,7 +134,7 @@ def require_versions(collection: Collection) -> None:
         raise VersioningNotEnabled(f"{collection.name} keeps no versions", collection=collection.name)
 
 
-def _question(
+def question_of(
     route: str, collection: Collection, asking: Asking, match: MongoFilter, by: Ordered | None = None
 ) -> tuple[object, ...]:
     """What a cursor is bound to. The order is part of it, down to the direction of its tie-break."""
@@ -146,11 +146,11 @@ def _question(
     return (route, collection.name, asked, who.kind, who.tenant, who.subject)
 
 
-def _after(cursor: str | None, question: tuple[object, ...], asking: Asking, cursors: CursorKey) -> object | None:
+def place_behind(cursor: str | None, question: tuple[object, ...], asking: Asking, cursors: CursorKey) -> object | None:
     return None if cursor is None else cursors.open(cursor, question, asking.posix())
 
 
-def _prefix(collection: Collection, asking: Asking, callers: Callers) -> tuple[tuple[str, object], ...]:
+def tenant_prefix(collection: Collection, asking: Asking, callers: Callers) -> tuple[tuple[str, object], ...]:
     """The tenant, where the page is read from the tenant's part of an index."""
     if collection.tenant_field is None or callers.crosses_tenants(asking):
         return ()

@@ -10,6 +10,7 @@ from permission_mongo.documents.diffs import Difference, differences
 from permission_mongo.documents.fields import FieldRules
 from permission_mongo.documents.paths import Path
 from permission_mongo.documents.reveal import View
+from permission_mongo.moments import AsOfOnePlan, AsOfPlan
 from permission_mongo.outcomes import (
     BatchOutcome,
     Computed,
@@ -66,6 +67,7 @@ class ShownPage:
     cursor: str | None
     has_more: bool
     total: int | None = None
+    complete: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +140,9 @@ def show(plan: Plan, outcome: Outcome, cursors: CursorKey, posix: float) -> Show
         case ReadPlan(), Found(document):
             whole = _through(plan.lens, document)
             return ShownDocument(_cut((whole,), plan.fields)[0], tag=plan.lens.tag(whole))
+        case AsOfOnePlan(page), Found(document):
+            whole = _through(page.lens, document)
+            return ShownDocument(_cut((whole,), page.fields)[0], tag=page.lens.tag(whole))
         case AgainPlan(), Found(document):
             return _echoed(plan.lens, document, created=plan.created)
         case VersionPlan(), State(entry, document):
@@ -150,10 +155,10 @@ def show(plan: Plan, outcome: Outcome, cursors: CursorKey, posix: float) -> Show
             return _echoed(plan.lens, document, created=True)
         case UpdatePlan(), Updated(document, changed):
             return replace(_echoed(plan.revision.lens, document, created=False), updated=changed)
-        case ListPlan() | DeletedPlan(), Page(documents, last, has_more, total):
+        case ListPlan() | DeletedPlan() | AsOfPlan(), Page(documents, last, has_more, total, complete):
             cursor = None if last is None else cursors.seal(last, plan.question, posix)
-            fields = plan.fields if isinstance(plan, ListPlan) else None
-            return ShownPage(_cut(_all_through(plan.lens, documents), fields), cursor, has_more, total)
+            fields = None if isinstance(plan, DeletedPlan) else plan.fields
+            return ShownPage(_cut(_all_through(plan.lens, documents), fields), cursor, has_more, total, complete)
         case CountPlan(), Counted(count):
             return ShownCount(count)
         case GetManyPlan(), Gathered(documents, not_found):

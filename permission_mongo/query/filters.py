@@ -93,6 +93,17 @@ def joined(queries: list[Query]) -> Query:
     return Query(match, paths, faults[0] if faults else None, sum(query.clauses for query in queries))
 
 
+def below(match: MongoFilter, parent: str) -> MongoFilter:
+    """The same asked of the object at `parent` instead of the document itself."""
+    found: MongoFilter = {}
+    for key, value in match.items():
+        if key in _LOGIC:
+            found[key] = [below(one, parent) for one in value]
+        else:
+            found[f"{parent}.{key}"] = value
+    return found
+
+
 @dataclass(slots=True)
 class _Reader:
     collection: Kinds

@@ -113,6 +113,11 @@ def _kind(value: Any) -> str | None:
     return next((kind for types, kind in _KINDS if isinstance(value, types)), None)
 
 
+def rank_of(value: Any) -> int:
+    """The place of the value's type in the order of types."""
+    return _RANKS[_kind_of({"v": value})]
+
+
 def behind(order: Order, key: Sequence[Part]) -> MongoFilter:
     """The rows behind the key, and no other, whatever types and arrays the fields hold."""
     passed: list[MongoFilter] = []

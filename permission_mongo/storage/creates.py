@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from datetime import datetime
 from typing import Any, Final
 
 import pymongo
@@ -17,9 +19,10 @@ from permission_mongo.storage.computed import read_again
 from permission_mongo.storage.faults import told_or_raised
 from permission_mongo.storage.ledger import Ledger
 from permission_mongo.storage.references import Dangling, require_targets, violation
-from permission_mongo.storage.rooms import Life, Rooms
+from permission_mongo.storage.rooms import ANY_LIFE, Life, Rooms
 from permission_mongo.storage.transactions import Body, Contended, Late, Lost, is_in_doubt
 from permission_mongo.values import Document, DocumentId
+from permission_mongo.versions import TICK
 
 _TAKEN_OUT_ONE_BY_ONE: Final = 8
 _DUPLICATE: Final = "a document with this key exists"
@@ -200,11 +203,11 @@ class _Creation:
         stored: list[Any] = [draft.stored for draft in drafts]
         if self._plan.continues and self._plan.target.versioned:
             stored = documents = await self._continued(session, documents)
-        raw = self._rooms.raw(self._plan.target.collection)
+        name = self._plan.target.collection
         if self._plan.batch is None:
-            await raw.insert_one(stored[0], session=session)  # a bulk of one costs a third more
+            await self._rooms.raw(name).insert_one(stored[0], session=session)
         else:
-            await raw.insert_many(stored, session=session)
+            await self._rooms.insert(session, name, stored)
         # Behind the insert, so that documents of one batch may refer to each other.
         indices = {draft.index for draft in drafts}
         references = (reference.of(indices) for reference in self._plan.references)
@@ -214,17 +217,40 @@ class _Creation:
         return documents
 
     async def _continued(self, session: AsyncClientSession, documents: list[Document]) -> list[Document]:
-        """An id that lived before goes on behind its highest number, and is no longer gone."""
+        """An id that lived before goes on behind its highest number and its last moment, and is no longer gone."""
         target = self._plan.target
 
         def key(document: Document) -> Life:
             return (document.get(target.tenant_field) if target.tenant_field else None, document["_id"])
 
         numbers = await self._rooms.next_numbers(session, target.collection, map(key, documents), target.keeping)
-        return [
-            {**document, "_version": numbers[key(document)]} if key(document) in numbers else document
-            for document in documents
-        ]
+        ends = await self._ends(session, numbers)
+
+        def continued(document: Document) -> Document:
+            life = key(document)
+            if life not in numbers:
+                return document
+            mark = document["_made"]
+            return {
+                **document,
+                "_version": numbers[life],
+                "_made": {**mark, "at": max(mark["at"], ends.get(life, mark["at"]))},
+            }
+
+        return [continued(document) for document in documents]
+
+    async def _ends(self, session: AsyncClientSession, lives: Iterable[Life]) -> dict[Life, datetime]:
+        """The moment after the last that is kept of each: clocks of several gateways differ."""
+        ids_of: dict[Any, list[DocumentId]] = {}
+        for tenant, one in lives:
+            ids_of.setdefault(tenant, []).append(one)
+        if not ids_of:
+            return {}
+        about = {"collection": self._plan.target.collection, "gone": ANY_LIFE}
+        alike = [{**about, "tenant_id": tenant, "doc_id": {"$in": ids}} for tenant, ids in ids_of.items()]
+        by_life = {"$group": {"_id": {"t": "$tenant_id", "d": "$doc_id"}, "at": {"$max": "$ended.at"}}}
+        found = await self._rooms.versions.aggregate([{"$match": {"$or": alike}}, by_life], session=session)
+        return {(one["_id"].get("t"), one["_id"]["d"]): one["at"] + TICK async for one in found}
 
     def _first_refusal(self) -> Refusal:
         index = min(self._failed)

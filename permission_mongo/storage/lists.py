@@ -50,7 +50,7 @@ async def list_page(plan: ListPlan, rooms: Rooms) -> Page:
 
 async def _by_id(plan: ListPlan, rooms: Rooms) -> tuple[list[Document], bool]:
     if plan.computed:
-        return await _read(await computed_by_id(plan, rooms), plan.limit, plan.max_bytes)
+        return await read_rows(await computed_by_id(plan, rooms), plan.limit, plan.max_bytes)
     if plan.after is None:
         skip = {"skip": plan.skip} if plan.skip else {}
         return await _found(plan, {"filter": plan.match.encoded, "sort": {"_id": 1}, **skip}, rooms)
@@ -83,7 +83,7 @@ async def _sorted(plan: ListPlan, by: Ordered, rooms: Rooms) -> tuple[list[Docum
 async def _by_order(plan: ListPlan, by: Ordered, rooms: Rooms) -> tuple[list[Document], bool]:
     """With the key each row is sorted by, as MongoDB tells it, under the one name that is never shown."""
     if plan.computed:
-        return await _read(await computed_by_order(plan, by, rooms), plan.limit, plan.max_bytes)
+        return await read_rows(await computed_by_order(plan, by, rooms), plan.limit, plan.max_bytes)
     asked: Document = {"filter": plan.match.encoded, "projection": {MADE: {"$meta": "sortKey"}}, "sort": dict(by.order)}
     if plan.after is not None:
         asked["filter"] = plan.match.also(behind(by.order, plan.after))
@@ -108,7 +108,7 @@ async def _found(plan: ListPlan, asked: Document, rooms: Rooms) -> tuple[list[Do
         max_time_ms=rooms.max_time_ms,
         **{**options, **({"hint": list(options["hint"].items())} if "hint" in options else {})},
     )
-    return await _read(cursor, plan.limit, plan.max_bytes)
+    return await read_rows(cursor, plan.limit, plan.max_bytes)
 
 
 def _keys(rows: Sequence[Document], by: Ordered, *, more: bool) -> Any | None:
@@ -117,7 +117,7 @@ def _keys(rows: Sequence[Document], by: Ordered, *, more: bool) -> Any | None:
     return key_of(by.order, keys[-1], rows[-1]) if more else None
 
 
-async def _read(cursor: Rows, most: int, max_bytes: int) -> tuple[list[Document], bool]:
+async def read_rows(cursor: Rows, most: int, max_bytes: int) -> tuple[list[Document], bool]:
     """At most `most` rows and `max_bytes`, the first row of any size; and whether there are more."""
     rows: list[Document] = []
     size = 0
@@ -167,10 +167,10 @@ async def list_deleted(plan: DeletedPlan, rooms: Rooms) -> Page:
     async with rooms.bounded():
         if plan.computed:
             match = plan.match.filter if plan.after is None else plan.match.also({"_id": {"$gt": plan.after}})
-            rows, more = await _read(await computed_contents(match, plan, rooms), plan.limit, plan.max_bytes)
+            rows, more = await read_rows(await computed_contents(match, plan, rooms), plan.limit, plan.max_bytes)
             keys = [row.pop(MADE) for row in rows]
             return Page(tuple(rows), keys[-1] if more else None, more)
-        rows, more = await _read(_gone(plan, rooms), plan.limit, plan.max_bytes)
+        rows, more = await read_rows(_gone(plan, rooms), plan.limit, plan.max_bytes)
     return Page(tuple(row["data"] for row in rows), rows[-1]["_id"] if more else None, more)
 
 

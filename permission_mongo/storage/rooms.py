@@ -203,6 +203,13 @@ class Rooms:
             renumbered(one, max(one["version"], numbers.get(life, 0))) for one, life in zip(records, lives, strict=True)
         ]
 
+    async def insert(self, session: AsyncClientSession, name: str, documents: list[Any]) -> None:
+        """Store documents that have ids, as `keep` does. BulkWriteError as of a bulk."""
+        command = {"insert": name, "documents": documents}
+        answer: Document = await self._database.command(command, codec_options=cast("Any", CODEC), session=session)
+        if answer.get("writeErrors"):
+            raise BulkWriteError(answer)
+
     async def next_numbers(
         self, session: AsyncClientSession, collection: str, lives: Iterable[Life], keeping: Keeping
     ) -> dict[Life, int]:

@@ -7,6 +7,7 @@ from typing import assert_never
 from permission_mongo.errors import Refusal, Unavailable
 from permission_mongo.jobs import AT_FIRST, Lease, Turn, added
 from permission_mongo.jobs import Taken as TakenJob
+from permission_mongo.moments import AsOfOnePlan, AsOfPlan
 from permission_mongo.outcomes import BatchOutcome, Job, JobList, JobState, Outcome, Replayed
 from permission_mongo.pasts import AgainPlan, ComparePlan, VersionPlan, VersionsPlan
 from permission_mongo.plans import (
@@ -37,6 +38,7 @@ from permission_mongo.storage.gathering import Gathering
 from permission_mongo.storage.history import read_past
 from permission_mongo.storage.idempotency import Taken, still_running
 from permission_mongo.storage.lists import count, list_deleted, list_page
+from permission_mongo.storage.moments import as_of_one, as_of_page
 from permission_mongo.storage.reads import get_many, read_one
 from permission_mongo.storage.removals import delete_one, purge_one
 from permission_mongo.storage.restores import restore_one
@@ -94,6 +96,10 @@ class Store:
                 return await read_one(plan, self._gathering, self._rooms)
             case ListPlan():
                 return await list_page(plan, self._rooms)
+            case AsOfPlan():
+                return await as_of_page(plan, self._rooms)
+            case AsOfOnePlan():
+                return await as_of_one(plan, self._rooms)
             case CountPlan():
                 return await count(plan, self._rooms)
             case GetManyPlan():

@@ -81,7 +81,7 @@ async def test_t20_a_nul_in_the_path_is_refused(world):
 
 async def test_a_parameter_is_refused_by_name(world):
     await world.add("a")
-    for parameter in ("_sort=title", "fields=title", "_as_of=2020-01-01"):
+    for parameter in ("_sort=title", "fields=title", "_as_at=2020-01-01"):
         answer = await world.get(f"/notes/a?{parameter}")
         assert (answer.status_code, parameter.split("=")[0] in answer.json()["error"]["message"]) == (400, True)
 

@@ -35,7 +35,7 @@ COUNT = {"$count": "n"}
 
 
 def plan(rules, *stages):
-    planner = Planner(Callers(Config(ALL, a_policy(*rules)), bytes(32)), CursorKey(bytes(32)), lambda: UUID(int=1))
+    planner = Planner(Callers(Config(ALL, a_policy(*rules)), bytes(32)), CursorKey(bytes(32)), lambda: UUID(int=1), {})
     return planner.plan(Aggregate(NOTES, read_pipeline(list(stages), NOTES, ALL, Limits())), asked())
 
 

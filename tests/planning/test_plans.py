@@ -66,7 +66,7 @@ def a_principal(subject="alice", tenant: str | None = "acme", roles=("user",), *
 
 def a_planner(*rules, collection=NOTES, limits=None, **policy) -> Planner:
     config = Config({collection.name: collection}, a_policy(*rules, **policy), limits=limits or Limits())
-    return Planner(Callers(config, bytes(32)), CursorKey(bytes(32)), lambda: UUID(int=1))
+    return Planner(Callers(config, bytes(32)), CursorKey(bytes(32)), lambda: UUID(int=1), {})
 
 
 def asked(principal=None, now=NOW) -> Asking:

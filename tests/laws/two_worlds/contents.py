@@ -23,6 +23,7 @@ from tests.laws.two_worlds.rules import (
 from tests.laws.worlds import CONTAINERS, SCALARS
 
 NOW = datetime(2026, 1, 31, 12)
+KEPT_SINCE = NOW.replace(hour=4)
 B_MINE, B_MIXED, B_FOREIGN, B_NOBODYS = "a" * 32, "b" * 32, "c" * 32, "d" * 32
 C_MIXED, C_FOREIGN = "e" * 32, "f" * 32
 J_MINE, J_BOBS, J_FOREIGN = "1" * 32, "2" * 32, "3" * 32
@@ -258,8 +259,9 @@ def _record(row: dict, version: int, ended: dict) -> dict:
         "version": version,
         "mode": "full",
         "data": {**row, "_version": version},
-        "ended": ended,
-        "began": NOW.replace(hour=8),
+        # One state an hour; what lives now began at eight.
+        "ended": {**ended, "at": NOW.replace(hour=5 + version)},
+        "began": NOW.replace(hour=4 + version),
     }
     return kept | ({"gone": True} if ended["action"] == "delete" else {})
 

@@ -11,6 +11,7 @@ from tests.laws.two_worlds.values import (
     a_document,
     a_field,
     a_filter,
+    a_moment,
     a_path_id,
     an_id,
     an_update,
@@ -52,6 +53,8 @@ def _one(rnd: Random, known: Known, route: Route) -> Asked:
     params: list[tuple[str, object]] = []
     if rnd.random() < 0.08:
         params = [("_fields", a_field(rnd, known.role, name))]
+    if rnd.random() < 0.25:
+        params.append(("_as_of", a_moment(rnd)))
     return Asked(
         route, f"/{name}/{a_path_id(rnd, known, name)}", tuple(params), None, some_headers(rnd, known, "if-none-match")
     )

@@ -17,16 +17,18 @@ from permission_mongo.errors import Forbidden
 from permission_mongo.operations import ByFilter
 from permission_mongo.parsing import lists
 from permission_mongo.planning import callers, deletes, history, make, reads
+from permission_mongo.planning import moments as past
 from permission_mongo.planning.callers import Access
 from permission_mongo.policy.grants import Lens, Reach
 from permission_mongo.policy.guard import Guarded, GuardedStates
 from permission_mongo.policy.nodes import ALWAYS
 from permission_mongo.query import filters
 from permission_mongo.storage import deletes as deletions
-from permission_mongo.storage import store
+from permission_mongo.storage import moments, store
+from tests.laws.two_worlds.contents import MOVED_IDS
 from tests.laws.two_worlds.requests import GENERATORS, Route
 from tests.laws.two_worlds.sequences import IN_THE_APP, run_sequences
-from tests.laws.two_worlds.values import FIELDS
+from tests.laws.two_worlds.values import FIELDS, a_moment
 from tests.laws.two_worlds.worlds import Asked, Leak
 
 pytestmark = pytest.mark.mongo
@@ -130,6 +132,10 @@ async def tags_what_is_stored(endpoint, call):
     return response
 
 
+async def shows_what_was_seen_then(walk, states):
+    return states
+
+
 async def counts_the_whole_collection(collection, *arguments, **more):
     return await HONEST_COUNT(collection, {})
 
@@ -195,6 +201,10 @@ PLANTS = {
     "count counts hidden rows": Plant(
         patched((AsyncCollection, "count_documents", counts_the_whole_collection)), "viewer", (COUNT,), unless_routed(COUNT)
     ),
+    "old states show of what is hidden today": Plant(
+        patched((moments._Walk, "_visible_today", shows_what_was_seen_then)), "manager", (("GET", "past"),)
+    ),
+    "hidden old states show": Plant(patched((past, "narrow_content", unguarded)), "viewer", (("GET", "past"),)),
     "a query is not checked for hidden fields": Plant(
         patched((reads, "asked_reach", no_check_of_fields)), "viewer", (QUERY,), unless_routed(QUERY)
     ),
@@ -232,13 +242,20 @@ def _counted(rnd, known, route):
     return Asked(("GET", "/{collection}"), "/" + rnd.choice(("staff", "notes", "teams")), (("_count", "true"),))
 
 
+def _past(rnd, known, route):
+    path = rnd.choice(("/staff", "/staff", f"/staff/{rnd.choice(('s00', 's01', 'd0', *MOVED_IDS))}"))
+    params = (("_as_of", a_moment(rnd)), *([("_limit", "2")] if path == "/staff" else []))
+    return Asked(("GET", "/{collection}" if path == "/staff" else "/{collection}/{id}"), path, params)
+
+
 def _nulls(rnd, known, route):
     path = rnd.choice([one for one in FIELDS["staff"] if "." in one])
     condition = {path: rnd.choice((None, {"$ne": None}, {"$in": [None, 1]}))}
     return Asked(("GET", "/{collection}"), "/staff", (("_filter", dumps(condition)),))
 
 
-ALL = GENERATORS | {("GET", "nulls"): _nulls, ("GET", "sorted"): _sorted, ("GET", "counted"): _counted}
+PAST = ("GET", "past")
+ALL = GENERATORS | {PAST: _past, ("GET", "nulls"): _nulls, ("GET", "sorted"): _sorted, ("GET", "counted"): _counted}
 
 
 def forget(pair) -> None:

@@ -221,9 +221,18 @@ def list_params(rnd: Random, known: Known, name: str) -> list[tuple[str, object]
         params.append(("_count", rnd.choice(("true", "false", "x"))))
     if rnd.random() < 0.08:
         params.append(("_fields", ",".join(a_field(rnd, known.role, name) for _ in range(2))))
+    if rnd.random() < 0.2:
+        params.append(("_as_of", a_moment(rnd)))
     if rnd.random() < 0.03:
-        params.append((rnd.choice(("_where", "_skip", "_as_of", "where[salary]")), "1"))
+        params.append((rnd.choice(("_where", "_skip", "where[salary]")), "1"))
     return params
+
+
+def a_moment(rnd: Random) -> str:
+    """Mostly one at which states began, ended or held; seldom one that nobody knows, or none."""
+    if rnd.random() < 0.12:
+        return rnd.choice(("2020-01-01", "2099-01-01", "1", "2026-01-31T12:00:00Z", "2026-01-31T04:00:00Z"))
+    return f"2026-01-31T0{rnd.randrange(5, 10)}:{rnd.choice(('00', '00', '30'))}:00Z"
 
 
 def an_update(rnd: Random, known: Known, name: str) -> dict:

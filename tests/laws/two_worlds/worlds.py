@@ -26,7 +26,7 @@ from permission_mongo.storage.connection import new_client
 from permission_mongo.storage.layout import AUDIT, BATCHES, PARTS, VERSIONS
 from permission_mongo.values import DocumentId
 from tests.http.harness import SECRET, a_config, a_token
-from tests.laws.two_worlds.contents import DELETED_HIDDEN, MOVED_IDS, NOW, Contents, jobs, two_contents
+from tests.laws.two_worlds.contents import DELETED_HIDDEN, KEPT_SINCE, MOVED_IDS, NOW, Contents, jobs, two_contents
 from tests.laws.two_worlds.rules import COLLECTIONS, CONFIG, DEPT, ME, POLICY, SCHEMA, TENANT, hidden_places
 
 TOKENS = {role: a_token(ME, [role], TENANT, dept=DEPT) for role in ("viewer", "user", "manager", "boss")}
@@ -99,7 +99,9 @@ async def a_world(mongo_uri: str, config: Config) -> AsyncIterator[World]:
     async def opened() -> AsyncIterator[Gateway]:
         async with open_gateway(config, mongo_uri) as gateway:
             fresh = Counted(supply)
-            planner = replace(gateway.planner, new_uuid=fresh.uuid)
+            planner = replace(
+                gateway.planner, new_uuid=fresh.uuid, since=dict.fromkeys(gateway.planner.since, KEPT_SINCE)
+            )
             running = replace(gateway.running, planner=planner, fresh=fresh, clock=supply.clock)
             yield replace(gateway, planner=planner, running=running, fresh=fresh, clock=supply.clock)
 
