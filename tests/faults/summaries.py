@@ -31,7 +31,7 @@ class Summary:
         return f"{self.fault} {self.what} | {self.of} {self.times} | {counts}{gap} | seed {SEED}{notes}"
 
 
-def tell(summary: Summary) -> None:
+def tell(summary: Summary | str) -> None:
     """Seen at once with `pytest -s`, beside a failure, and at the end of the run."""
     TOLD.append(str(summary))
     print(f"\n{summary}", flush=True)

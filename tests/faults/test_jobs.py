@@ -12,7 +12,8 @@ from random import Random
 import pytest
 
 from tests.faults.processes import Asked, a_gateway_process, write_config
-from tests.faults.rows import SEED, add_rows, end_abandoned, look, open_transactions, rounds, tell
+from tests.faults.rows import SEED, add_rows, end_abandoned, look, open_transactions, rounds
+from tests.faults.summaries import tell
 
 pytestmark = [pytest.mark.mongo, pytest.mark.faults]
 COUNT = int(os.environ.get("FAULT_JOB", 4000))

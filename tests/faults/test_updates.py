@@ -7,7 +7,8 @@ from random import Random
 
 import pytest
 
-from tests.faults.rows import SEED, rounds, settle, tell
+from tests.faults.rows import SEED, rounds, settle
+from tests.faults.summaries import tell
 from tests.http.harness import a_config, a_world
 
 pytestmark = [pytest.mark.mongo, pytest.mark.faults]

@@ -66,6 +66,10 @@ def _delete_many(gateway: GatewayProcess, group: str) -> Asking:
     return "DELETE", "/notes/batch", {"ids": _add(gateway, group, _MANY)}
 
 
+def _update_many(gateway: GatewayProcess, group: str) -> Asking:
+    return "PUT", "/notes/batch", {"ids": _add(gateway, group, _MANY), "update": {"$inc": {"age": 1}}}
+
+
 def _undo(gateway: GatewayProcess, group: str) -> Asking:
     status, told = gateway.ask(*_delete_many(gateway, group))
     assert status == 200, told
@@ -102,6 +106,12 @@ def _updated(database: Database, group: str) -> int:
     return row["age"] if alike else -1
 
 
+def _updated_many(database: Database, group: str) -> int:
+    rows = _rows(database, group)
+    alike = _records(database, group) == sum(row["age"] for row in rows) == sum(row["_version"] - 1 for row in rows)
+    return _whole(sum(row["age"] for row in rows), _MANY) if alike and len(rows) == _MANY else -1
+
+
 def _deleted(of: Callable[[], int]) -> Callable[[Database, str], int]:
     """What is gone, if as much is kept as its end."""
 
@@ -123,6 +133,7 @@ WRITES = (
     Write("update", _update, _updated),
     Write("delete", _delete, _deleted(lambda: 1)),
     Write("batch create", _create_many, _created(lambda: _MANY), True),
+    Write("batch update", _update_many, _updated_many, True),
     Write("batch delete", _delete_many, _deleted(lambda: _MANY), True),
     Write("undo", _undo, _restored, True),
     Write("undo of a create", _undo_of_create, _deleted(lambda: _MANY), True),
