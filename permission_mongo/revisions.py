@@ -139,7 +139,8 @@ class Revision:
 
     `faults` are values that could not be typed; `hiding` what no caller writes in some rows; `lens` shows the
     document before, to judge by, and after. `stamps` are typed. What the change refers to must be among `referable`.
-    `sights` is shared by the revisions of one caller.
+    `sights` is shared by the revisions of one caller. `is_plain`: it sets declared scalar fields, each to a value that
+    is typed and within its constraints already.
     """
 
     collection: Collection
@@ -154,6 +155,7 @@ class Revision:
     max_document_bytes: int
     referable: tuple[Referable, ...] = ()
     sights: dict[Holding, Sight] = field(default_factory=dict, compare=False, repr=False)
+    is_plain: bool = False
 
     def sight(self, stored: Document) -> Sight:
         """Made once for all documents on which the same holds."""

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, assert_never
 
 from bson import encode
-from bson.errors import InvalidDocument
 
 from permission_mongo.documents.changes import Merge, Put, Step, Steps, apply_steps
 from permission_mongo.documents.differences import ABSENT, are_alike, are_same, differing_paths, values_at
@@ -26,8 +25,9 @@ from permission_mongo.documents.paths import (
     asked_path,
     canonical,
 )
-from permission_mongo.errors import Forbidden, PayloadTooLarge, Refusal, SchemaViolation
+from permission_mongo.errors import Forbidden, Refusal
 from permission_mongo.policy.evaluate import holds
+from permission_mongo.quick_rewrites import Unsure, fitting, rewrite_quickly
 from permission_mongo.revisions import Reference, Revision, Rewrite, Sight, Wanted, Writer
 from permission_mongo.schema.changes import below, is_object, leaves
 from permission_mongo.schema.model import Collection, Field, Ref
@@ -43,7 +43,14 @@ def rewrite(revision: Revision, stored: Document) -> Rewrite | None:
     writers = [writer for writer in revision.writers if holds(writer.rows, stored)]
     if not writers:
         raise _forbidden(revision, "no rule of your roles allows changing this document")
-    row = _Row(revision, stored, revision.sight(stored))
+    sight = revision.sight(stored)
+    try:
+        return rewrite_quickly(revision, writers[0], sight, stored)
+    except Unsure:
+        return _rewrite_carefully(revision, writers, _Row(revision, stored, sight))
+
+
+def _rewrite_carefully(revision: Revision, writers: list[Writer], row: _Row) -> Rewrite | None:
     row.require_asked()
     row.open_ways()
     first: Refusal | None = None
@@ -115,7 +122,7 @@ class _Attempt:
         final = {**new, **self.revision.stamps}
         if not holds(self.writer.check, final):
             raise _Uncovered(_forbidden(self.revision, "no rule of your roles allows the document as it would be"))
-        size = self._fitting(final)
+        size = fitting(self.revision, final)
         names |= self.revision.stamps.keys()
         written = {name: final[name] for name in sorted(names) if name in final}
         gone = tuple(sorted(name for name in names if name not in final))
@@ -251,17 +258,6 @@ class _Attempt:
             told.append(FieldError(None, "hidden", "a field that you can't read breaks the schema"))
         if told:
             raise as_violation(told)
-
-    def _fitting(self, final: Document) -> int:
-        """The bytes of the document as it will be."""
-        limit = self.revision.max_document_bytes
-        try:
-            size = len(encode(final, codec_options=CODEC))
-        except (InvalidDocument, OverflowError) as error:
-            raise SchemaViolation("the document can't be stored") from error
-        if size > limit:
-            raise PayloadTooLarge(f"the document has {size} bytes; at most {limit}", max_document_bytes=limit)
-        return size
 
 
 # -- equal values

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from permission_mongo.documents.changes import Change, Put
-from permission_mongo.documents.paths import ID, MADE, VERSION, Path, touches
+from permission_mongo.documents.changes import Change, Merge, Put
+from permission_mongo.documents.paths import ID, MADE, VERSION, Path, canonical, touches
 from permission_mongo.errors import Forbidden, InvalidRequest
 from permission_mongo.planning.callers import Access, Asking, Callers, require_paths
 from permission_mongo.planning.references import referable_from
@@ -17,7 +17,9 @@ from permission_mongo.policy.nodes import ALWAYS, conjunction, negation
 from permission_mongo.query.filters import Query
 from permission_mongo.revisions import Holding, Named, Referable, Revision, Sight, Writer
 from permission_mongo.schema.changes import sent_paths, typed_change, unfit_in, unknown_in
+from permission_mongo.schema.defaults import Fill
 from permission_mongo.schema.model import Collection
+from permission_mongo.schema.quick import Doubt, Read, plain_reader
 from permission_mongo.schema.validate import MOST_TOLD, FieldError, as_violation
 from permission_mongo.values import Document
 
@@ -26,7 +28,7 @@ from permission_mongo.values import Document
 class Reviser:
     """One caller changing documents of one collection: all that does not depend on the change, made once.
 
-    `_known` remembers of each path whether it may be written at all.
+    `_known` remembers of each path whether it may be written at all, `_plain` of each name how it is read quickly.
     """
 
     collection: Collection
@@ -34,12 +36,14 @@ class Reviser:
     callers: Callers
     updating: Access
     reading: Access
+    fill: Fill
     stamps: Document
     writers: tuple[Writer, ...]
     referable: tuple[Referable, ...]
     sights: dict[Holding, Sight]
     _hidden: tuple[frozenset[Path], ...]
     _known: dict[tuple[Path, bool], bool] = field(default_factory=dict)
+    _plain: dict[str, tuple[Read, Named] | None] = field(default_factory=dict)
 
     @classmethod
     def of(cls, collection: Collection, asking: Asking, callers: Callers, new_uuid: Callable[[], UUID]) -> Reviser:
@@ -50,10 +54,38 @@ class Reviser:
         writers = tuple(_writers(collection, asking, callers, updating.reach, frozenset(stamps)))
         referable = referable_from(collection, asking, callers)
         hidden = tuple(rule.hidden for rule in updating.speaking.hides if rule.when == ALWAYS)
-        return cls(collection, asking, callers, updating, reading, stamps, writers, referable, {}, hidden)
+        fill = Fill(asking.now, asking.principal.subject, new_uuid)
+        return cls(collection, asking, callers, updating, reading, fill, stamps, writers, referable, {}, hidden)
 
     def revision(self, change: Change) -> Revision:
         """`change` names no id. A Refusal where no rule could allow it in any document, or no schema."""
+        return self._plain_revision(change) or self._revision(change)
+
+    def _plain_revision(self, change: Change) -> Revision | None:
+        """Of a merge patch that sets declared scalar fields; None where one look does not tell that it is fine."""
+        if not isinstance(change, Merge) or not change.patch:
+            return None
+        typed: Document = {}
+        named: list[Named] = []
+        for name, value in change.patch.items():
+            known = self._plain[name] if name in self._plain else self._learnt(name)
+            if known is None or value is None:
+                return None
+            try:
+                typed[name] = known[0](value, self.fill)
+            except (Doubt, ValueError):
+                return None
+            named.append(known[1])
+        return self._made(Merge(typed), tuple(named), (), is_plain=True)
+
+    def _learnt(self, name: str) -> tuple[Read, Named] | None:
+        one = self.collection.fields.get(name)
+        reader = None if one is None or canonical(name) != (name,) else plain_reader(one)
+        fine = reader is not None and self._may((name,), False)
+        found = self._plain[name] = (reader, Named((name,), name)) if reader is not None and fine else None
+        return found
+
+    def _revision(self, change: Change) -> Revision:
         collection = self.collection
         wrong_names = unfit_in(change, collection)
         if wrong_names:
@@ -61,11 +93,16 @@ class Reviser:
         named = tuple(Named(path, sent, asked) for path, sent, asked in sent_paths(change, collection))
         self._require_writable(change, named)
         typed, faults = _typed(change, collection)
+        return self._made(typed, named, faults, is_plain=False)
+
+    def _made(
+        self, change: Change, named: tuple[Named, ...], faults: tuple[FieldError, ...], *, is_plain: bool
+    ) -> Revision:
         return Revision(
-            collection,
+            self.collection,
             self.writers,
             self.updating.reach.hiding,
-            typed,
+            change,
             named,
             faults,
             self.stamps,
@@ -74,6 +111,7 @@ class Reviser:
             self.callers.config.limits.max_document_bytes,
             self.referable,
             self.sights,
+            is_plain,
         )
 
     def _require_writable(self, change: Change, named: tuple[Named, ...]) -> None:

@@ -63,6 +63,13 @@ def document_reader(fields: Mapping[str, Field], open_value: Callable[[Any], Any
     return read
 
 
+def plain_reader(one: Field) -> Read | None:
+    """A reader of a scalar field's value by its type and constraints; None for any other field, or one set once."""
+    if one.type not in SCALAR_READERS or one.type == "any" or one.computed is not None or one.immutable:
+        return None
+    return _scalar_reader(one)
+
+
 def _reader(one: Field, open_value: Callable[[Any], Any]) -> Read:
     if one.type in SCALAR_READERS and one.type != "any":
         reader = _scalar_reader(one)
