@@ -261,12 +261,13 @@ async def _ended(tasks: Collection[asyncio.Task[None]]) -> None:
     """A cancellation that comes as the driver reads an answer can be lost there: it is sent until it is heard."""
     waiting = set(tasks)
     for _ in range(_TRIES_TO_END):
+        if not waiting:
+            return
         for task in waiting:
             task.cancel()
         _, waiting = await asyncio.wait(waiting, timeout=0.5)
-        if not waiting:
-            return
-    _LOG.warning("%d carriers of jobs did not end", len(waiting))
+    if waiting:
+        _LOG.warning("%d carriers of jobs did not end", len(waiting))
 
 
 def _cancelled() -> Conflict:
