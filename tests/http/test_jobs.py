@@ -317,6 +317,24 @@ async def test_a_key_leads_to_the_job_and_in_the_end_to_its_outcome(small):
     assert last.headers["idempotency-replayed"] == "true"
 
 
+@pytest.mark.parametrize(("change", "status"), [({"age": 0}, 409), ({"$inc": {"age": -1}}, 207)])
+async def test_a_replay_of_a_job_that_was_refused_tells_what_the_first_answer_told(small, change, status):
+    """Nothing was done: the refusal itself, unless there are failures to list."""
+    await add_many(small, 40, age=0)
+    body, sent = {**OPEN, "update": change}, {"idempotency-key": "k"}
+    async with held(small, "find", 200):
+        asked = asyncio.create_task(small.ask("PUT", "/notes/batch", body, headers=sent))
+        for _ in range(200):
+            if jobs := (await small.get("/_pm/jobs")).json()["data"]:
+                break
+            await asyncio.sleep(0.05)
+        await small.ask("POST", f"/_pm/jobs/{jobs[0]['id']}/cancel")
+        first = await asked
+    again = await small.ask("PUT", "/notes/batch", body, headers=sent)
+    assert (first.status_code, first.json()["error"]["code"]) == (status, "conflict"), first.text
+    assert (again.status_code, again.json()) == (status, first.json())
+
+
 @pytest.mark.parametrize(
     "path", ["/_pm/jobs?x=1", "/_pm/jobs?_limit=0", "/_pm/jobs?_limit=101", f"/_pm/jobs/{'0' * 32}?x=1"]
 )
