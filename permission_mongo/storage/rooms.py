@@ -134,7 +134,7 @@ class Rooms:
                 return cursor["firstBatch"][:most], len(cursor["firstBatch"]) > most
         rows: list[RawBSONDocument] = answer["cursor"]["firstBatch"]
         await self._forget(name, answer["cursor"]["id"])
-        fitting = _fitting(rows, most_bytes)
+        fitting = rows[: how_many_fit((len(row.raw) for row in rows), most_bytes)]
         if len(fitting) == len(rows) and answer["cursor"]["id"]:
             return None
         return [decode(row.raw, CODEC) for row in fitting[:most]], len(rows) > min(len(fitting), most)
@@ -256,11 +256,12 @@ def _former(latest: Document) -> Former:
     return Former(latest["number"] + 2, ended if isinstance(ended, datetime) else None)
 
 
-def _fitting(rows: list[RawBSONDocument], most_bytes: int) -> list[RawBSONDocument]:
-    """The first rows that are within the bytes together; one at least."""
-    size = 0
-    for n, row in enumerate(rows):
-        size += len(row.raw)
-        if size > most_bytes and n:
-            return rows[:n]
-    return rows
+def how_many_fit(sizes: Iterable[int], room: int, *, first: bool = True) -> int:
+    """How many rows at the head fit into `room` bytes together, by the size of each; the `first` one in any case."""
+    fitting = 0
+    for size in sizes:
+        room -= size
+        if room < 0 and (fitting or not first):
+            break
+        fitting += 1
+    return fitting
