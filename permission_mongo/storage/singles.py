@@ -25,7 +25,7 @@ from permission_mongo.storage.rooms import NumberTaken, Rooms
 from permission_mongo.storage.transactions import Body as Attempt
 from permission_mongo.storage.transactions import Proof
 from permission_mongo.values import CODEC, Document, DocumentId, MongoFilter
-from permission_mongo.versions import LARGEST, number_of, record, renumbered
+from permission_mongo.versions import LARGEST, number_of, record
 
 T = TypeVar("T", bound=Updated | Deleted | Purged)
 Body = Callable[[AsyncClientSession, bool], Awaitable[T]]
@@ -100,23 +100,20 @@ class Single:
         stored: Document,
         ended: Mapping[str, Any],
         renumber: bool,
-    ) -> int:
-        """Keep the state that ends; its number. PayloadTooLarge if a record can't hold it."""
+    ) -> Document:
+        """Keep the state that ends; the record of it. PayloadTooLarge if a record can't hold it."""
         if len(raw.raw) > LARGEST:
             raise PayloadTooLarge("the document is too large to be kept with its versions")
         target = (self.target.collection, self.target.tenant_field)
         kept = record(raw, stored, target, number_of(stored), ended)
         if renumber or kept["version"] == 0:
-            # A row that somebody made again beside the gateway goes on behind its own last deletion.
-            life = (kept["tenant_id"], kept["doc_id"])
-            numbers = await self.rooms.next_numbers(session, self.target.collection, [life], self.target.keeping)
-            kept = renumbered(kept, max(kept["version"], numbers.get(life, 0)))
+            [kept] = await self.rooms.renumbered(session, self.target.collection, [kept], self.target.keeping)
         if not self.target.audited:
             # Another write may come to have this number; this one is told by its mark.
             kept["part"] = self._part
             self._kept["_id"] = kept["_id"]
         await self.rooms.keep(session, [kept], self.target.keeping)
-        return int(kept["version"])
+        return kept
 
     async def revive(self, session: AsyncClientSession, kept: Document) -> None:
         """What the record holds is no longer a deleted document's last content: the document lives again."""

@@ -19,7 +19,7 @@ from permission_mongo.storage.rooms import Rooms
 from permission_mongo.storage.singles import Single
 from permission_mongo.storage.transactions import Raced
 from permission_mongo.values import Document, MongoFilter
-from permission_mongo.versions import TICK, began, made
+from permission_mongo.versions import made, marks_after
 
 
 async def update_one(plan: UpdatePlan, actor: Actor, rooms: Rooms) -> Updated:
@@ -80,11 +80,8 @@ async def _ended(
     if not plan.target.versioned:
         return {}
     raw, stored = state
-    start, actor = began(stored), single.actor
-    at = actor.now if start is None else max(actor.now, start + TICK)
-    mark = made("update", actor.subject, at, plan.reason, None)
-    number = await single.keep(session, raw, stored, mark, renumber)
-    return {"_version": number + 1, "_made": mark}
+    ended = made("update", single.actor.subject, single.actor.now, plan.reason, None)
+    return marks_after(await single.keep(session, raw, stored, ended, renumber))
 
 
 async def _written(
