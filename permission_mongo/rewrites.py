@@ -6,7 +6,7 @@ check holds on the new one. Whatever the change says, the paths in which both do
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, assert_never
 
@@ -28,7 +28,7 @@ from permission_mongo.documents.paths import (
 )
 from permission_mongo.errors import Forbidden, PayloadTooLarge, Refusal, SchemaViolation
 from permission_mongo.policy.evaluate import holds
-from permission_mongo.revisions import Reference, Revision, Rewrite, Sight, Wanted, Writer
+from permission_mongo.revisions import Again, Reference, Revision, Rewrite, Sight, Wanted, Writer, questions_of
 from permission_mongo.schema.changes import below, is_object, leaves
 from permission_mongo.schema.model import Collection, Field, Ref
 from permission_mongo.schema.references import references_in
@@ -331,20 +331,25 @@ def new_references(revision: Revision, changed: Mapping[int, Changed]) -> tuple[
 
     One entry a question to be asked. `revision` is any of theirs: what may be referred to is the caller's.
     """
-    wanted: dict[tuple[Ref, bytes], list[Wanted]] = {}
-    tenants: dict[bytes, Any] = {}
     own = revision.collection.tenant_field
-    for index, (stored, change) in changed.items():
-        found = list(_new_in(stored, change, revision.collection))
-        if not found:
-            continue
-        tenant = None if own is None else change.fields.get(own, stored.get(own))
-        key = encode({"": tenant}, codec_options=CODEC)  # as values, 1 and true would be one tenant
-        tenants[key] = tenant
-        for place, ref, one in found:
-            wanted.setdefault((ref, key), []).append(Wanted(index, place, ref.collection, one))
-    by_ref = {one.ref: one for one in revision.referable}
-    return tuple(by_ref[ref].of(tenants[key], tuple(asked)) for (ref, key), asked in wanted.items())
+    found = (
+        (change.fields.get(own, stored.get(own)) if own else None, ref, Wanted(index, place, ref.collection, one))
+        for index, (stored, change) in changed.items()
+        for place, ref, one in _new_in(stored, change, revision.collection)
+    )
+    return questions_of(revision.referable, found)
+
+
+def all_references(documents: Iterable[Document], again: Again) -> tuple[Reference, ...]:
+    """What documents that are stored again refer to, by their places: all of it, as for new ones."""
+    collection = again.collection
+    own = collection.tenant_field
+    found = (
+        (document.get(own) if own else None, ref, Wanted(index, place, ref.collection, one))
+        for index, document in enumerate(documents)
+        for place, ref, one in references_in(document, collection)
+    )
+    return questions_of(again.referable, found)
 
 
 def _new_in(stored: Document, change: Rewrite, collection: Collection) -> Iterator[tuple[str, Ref, DocumentId]]:
@@ -352,7 +357,12 @@ def _new_in(stored: Document, change: Rewrite, collection: Collection) -> Iterat
     found = list(references_in(change.fields, collection))
     if not found:
         return
-    before = {(canonical(place), ref, one) for place, ref, one in references_in(stored, collection)}
+    before = {(canonical(place), ref, _told(one)) for place, ref, one in references_in(stored, collection)}
     for place, ref, one in found:
-        if (canonical(place), ref, one) not in before or is_within(place, change.blind):
+        if (canonical(place), ref, _told(one)) not in before or is_within(place, change.blind):
             yield place, ref, one
+
+
+def _told(one: Any) -> Hashable:
+    """A stored reference to compare: another writer may have left an object there, which is no document's id."""
+    return one if isinstance(one, Hashable) else encode({"": one}, codec_options=CODEC)

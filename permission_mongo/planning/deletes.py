@@ -6,11 +6,13 @@ from permission_mongo.errors import Forbidden, InvalidRequest
 from permission_mongo.operations import ByFilter, ByIds, ByTags, DeleteMany, DeleteOne, PurgeOne, Undo
 from permission_mongo.planning.callers import Asking, Callers
 from permission_mongo.planning.reads import asked_reach, require_versions
+from permission_mongo.planning.references import referable_from
 from permission_mongo.planning.targets import precondition, target_of
 from permission_mongo.plans import DeleteOnePlan, DeletePlan, PurgePlan, UndoPlan
 from permission_mongo.policy.grants import Reach
 from permission_mongo.policy.guard import narrow, narrow_content, narrow_whole
 from permission_mongo.policy.nodes import NEVER
+from permission_mongo.revisions import Again
 from permission_mongo.values import MongoFilter
 from permission_mongo.versions import lives_of
 
@@ -73,12 +75,13 @@ def plan_delete(operation: DeleteMany, asking: Asking, callers: Callers) -> Dele
 def plan_undo(operation: Undo, asking: Asking, callers: Callers) -> UndoPlan:
     """Needs `restore`, and `delete` for what the batch made; works only on what is visible today.
 
-    Of what the batch changed both states must be visible, and `restore` must allow the old one.
+    Of what the batch changed both states must be visible, and `restore` must allow both.
     """
     collection = operation.collection
     require_versions(collection)
     restoring = callers.access(asking, collection, "restore").reach
-    reading = callers.access(asking, collection, "read").reach
+    access = callers.access(asking, collection, "read")
+    reading = access.reach
     deleting = _delete_reach(operation, asking, callers)
     ended: MongoFilter = {
         "collection": collection.name,
@@ -96,8 +99,9 @@ def plan_undo(operation: Undo, asking: Asking, callers: Callers) -> UndoPlan:
         narrow({}, reading),
         narrow_whole(changed, reading, restoring, content=True),
         narrow_content(changed, reading),
-        narrow(made, reading),
+        narrow(made, reading, restoring),
         deleting is not None,
+        Again(collection, referable_from(collection, asking, callers), access.lens),
         operation.options,
     )
 

@@ -10,12 +10,11 @@ from pymongo.errors import DuplicateKeyError
 from permission_mongo.errors import Conflict
 from permission_mongo.outcomes import Updated
 from permission_mongo.plans import Actor, RestorePlan
-from permission_mongo.revisions import Reference, Wanted
-from permission_mongo.schema.references import references_in
+from permission_mongo.revisions import Again
 from permission_mongo.storage.computed import read_again
 from permission_mongo.storage.history import last_record, state_of
 from permission_mongo.storage.reads import not_found
-from permission_mongo.storage.references import dangling, violation
+from permission_mongo.storage.references import refused_again
 from permission_mongo.storage.rooms import Rooms
 from permission_mongo.storage.singles import Single, require_accepted
 from permission_mongo.storage.transactions import Raced
@@ -97,20 +96,9 @@ class _Restoring:
         return again
 
     async def _require_targets(self, session: AsyncClientSession, document: Document) -> None:
-        missing = await dangling(session, self._references(document), self._rooms)
-        if missing:
-            raise violation(missing)
-
-    def _references(self, document: Document) -> tuple[Reference, ...]:
-        """All that the document refers to, as for one that is created."""
-        collection = self._plan.collection
-        found = tuple(references_in(document, collection))
-        tenant = None if collection.tenant_field is None else document.get(collection.tenant_field)
-
-        def wanted(ref: object) -> tuple[Wanted, ...]:
-            return tuple(Wanted(0, place, one.collection, to) for place, one, to in found if one == ref)
-
-        return tuple(one.of(tenant, wanted(one.ref)) for one in self._plan.referable if wanted(one.ref))
+        again = Again(self._plan.collection, self._plan.referable, self._plan.lens)
+        for refusal in (await refused_again(session, (document,), again, self._rooms)).values():
+            raise refusal
 
     async def _store(self, session: AsyncClientSession, again: Document, match: MongoFilter | None) -> None:
         """In the place of the row that matches; under an id that is free, without one."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pymongo.asynchronous.client_session import AsyncClientSession
 
-from permission_mongo.errors import Conflict
+from permission_mongo.batch import without
+from permission_mongo.errors import Conflict, Refusal
 from permission_mongo.jobs import AT_FIRST
 from permission_mongo.outcomes import BatchOutcome
 from permission_mongo.plans import Actor, RevertPlan
 from permission_mongo.storage.parts import Ids, Progress
+from permission_mongo.storage.references import refused_again
 from permission_mongo.storage.rooms import BY_ID, Rooms
 from permission_mongo.storage.works import State, Told, Work, marks_after
 from permission_mongo.values import Document, DocumentId
@@ -38,10 +40,19 @@ class _Reverting(Work):
             for raw, stored in await self._read(session, ids, matching=True)
             if stored["_id"] in former and number_of(stored) == former[stored["_id"]]["version"] + 1
         ]
+        failed: dict[DocumentId, Refusal] = {}
+        failed |= await self._dangling(session, [former[stored["_id"]] for _, stored in states])
+        states = [(raw, stored) for raw, stored in states if stored["_id"] not in failed]
         done: list[DocumentId] = [stored["_id"] for _, stored in states]
-        failed = {one: Conflict(CHANGED) for one in ids if one not in set(done)}
+        failed |= dict.fromkeys(without(ids, [*done, *failed]), Conflict(CHANGED))
         records = await self._put_back(session, states, former, renumber) if states else []
-        return Progress(done, failed={**failed}), records
+        return Progress(done, failed=failed), records
+
+    async def _dangling(self, session: AsyncClientSession, records: list[Document]) -> dict[DocumentId, Refusal]:
+        """The refusals of states that refer to what is not there."""
+        contents = [content_of(one) for one in records]
+        refused = await refused_again(session, contents, self._plan.again, self._rooms)
+        return {records[n]["doc_id"]: refusal for n, refusal in refused.items()}
 
     async def _former(self, session: AsyncClientSession, ids: Ids) -> dict[DocumentId, Document]:
         if self._plan.former.is_empty:

@@ -20,7 +20,7 @@ from permission_mongo.plans import Actor, Edit, Same, UpdateManyPlan
 from permission_mongo.revisions import Revision, Rewrite
 from permission_mongo.rewrites import new_references, rewrite
 from permission_mongo.storage.parts import Ids, Progress, TooMuch
-from permission_mongo.storage.references import dangling, violation
+from permission_mongo.storage.references import dangling, violations
 from permission_mongo.storage.rooms import BY_ID, Rooms
 from permission_mongo.storage.singles import require_accepted
 from permission_mongo.storage.transactions import Raced
@@ -115,9 +115,7 @@ class _Updating(Work):
             return
         changed = {n: (row.stored, row.change) for n, row in enumerate(judged.rows)}
         missing = await dangling(session, new_references(revision, changed), self._rooms)
-        for n in {one.index for one in missing}:
-            told = sorted((one for one in missing if one.index == n), key=lambda one: one.field)
-            judged.failed[judged.rows[n].stored["_id"]] = violation(told)
+        judged.failed |= {judged.rows[n].stored["_id"]: refusal for n, refusal in violations(missing).items()}
         judged.rows = [row for row in judged.rows if row.stored["_id"] not in judged.failed]
 
     # -- writing
