@@ -20,7 +20,7 @@ from permission_mongo.pasts import Past, PastPlan
 from permission_mongo.policy.grants import Lens
 from permission_mongo.policy.guard import Guarded, GuardedStates
 from permission_mongo.query.sorting import Ordered
-from permission_mongo.revisions import Again, Referable, Reference, Revision
+from permission_mongo.revisions import Again, Reference, Revision
 from permission_mongo.schema.model import Collection, Keeping
 from permission_mongo.service import Serving
 from permission_mongo.values import Document, DocumentId, MongoFilter
@@ -337,7 +337,7 @@ class DeletedPlan:
 class RestorePlan:
     """Write the state `version` again. The row it replaces is one of `match`, or a content that `replaced` admits.
 
-    `restored` admits what may be stored. What it refers to must be among `referable`, whether it did so before or not.
+    `restored` admits what may be stored, and `again` judges it.
     """
 
     target: Target
@@ -350,7 +350,7 @@ class RestorePlan:
     lens: Lens
     precondition: Precondition | None
     reason: str | None
-    referable: tuple[Referable, ...]
+    again: Again
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,11 +90,17 @@ class Referable:
 
 @dataclass(frozen=True, slots=True)
 class Again:
-    """What old states may refer to that are stored again: what is `referable`. `lens` shows them."""
+    """What judges old states that are stored again: the `restore` rules, each whole, and `hiding` from writers.
+
+    They may refer to what is `referable`; `lens` shows them.
+    """
 
     collection: Collection
+    writers: tuple[Writer, ...]
+    hiding: tuple[Hiding, ...]
     referable: tuple[Referable, ...]
     lens: Lens
+    max_document_bytes: int
 
 
 def questions_of(referable: Iterable[Referable], found: Iterable[tuple[Any, Ref, Wanted]]) -> tuple[Reference, ...]:

@@ -16,7 +16,15 @@ from bson.errors import InvalidDocument
 from permission_mongo.documents.changes import Merge, Put, Step, Steps, apply_steps
 from permission_mongo.documents.differences import ABSENT, are_alike, are_same, differing_paths, values_at
 from permission_mongo.documents.numbers import are_equal
-from permission_mongo.documents.parts import gone_from, is_plain, is_within, merged_into, only, value_at, without
+from permission_mongo.documents.parts import (
+    gone_from,
+    is_plain,
+    is_within,
+    merged_into,
+    only,
+    value_at,
+    without,
+)
 from permission_mongo.documents.paths import (
     ID,
     MADE,
@@ -28,7 +36,7 @@ from permission_mongo.documents.paths import (
 )
 from permission_mongo.errors import Forbidden, PayloadTooLarge, Refusal, SchemaViolation
 from permission_mongo.policy.evaluate import holds
-from permission_mongo.revisions import Again, Reference, Revision, Rewrite, Sight, Wanted, Writer, questions_of
+from permission_mongo.revisions import Reference, Revision, Rewrite, Sight, Wanted, Writer, questions_of
 from permission_mongo.schema.changes import below, is_object, leaves
 from permission_mongo.schema.model import Collection, Field, Ref
 from permission_mongo.schema.references import references_in
@@ -115,7 +123,7 @@ class _Attempt:
         final = {**new, **self.revision.stamps}
         if not holds(self.writer.check, final):
             raise _Uncovered(_forbidden(self.revision, "no rule of your roles allows the document as it would be"))
-        size = self._fitting(final)
+        size = fitting(final, self.revision.max_document_bytes)
         names |= self.revision.stamps.keys()
         written = {name: final[name] for name in sorted(names) if name in final}
         gone = tuple(sorted(name for name in names if name not in final))
@@ -252,16 +260,16 @@ class _Attempt:
         if told:
             raise as_violation(told)
 
-    def _fitting(self, final: Document) -> int:
-        """The bytes of the document as it will be."""
-        limit = self.revision.max_document_bytes
-        try:
-            size = len(encode(final, codec_options=CODEC))
-        except (InvalidDocument, OverflowError) as error:
-            raise SchemaViolation("the document can't be stored") from error
-        if size > limit:
-            raise PayloadTooLarge(f"the document has {size} bytes; at most {limit}", max_document_bytes=limit)
-        return size
+
+def fitting(final: Document, limit: int) -> int:
+    """The bytes of the document as it will be."""
+    try:
+        size = len(encode(final, codec_options=CODEC))
+    except (InvalidDocument, OverflowError) as error:
+        raise SchemaViolation("the document can't be stored") from error
+    if size > limit:
+        raise PayloadTooLarge(f"the document has {size} bytes; at most {limit}", max_document_bytes=limit)
+    return size
 
 
 # -- equal values
@@ -338,18 +346,6 @@ def new_references(revision: Revision, changed: Mapping[int, Changed]) -> tuple[
         for place, ref, one in _new_in(stored, change, revision.collection)
     )
     return questions_of(revision.referable, found)
-
-
-def all_references(documents: Iterable[Document], again: Again) -> tuple[Reference, ...]:
-    """What documents that are stored again refer to, by their places: all of it, as for new ones."""
-    collection = again.collection
-    own = collection.tenant_field
-    found = (
-        (document.get(own) if own else None, ref, Wanted(index, place, ref.collection, one))
-        for index, document in enumerate(documents)
-        for place, ref, one in references_in(document, collection)
-    )
-    return questions_of(again.referable, found)
 
 
 def _new_in(stored: Document, change: Rewrite, collection: Collection) -> Iterator[tuple[str, Ref, DocumentId]]:

@@ -6,13 +6,12 @@ from permission_mongo.errors import Forbidden, InvalidRequest
 from permission_mongo.operations import ByFilter, ByIds, ByTags, DeleteMany, DeleteOne, PurgeOne, Undo
 from permission_mongo.planning.callers import Asking, Callers
 from permission_mongo.planning.reads import asked_reach, require_versions
-from permission_mongo.planning.references import referable_from
+from permission_mongo.planning.revisions import again_of
 from permission_mongo.planning.targets import precondition, target_of
 from permission_mongo.plans import DeleteOnePlan, DeletePlan, PurgePlan, UndoPlan
 from permission_mongo.policy.grants import Reach
 from permission_mongo.policy.guard import narrow, narrow_content, narrow_whole
 from permission_mongo.policy.nodes import NEVER
-from permission_mongo.revisions import Again
 from permission_mongo.values import MongoFilter
 from permission_mongo.versions import lives_of
 
@@ -80,8 +79,7 @@ def plan_undo(operation: Undo, asking: Asking, callers: Callers) -> UndoPlan:
     collection = operation.collection
     require_versions(collection)
     restoring = callers.access(asking, collection, "restore").reach
-    access = callers.access(asking, collection, "read")
-    reading = access.reach
+    reading = callers.access(asking, collection, "read").reach
     deleting = _delete_reach(operation, asking, callers)
     ended: MongoFilter = {
         "collection": collection.name,
@@ -101,7 +99,7 @@ def plan_undo(operation: Undo, asking: Asking, callers: Callers) -> UndoPlan:
         narrow_content(changed, reading),
         narrow(made, reading, restoring),
         deleting is not None,
-        Again(collection, referable_from(collection, asking, callers), access.lens),
+        again_of(collection, asking, callers),
         operation.options,
     )
 

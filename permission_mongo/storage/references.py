@@ -9,9 +9,9 @@ from pymongo.asynchronous.client_session import AsyncClientSession
 
 from permission_mongo.documents.paths import canonical
 from permission_mongo.errors import SchemaViolation
+from permission_mongo.old_states import all_references
 from permission_mongo.policy.grants import Lens
 from permission_mongo.revisions import Again, Reference, Wanted
-from permission_mongo.rewrites import all_references
 from permission_mongo.schema.validate import FieldError, as_violation
 from permission_mongo.storage.rooms import Rooms
 from permission_mongo.values import Document, DocumentId
@@ -83,7 +83,8 @@ async def refused_again(
 
 
 def _as_shown(document: Document, missing: Sequence[Wanted], lens: Lens) -> SchemaViolation:
-    shown = [one for one in missing if lens.reach.reads_raw(document, canonical(one.field))]
+    is_raw = lens.reach.raw_in(document)
+    shown = [one for one in missing if is_raw(canonical(one.field))]
     if len(shown) == len(missing):
         return violation(missing)
     hidden = FieldError(None, "hidden", "a field that you can't read breaks the schema")

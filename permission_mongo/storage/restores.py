@@ -8,9 +8,9 @@ from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.errors import DuplicateKeyError
 
 from permission_mongo.errors import Conflict
+from permission_mongo.old_states import stored_again
 from permission_mongo.outcomes import Updated
 from permission_mongo.plans import Actor, RestorePlan
-from permission_mongo.revisions import Again
 from permission_mongo.storage.computed import read_again
 from permission_mongo.storage.history import last_record, state_of
 from permission_mongo.storage.reads import not_found
@@ -57,7 +57,7 @@ class _Restoring:
         start = began(stored)
         at = self._actor.now if start is None else max(self._actor.now, start + TICK)
         mark = made("restore", self._actor.subject, at, plan.reason, None)
-        again = self._again(content, number_of(stored) + 1, mark)
+        again = self._again(stored, content, number_of(stored) + 1, mark)
         unchanged: dict[str, Any] = {"$eq": stored["_version"]} if "_version" in stored else {"$exists": False}
         # The guard stands in the command itself, whatever was read before.
         match = plan.match.also({**self.single.named(), "_version": unchanged})
@@ -80,7 +80,7 @@ class _Restoring:
         content = await state_of(plan.past, plan.version, (last["data"], False), self._rooms, session)
         at = max(self._actor.now, last["ended"]["at"] + TICK)
         mark = made("restore", self._actor.subject, at, plan.reason, None)
-        again = self._again(content, last["version"] + 2, mark)
+        again = self._again(last["data"], content, last["version"] + 2, mark)
         if not plan.replaced.admits(last["data"]):
             raise self.single.forbidden("restore", "restoring")
         await self._require_targets(session, again)
@@ -88,16 +88,17 @@ class _Restoring:
         await self.single.revive(session, last)
         return again
 
-    def _again(self, content: Document, number: int, mark: Document) -> Document:
-        """The content whole. Forbidden, if it may not be restored as it was, or may not be stored as it will be."""
-        again = {**content, "_version": number, "_made": mark}
-        if not (self._plan.restored.admits(content) and self._plan.restored.admits(again)):
+    def _again(self, present: Document, content: Document, number: int, mark: Document) -> Document:
+        """What is stored. Forbidden, if it may not be restored as it was, or may not be stored as it will be."""
+        if not self._plan.restored.admits(content):
+            raise self.single.forbidden("restore", "restoring")
+        again = {**stored_again(self._plan.again, present, content), "_version": number, "_made": mark}
+        if not self._plan.restored.admits(again):
             raise self.single.forbidden("restore", "restoring")
         return again
 
     async def _require_targets(self, session: AsyncClientSession, document: Document) -> None:
-        again = Again(self._plan.collection, self._plan.referable, self._plan.lens)
-        for refusal in (await refused_again(session, (document,), again, self._rooms)).values():
+        for refusal in (await refused_again(session, (document,), self._plan.again, self._rooms)).values():
             raise refusal
 
     async def _store(self, session: AsyncClientSession, again: Document, match: MongoFilter | None) -> None:
