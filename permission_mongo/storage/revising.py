@@ -7,8 +7,11 @@ much as all the rest of the write.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from time import monotonic
+from typing import Final
 
 from bson.raw_bson import RawBSONDocument
 from pymongo.asynchronous.client_session import AsyncClientSession
@@ -26,6 +29,8 @@ from permission_mongo.storage.singles import require_accepted
 from permission_mongo.storage.transactions import Raced
 from permission_mongo.storage.works import Work, marks_after
 from permission_mongo.values import Document, DocumentId
+
+_LONGEST_TURN: Final = 0.02  # seconds of judging after which other requests have theirs
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +84,19 @@ class _Updating(Work):
             refused = ((one, edits[one].revision) for one in ids)
             judged.failed = {one: refusal for one, refusal in refused if isinstance(refusal, Refusal)}
         wanted = [one for one in ids if one not in judged.failed]
+        began, size = monotonic(), 0
         for raw, stored in await self._read(session, wanted, matching=self._plan.expected is None):
-            self._judge(raw, stored, judged)
+            size += self._judge(raw, stored, judged)
+            if size > self._plan.target.max_bytes and len(judged.rows) > 1:
+                raise TooMuch
+            if monotonic() - began > _LONGEST_TURN:
+                await asyncio.sleep(0)
+                began = monotonic()
         await self._refer(session, judged)
         return judged
 
-    def _judge(self, raw: RawBSONDocument, stored: Document, judged: _Judged) -> None:
+    def _judge(self, raw: RawBSONDocument, stored: Document, judged: _Judged) -> int:
+        """The bytes that are to be written of it."""
         one = stored["_id"]
         revision, edit = self._revision(one)
         try:
@@ -97,6 +109,8 @@ class _Updating(Work):
                 judged.same.append(one)
             else:
                 judged.rows.append(_Row(raw, stored, change))
+                return change.size
+        return 0
 
     def _revision(self, one: DocumentId) -> tuple[Revision, Edit | None]:
         edits = self._plan.edits
@@ -122,8 +136,6 @@ class _Updating(Work):
 
     async def _write(self, session: AsyncClientSession, rows: list[_Row], renumber: bool) -> list[Document]:
         """The ids of the versions that keep what was replaced."""
-        if sum(row.change.size for row in rows) > self._plan.target.max_bytes and len(rows) > 1:
-            raise TooMuch
         states = [(row.raw, row.stored) for row in rows]
         records = await self._records(session, states, renumber) if self._plan.target.versioned else []
         await self._require_reach(session, rows)

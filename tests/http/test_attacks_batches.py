@@ -1,5 +1,8 @@
 """Attacks by way of batches: what an undo puts back, and what a batch tells of rows and fields out of sight."""
 
+import asyncio
+import time
+
 import pytest
 
 from tests.http.harness import CONFIG, SCHEMA, a_config, a_token, a_world
@@ -125,3 +128,29 @@ async def test_what_another_writer_left_in_place_of_a_reference_is_no_fault_of_o
     await referring.ask("DELETE", "/notes/a")
     refused.append(await referring.ask("POST", "/notes/a/restore/2"))
     assert [one.json()["error"]["details"]["errors"][0]["code"] for one in refused] == ["ref", "ref"]
+
+
+async def test_t14_a_short_change_makes_no_long_arrays_step_by_step(mongo_uri, tmp_path):
+    """Each step went on from where the last one led: 900 of them made a million elements, in every document."""
+    schema = SCHEMA.replace("      ssn: {type: string}\n", "      ssn: {type: string}\n      open: {type: array}\n")
+    async with a_world(mongo_uri, a_config(tmp_path, schema=schema)) as world:
+        await world.add("a", "b", open=[])
+        change = {"$set": {f"open.{999 * n}": 1 for n in range(1, 901)}}
+        answer = await world.ask("PUT", "/notes/batch", {"ids": ["a", "b"], "update": change})
+        assert [one["error"]["code"] for one in answer.json()["failed"]] == ["schema_validation", "schema_validation"]
+        assert (await world.ask("PATCH", "/notes/a", {"$set": {"open.999": 1}})).status_code == 200
+        assert (await world.ask("PATCH", "/notes/a", {"$set": {"open.1999": 1, "open.0": 2}})).status_code == 200
+        assert (await world.ask("PATCH", "/notes/a", {"$set": {"open.3000": 1}})).status_code == 422
+
+
+async def test_t16_others_have_their_turn_while_a_long_batch_is_judged(world):
+    ids = [f"n{n:02}" for n in range(20)]
+    await world.add(*ids)
+    change = {"$push": {"tags": {"$each": [f"t{n}" for n in range(10_000)]}}}
+    batch = asyncio.create_task(world.ask("PUT", "/notes/batch", {"ids": ids, "update": change}))
+    began, longest = time.monotonic(), 0.0
+    while not batch.done():
+        await asyncio.sleep(0.001)
+        longest, began = max(longest, time.monotonic() - began), time.monotonic()
+    assert (await batch).json()["modified"] == 20
+    assert longest < 2, longest
