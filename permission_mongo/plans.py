@@ -20,7 +20,7 @@ from permission_mongo.pasts import Past, PastPlan
 from permission_mongo.policy.grants import Lens
 from permission_mongo.policy.guard import Guarded, GuardedStates
 from permission_mongo.query.sorting import Ordered
-from permission_mongo.revisions import Referable, Reference, Revision
+from permission_mongo.revisions import Again, Reference, Revision
 from permission_mongo.schema.model import Collection, Keeping
 from permission_mongo.service import Serving
 from permission_mongo.values import Document, DocumentId, MongoFilter
@@ -282,7 +282,7 @@ class UndoPlan:
 
     `records` match versions whose content may be restored, `visible_records` those that may be seen; `former` and
     `visible_former` the same for what it changed; `made` and `visible_made` for live documents. `changed` are live
-    documents that are as the batch left them.
+    documents that are as the batch left them, and that may be replaced. `again` is what states may refer to.
     """
 
     target: Target
@@ -295,6 +295,7 @@ class UndoPlan:
     visible_former: Guarded
     changed: Guarded
     may_delete: bool
+    again: Again
     batch: Batch
 
 
@@ -302,7 +303,8 @@ class UndoPlan:
 class RevertPlan:
     """Put back the states `former` that records `kept` hold, in the rows of `match` with these ids.
 
-    A row is left that is no longer the one that came after its record.
+    A row is left that is no longer the one that came after its record, and one whose old state may not be stored
+    `again` for what it refers to.
     """
 
     target: Target
@@ -310,6 +312,7 @@ class RevertPlan:
     visible: Guarded
     former: Guarded
     kept: Mapping[DocumentId, Document]
+    again: Again
     batch: Batch
 
     @property
@@ -339,7 +342,7 @@ class DeletedPlan:
 class RestorePlan:
     """Write the state `version` again. The row it replaces is one of `match`, or a content that `replaced` admits.
 
-    `restored` admits what may be stored. What it refers to must be among `referable`, whether it did so before or not.
+    `restored` admits what may be stored, and `again` judges it.
     """
 
     target: Target
@@ -352,7 +355,7 @@ class RestorePlan:
     lens: Lens
     precondition: Precondition | None
     reason: str | None
-    referable: tuple[Referable, ...]
+    again: Again
 
 
 @dataclass(frozen=True, slots=True)

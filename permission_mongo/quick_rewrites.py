@@ -10,18 +10,16 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from bson import encode
 from bson.decimal128 import Decimal128
-from bson.errors import InvalidDocument
 from bson.int64 import Int64
 from bson.objectid import ObjectId
 
 from permission_mongo.documents.changes import Merge
 from permission_mongo.documents.differences import ABSENT, are_same
-from permission_mongo.errors import PayloadTooLarge, SchemaViolation
+from permission_mongo.documents.sizes import encoded
 from permission_mongo.policy.evaluate import holds
 from permission_mongo.revisions import Revision, Rewrite, Sight, Writer
-from permission_mongo.values import CODEC, Document
+from permission_mongo.values import Document
 
 _SCALARS: Final = frozenset(
     {str, int, float, bool, type(None), datetime, ObjectId, UUID, Decimal128, Int64, type(ABSENT)}
@@ -54,16 +52,6 @@ def rewrite_quickly(revision: Revision, writer: Writer, sight: Sight, stored: Do
     final = {**stored, **patch, **revision.stamps}
     if not holds(writer.check, final):
         raise Unsure
-    return Rewrite({name: final[name] for name in sorted(changed)}, (), fitting(revision, final))
-
-
-def fitting(revision: Revision, final: Document) -> int:
-    """The bytes of the document as it will be. PayloadTooLarge, or SchemaViolation if it can't be stored."""
-    limit = revision.max_document_bytes
-    try:
-        size = len(encode(final, codec_options=CODEC))
-    except (InvalidDocument, OverflowError) as error:
-        raise SchemaViolation("the document can't be stored") from error
-    if size > limit:
-        raise PayloadTooLarge(f"the document has {size} bytes; at most {limit}", max_document_bytes=limit)
-    return size
+    return Rewrite(
+        {name: final[name] for name in sorted(changed)}, (), len(encoded(final, revision.max_document_bytes))
+    )

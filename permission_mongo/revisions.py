@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection as Several
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
+
+from bson import encode
 
 from permission_mongo.documents.changes import Change
 from permission_mongo.documents.fields import FieldRules
@@ -16,7 +19,7 @@ from permission_mongo.policy.guard import Guarded
 from permission_mongo.policy.nodes import Expression
 from permission_mongo.schema.model import Collection, Ref
 from permission_mongo.schema.validate import FieldError
-from permission_mongo.values import Document, DocumentId
+from permission_mongo.values import CODEC, Document, DocumentId
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +86,33 @@ class Referable:
         """What a document of that tenant refers to here."""
         within = self.match.further({self.tenant_field: {"$eq": tenant}}) if self.tenant_field else self.match
         return Reference(self.ref.collection, within, wanted)
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """What judges old states that are stored again: the `restore` rules, each whole, and `hiding` from writers.
+
+    They may refer to what is `referable`; `lens` shows them.
+    """
+
+    collection: Collection
+    writers: tuple[Writer, ...]
+    hiding: tuple[Hiding, ...]
+    referable: tuple[Referable, ...]
+    lens: Lens
+    max_document_bytes: int
+
+
+def questions_of(referable: Iterable[Referable], found: Iterable[tuple[Any, Ref, Wanted]]) -> tuple[Reference, ...]:
+    """What is referred to, each `found` with the tenant of its document: one entry a question to be asked."""
+    wanted: dict[tuple[Ref, bytes], list[Wanted]] = {}
+    tenants: dict[bytes, Any] = {}
+    for tenant, ref, one in found:
+        key = encode({"": tenant}, codec_options=CODEC)  # as values, 1 and true would be one tenant
+        tenants[key] = tenant
+        wanted.setdefault((ref, key), []).append(one)
+    by_ref = {one.ref: one for one in referable}
+    return tuple(by_ref[ref].of(tenants[key], tuple(asked)) for (ref, key), asked in wanted.items())
 
 
 @dataclass(frozen=True, slots=True)

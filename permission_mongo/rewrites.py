@@ -6,7 +6,7 @@ check holds on the new one. Whatever the change says, the paths in which both do
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, assert_never
 
@@ -15,7 +15,15 @@ from bson import encode
 from permission_mongo.documents.changes import Merge, Put, Step, Steps, apply_steps
 from permission_mongo.documents.differences import ABSENT, are_alike, are_same, differing_paths, values_at
 from permission_mongo.documents.numbers import are_equal
-from permission_mongo.documents.parts import gone_from, is_plain, is_within, merged_into, only, value_at, without
+from permission_mongo.documents.parts import (
+    gone_from,
+    is_plain,
+    is_within,
+    merged_into,
+    only,
+    value_at,
+    without,
+)
 from permission_mongo.documents.paths import (
     ID,
     MADE,
@@ -25,10 +33,11 @@ from permission_mongo.documents.paths import (
     asked_path,
     canonical,
 )
+from permission_mongo.documents.sizes import encoded
 from permission_mongo.errors import Forbidden, Refusal
 from permission_mongo.policy.evaluate import holds
-from permission_mongo.quick_rewrites import Unsure, fitting, rewrite_quickly
-from permission_mongo.revisions import Reference, Revision, Rewrite, Sight, Wanted, Writer
+from permission_mongo.quick_rewrites import Unsure, rewrite_quickly
+from permission_mongo.revisions import Reference, Revision, Rewrite, Sight, Wanted, Writer, questions_of
 from permission_mongo.schema.changes import below, is_object, leaves
 from permission_mongo.schema.model import Collection, Field, Ref
 from permission_mongo.schema.references import references_in
@@ -122,7 +131,7 @@ class _Attempt:
         final = {**new, **self.revision.stamps}
         if not holds(self.writer.check, final):
             raise _Uncovered(_forbidden(self.revision, "no rule of your roles allows the document as it would be"))
-        size = fitting(self.revision, final)
+        size = len(encoded(final, self.revision.max_document_bytes))
         names |= self.revision.stamps.keys()
         written = {name: final[name] for name in sorted(names) if name in final}
         gone = tuple(sorted(name for name in names if name not in final))
@@ -327,20 +336,13 @@ def new_references(revision: Revision, changed: Mapping[int, Changed]) -> tuple[
 
     One entry a question to be asked. `revision` is any of theirs: what may be referred to is the caller's.
     """
-    wanted: dict[tuple[Ref, bytes], list[Wanted]] = {}
-    tenants: dict[bytes, Any] = {}
     own = revision.collection.tenant_field
-    for index, (stored, change) in changed.items():
-        found = list(_new_in(stored, change, revision.collection))
-        if not found:
-            continue
-        tenant = None if own is None else change.fields.get(own, stored.get(own))
-        key = encode({"": tenant}, codec_options=CODEC)  # as values, 1 and true would be one tenant
-        tenants[key] = tenant
-        for place, ref, one in found:
-            wanted.setdefault((ref, key), []).append(Wanted(index, place, ref.collection, one))
-    by_ref = {one.ref: one for one in revision.referable}
-    return tuple(by_ref[ref].of(tenants[key], tuple(asked)) for (ref, key), asked in wanted.items())
+    found = (
+        (change.fields.get(own, stored.get(own)) if own else None, ref, Wanted(index, place, ref.collection, one))
+        for index, (stored, change) in changed.items()
+        for place, ref, one in _new_in(stored, change, revision.collection)
+    )
+    return questions_of(revision.referable, found)
 
 
 def _new_in(stored: Document, change: Rewrite, collection: Collection) -> Iterator[tuple[str, Ref, DocumentId]]:
@@ -348,7 +350,12 @@ def _new_in(stored: Document, change: Rewrite, collection: Collection) -> Iterat
     found = list(references_in(change.fields, collection))
     if not found:
         return
-    before = {(canonical(place), ref, one) for place, ref, one in references_in(stored, collection)}
+    before = {(canonical(place), ref, _told(one)) for place, ref, one in references_in(stored, collection)}
     for place, ref, one in found:
-        if (canonical(place), ref, one) not in before or is_within(place, change.blind):
+        if (canonical(place), ref, _told(one)) not in before or is_within(place, change.blind):
             yield place, ref, one
+
+
+def _told(one: Any) -> Hashable:
+    """A stored reference to compare: another writer may have left an object there, which is no document's id."""
+    return one if isinstance(one, Hashable) else encode({"": one}, codec_options=CODEC)

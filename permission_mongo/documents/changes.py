@@ -20,7 +20,7 @@ Operator = Literal[
 OPERATORS: Final[tuple[Operator, ...]] = (
     "$set", "$unset", "$inc", "$mul", "$min", "$max", "$push", "$pull", "$addToSet", "$rename", "$currentDate",
 )  # fmt: skip
-_FURTHEST: Final = 1_000  # positions behind an array's end that a step may skip; they become null
+_FURTHEST: Final = 1_000  # positions behind an array's end that a change may skip; they become null
 _ABSENT: Final = object()
 
 
@@ -81,6 +81,7 @@ def apply_steps(stored: Document, steps: tuple[Step, ...], now: datetime) -> tup
     unfit: list[Unfit] = []
     for step in steps:
         try:
+            _require_near(stored, step)
             _apply(new, step, now)
         except Unfit as error:
             unfit.append(error)
@@ -96,6 +97,17 @@ def merged(stored: Any, patch: Mapping[str, Any]) -> Document:
         else:
             result[name] = merged(result.get(name), value) if isinstance(value, dict) else value
     return result
+
+
+def _require_near(stored: Document, step: Step) -> None:
+    """Unfit far behind the end of a stored array: so many steps, each from where the last one led, go no further."""
+    if step.operator in ("$unset", "$pull"):
+        return
+    container: Any = stored
+    for key in step.parts:
+        if isinstance(container, list) and is_position(key) and int(key) >= len(container) + _FURTHEST:
+            raise Unfit(step.path, "path", "the position is too far behind the end of the array")
+        container = _child(container, key) if isinstance(container, dict | list) else _ABSENT
 
 
 def _tops(step: Step) -> list[str]:
@@ -151,10 +163,7 @@ class _Place:
             self.container[self.key] = value
             return
         position = int(self.key)
-        missing = position + 1 - len(self.container)
-        if missing > _FURTHEST:
-            raise Unfit(self.path, "path", "the position is too far behind the end of the array")
-        self.container.extend([None] * missing)
+        self.container.extend([None] * (position + 1 - len(self.container)))
         self.container[position] = value
 
     def remove(self) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from typing import Any
 
 from permission_mongo.documents.changes import merged
-from permission_mongo.documents.differences import ABSENT
+from permission_mongo.documents.differences import ABSENT, are_same
 from permission_mongo.documents.paths import Path, canonical
 from permission_mongo.values import Document
 
@@ -46,6 +46,31 @@ def without(stored: Document, patch: Mapping[str, Any]) -> Document:
 def merged_into(stored: Document, patch: Mapping[str, Any]) -> Document:
     touched = {name: stored[name] for name in patch if name in stored}
     return merged(touched, patch)
+
+
+def written_over(old: Document, new: Document, may: Callable[[Path], bool], path: Path = ()) -> Document:
+    """`new` in the place of `old`: what may not be written is as it was, in objects part by part."""
+    result: Document = {}
+    for name in {**new, **old}:
+        was, becomes = old.get(name, ABSENT), new.get(name, ABSENT)
+        value = becomes if are_same(was, becomes) else _written(was, becomes, may, (*path, name))
+        if value is not ABSENT:
+            result[name] = value
+    return result
+
+
+def _written(was: Any, becomes: Any, may: Callable[[Path], bool], path: Path) -> Any:
+    plain = canonical(path[-1]) == path[-1:]
+    if plain and may(path):
+        return becomes
+    old, new = ({} if one is ABSENT else one for one in (was, becomes))
+    if plain and _is_plain_object(old) and _is_plain_object(new):
+        return written_over(old, new, may, path) or was
+    return was
+
+
+def _is_plain_object(value: Any) -> bool:
+    return isinstance(value, dict) and is_plain(value)
 
 
 def gone_from(stored: Document, path: Path) -> Document:

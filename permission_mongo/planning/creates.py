@@ -6,12 +6,11 @@ from collections.abc import Callable
 from typing import Any, Final
 from uuid import UUID
 
-from bson import encode
-from bson.errors import InvalidDocument
 from bson.raw_bson import RawBSONDocument
 
 from permission_mongo.documents.paths import Path, leaf_paths, touches
-from permission_mongo.errors import Forbidden, PayloadTooLarge, Refusal, SchemaViolation
+from permission_mongo.documents.sizes import encoded
+from permission_mongo.errors import Forbidden, Refusal
 from permission_mongo.operations import CreateMany, CreateOne, Sent
 from permission_mongo.planning.callers import Asking, Callers, tenant_value
 from permission_mongo.planning.references import references_of
@@ -24,7 +23,7 @@ from permission_mongo.revisions import Reference
 from permission_mongo.schema.defaults import Fill, made_by_gateway
 from permission_mongo.schema.model import Collection
 from permission_mongo.schema.validate import MOST_TOLD, as_violation, read_document, unfit_names, unknown_paths
-from permission_mongo.values import CODEC, Document
+from permission_mongo.values import Document
 from permission_mongo.versions import made
 
 _NO_PATHS: Final = frozenset[Path]()
@@ -92,6 +91,7 @@ class _Creating:
         self._new_uuid = new_uuid
         self._draws = False  # whether what is stamped is drawn anew for each document
         self._fill = Fill(asking.now, asking.principal.subject, self._drawn)
+        self._limit = callers.config.limits.max_document_bytes
         self._stamped = self._stamped_names()
         self._marks: Document = {}
         if collection.versioned:
@@ -103,7 +103,7 @@ class _Creating:
     def draft(self, index: int, sent: Sent) -> Draft:
         try:
             document = self._document(sent)
-            return Draft(index, sent.id, document, self._encoded(document))
+            return Draft(index, sent.id, document, RawBSONDocument(encoded(document, self._limit)))
         except Refusal as refusal:
             return Draft(index, sent.id, {}, refusal=refusal)
 
@@ -183,17 +183,6 @@ class _Creating:
             typed = typed_stamp(collection, name, value, "create")
             (declared if name in collection.fields else others)[name] = typed
         return declared, others
-
-    def _encoded(self, document: Document) -> RawBSONDocument:
-        """The bytes that are stored."""
-        limit = self.callers.config.limits.max_document_bytes
-        try:
-            stored = encode(document, codec_options=CODEC)
-        except (InvalidDocument, OverflowError) as error:
-            raise SchemaViolation("the document can't be stored") from error
-        if len(stored) > limit:
-            raise PayloadTooLarge(f"the document has {len(stored)} bytes; at most {limit}", max_document_bytes=limit)
-        return RawBSONDocument(stored)
 
     def _require_grant(self, paths: frozenset[Path], document: Document) -> None:
         """One rule must do it all: reach the final document, accept it, and cover every field sent."""

@@ -6,6 +6,7 @@ from permission_mongo.errors import Forbidden, InvalidRequest
 from permission_mongo.operations import ByFilter, ByIds, ByTags, DeleteMany, DeleteOne, PurgeOne, Undo
 from permission_mongo.planning.callers import Asking, Callers
 from permission_mongo.planning.reads import asked_reach, require_versions
+from permission_mongo.planning.revisions import again_of
 from permission_mongo.planning.targets import precondition, target_of
 from permission_mongo.plans import DeleteOnePlan, DeletePlan, PurgePlan, UndoPlan
 from permission_mongo.policy.grants import Reach
@@ -73,7 +74,7 @@ def plan_delete(operation: DeleteMany, asking: Asking, callers: Callers) -> Dele
 def plan_undo(operation: Undo, asking: Asking, callers: Callers) -> UndoPlan:
     """Needs `restore`, and `delete` for what the batch made; works only on what is visible today.
 
-    Of what the batch changed both states must be visible, and `restore` must allow the old one.
+    Of what the batch changed both states must be visible, and `restore` must allow both.
     """
     collection = operation.collection
     require_versions(collection)
@@ -96,8 +97,9 @@ def plan_undo(operation: Undo, asking: Asking, callers: Callers) -> UndoPlan:
         narrow({}, reading),
         narrow_whole(changed, reading, restoring, content=True),
         narrow_content(changed, reading),
-        narrow(made, reading),
+        narrow(made, reading, restoring),
         deleting is not None,
+        again_of(collection, asking, callers),
         operation.options,
     )
 

@@ -6,7 +6,7 @@ from permission_mongo.operations import Compare, GetVersion, ListVersions, OfPas
 from permission_mongo.pasts import AgainPlan, ComparePlan, Past, PastPlan, VersionPlan, VersionsPlan
 from permission_mongo.planning.callers import Access, Asking, Callers, tenant_value
 from permission_mongo.planning.reads import require_versions
-from permission_mongo.planning.references import referable_from
+from permission_mongo.planning.revisions import again_of
 from permission_mongo.planning.targets import precondition, target_of
 from permission_mongo.plans import RestorePlan
 from permission_mongo.policy.guard import narrow, narrow_states
@@ -55,7 +55,7 @@ def plan_restore(operation: RestoreOne, asking: Asking, callers: Callers) -> Res
         reading.lens,
         precondition(operation.if_match, reading),
         operation.reason,
-        referable_from(collection, asking, callers),
+        again_of(collection, asking, callers),
     )
 
 

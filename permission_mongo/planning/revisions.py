@@ -15,7 +15,7 @@ from permission_mongo.planning.stamps import update_stamps
 from permission_mongo.policy.grants import Grant, Reach
 from permission_mongo.policy.nodes import ALWAYS, conjunction, negation
 from permission_mongo.query.filters import Query
-from permission_mongo.revisions import Holding, Named, Referable, Revision, Sight, Writer
+from permission_mongo.revisions import Again, Holding, Named, Referable, Revision, Sight, Writer
 from permission_mongo.schema.changes import sent_paths, typed_change, unfit_in, unknown_in
 from permission_mongo.schema.defaults import Fill
 from permission_mongo.schema.model import Collection
@@ -51,7 +51,7 @@ class Reviser:
         updating = callers.access(asking, collection, "update")
         reading = callers.access(asking, collection, "read")
         stamps = update_stamps(collection, asking, updating.reach, new_uuid)
-        writers = tuple(_writers(collection, asking, callers, updating.reach, frozenset(stamps)))
+        writers = tuple(_writers(collection, asking, callers, updating.reach, collection.stamped, frozenset(stamps)))
         referable = referable_from(collection, asking, callers)
         hidden = tuple(rule.hidden for rule in updating.speaking.hides if rule.when == ALWAYS)
         fill = Fill(asking.now, asking.principal.subject, new_uuid)
@@ -155,13 +155,36 @@ def unwritable(sent: Iterable[str], collection: Collection) -> Forbidden:
     return Forbidden("unknown or not permitted field", action="update", collection=collection.name, fields=fields)
 
 
+# -- old states
+
+
+def again_of(collection: Collection, asking: Asking, callers: Callers) -> Again:
+    """What judges old states that are stored again. Forbidden where no rule has both `restore` and `read` here."""
+    restoring = callers.access(asking, collection, "restore").reach
+    reading = callers.access(asking, collection, "read")
+    # What tells of the write alone comes back as it was: who restored, and when, is in the history.
+    guarded = frozenset(name for name in (collection.tenant_field, collection.owner_field) if name)
+    writers = tuple(_writers(collection, asking, callers, restoring, guarded, frozenset()))
+    referable = referable_from(collection, asking, callers)
+    most = callers.config.limits.max_document_bytes
+    return Again(collection, writers, restoring.hiding, referable, reading.lens, most)
+
+
 # -- the rules
 
 
 def _writers(
-    collection: Collection, asking: Asking, callers: Callers, reach: Reach, stamped: frozenset[str]
+    collection: Collection,
+    asking: Asking,
+    callers: Callers,
+    reach: Reach,
+    guarded: frozenset[str],
+    stamped: frozenset[str],
 ) -> Iterable[Writer]:
-    """The rules of the reach, each with what its role may not write: it would choose by what it is judged."""
+    """The rules of the reach, each with what its role may not write: it would choose by what it is judged.
+
+    `guarded` fields are out of reach as well, where a rule does not name them in `reassign`; `stamped` ones always.
+    """
     judging = callers.judging(asking, collection)
     unstamped = negation(reach.denied)
     for grant in reach.grants:
@@ -171,12 +194,11 @@ def _writers(
             # A check of its own says all; by default the document stays one that the rule, and no deny, reaches.
             conjunction((reach.within, grant.check) if own else (reach.within, unstamped, grant.check)),
             grant.fields,
-            _kept(collection, grant, judging[grant.rule_id], stamped),
+            _kept(grant, {*judging[grant.rule_id], *((name,) for name in guarded)}, stamped),
         )
 
 
-def _kept(collection: Collection, grant: Grant, judged: frozenset[Path], stamped: frozenset[str]) -> frozenset[Path]:
-    guarded = {*judged, *((name,) for name in collection.stamped)}
+def _kept(grant: Grant, guarded: set[Path], stamped: frozenset[str]) -> frozenset[Path]:
     reassigned = grant.fields.reassign
     lifted = {path for path in guarded if any(path[: len(above)] == above for above in reassigned)}
     return frozenset({*(guarded - lifted), *((name,) for name in stamped), ID, VERSION, (MADE,)})

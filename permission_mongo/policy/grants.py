@@ -5,7 +5,7 @@ A grant is one rule whole: its rows with their fields. Rows and fields are never
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import cast
@@ -99,6 +99,15 @@ class Reach:
         """Which grants hold on this document, and which hidings."""
         holding = tuple(holds(grant.rows, document) for grant in self.grants)
         return holding, tuple(verdict(hiding.when, document) is not False for hiding in self.hiding)
+
+    def raw_in(self, document: Document) -> Callable[[FieldPath], bool]:
+        """Of a path of this document, whether the whole value there is shown as it is."""
+        holding, hides = self.speaks_for(document)
+        hidden = [hiding.paths for hiding, holds_here in zip(self.hiding, hides, strict=True) if holds_here]
+        rules = [grant.fields for grant, holds_here in zip(self.grants, holding, strict=True) if holds_here]
+        return lambda path: (
+            not any(touches(path, paths) for paths in hidden) and any(one.reads_raw(path) for one in rules)
+        )
 
     def view_of(self, speaking: tuple[tuple[bool, ...], tuple[bool, ...]], mask_key: bytes) -> View:
         """What those grants show together. Ask only of a document that the caller sees."""

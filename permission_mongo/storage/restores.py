@@ -8,14 +8,13 @@ from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.errors import DuplicateKeyError
 
 from permission_mongo.errors import Conflict
+from permission_mongo.old_states import stored_again
 from permission_mongo.outcomes import Updated
 from permission_mongo.plans import Actor, RestorePlan
-from permission_mongo.revisions import Reference, Wanted
-from permission_mongo.schema.references import references_in
 from permission_mongo.storage.computed import read_again
 from permission_mongo.storage.history import last_record, state_of
 from permission_mongo.storage.reads import not_found
-from permission_mongo.storage.references import dangling, violation
+from permission_mongo.storage.references import refused_again
 from permission_mongo.storage.rooms import Rooms
 from permission_mongo.storage.singles import Single, require_accepted
 from permission_mongo.storage.transactions import Raced
@@ -56,7 +55,7 @@ class _Restoring:
         raw, stored = await self.single.seen(session, visible, plan.precondition)
         content = await state_of(plan.past, plan.version, (stored, True), self._rooms, session)
         mark = made("restore", self._actor.subject, moment_after(self._actor.now, began(stored)), plan.reason, None)
-        again = self._again(content, number_of(stored) + 1, mark)
+        again = self._again(stored, content, number_of(stored) + 1, mark)
         unchanged: dict[str, Any] = {"$eq": stored["_version"]} if "_version" in stored else {"$exists": False}
         # The guard stands in the command itself, whatever was read before.
         match = plan.match.also({**self.single.named(), "_version": unchanged})
@@ -79,7 +78,7 @@ class _Restoring:
         content = await state_of(plan.past, plan.version, (last["data"], False), self._rooms, session)
         at = moment_after(self._actor.now, last["ended"]["at"])
         mark = made("restore", self._actor.subject, at, plan.reason, None)
-        again = self._again(content, last["version"] + 2, mark)
+        again = self._again(last["data"], content, last["version"] + 2, mark)
         if not plan.replaced.admits(last["data"]):
             raise self.single.forbidden("restore", "restoring")
         await self._require_targets(session, again)
@@ -87,28 +86,18 @@ class _Restoring:
         await self.single.revive(session, last)
         return again
 
-    def _again(self, content: Document, number: int, mark: Document) -> Document:
-        """The content whole. Forbidden, if it may not be restored as it was, or may not be stored as it will be."""
-        again = {**content, "_version": number, "_made": mark}
-        if not (self._plan.restored.admits(content) and self._plan.restored.admits(again)):
+    def _again(self, present: Document, content: Document, number: int, mark: Document) -> Document:
+        """What is stored. Forbidden, if it may not be restored as it was, or may not be stored as it will be."""
+        if not self._plan.restored.admits(content):
+            raise self.single.forbidden("restore", "restoring")
+        again = {**stored_again(self._plan.again, present, content), "_version": number, "_made": mark}
+        if not self._plan.restored.admits(again):
             raise self.single.forbidden("restore", "restoring")
         return again
 
     async def _require_targets(self, session: AsyncClientSession, document: Document) -> None:
-        missing = await dangling(session, self._references(document), self._rooms)
-        if missing:
-            raise violation(missing)
-
-    def _references(self, document: Document) -> tuple[Reference, ...]:
-        """All that the document refers to, as for one that is created."""
-        collection = self._plan.collection
-        found = tuple(references_in(document, collection))
-        tenant = None if collection.tenant_field is None else document.get(collection.tenant_field)
-
-        def wanted(ref: object) -> tuple[Wanted, ...]:
-            return tuple(Wanted(0, place, one.collection, to) for place, one, to in found if one == ref)
-
-        return tuple(one.of(tenant, wanted(one.ref)) for one in self._plan.referable if wanted(one.ref))
+        for refusal in (await refused_again(session, (document,), self._plan.again, self._rooms)).values():
+            raise refusal
 
     async def _store(self, session: AsyncClientSession, again: Document, match: MongoFilter | None) -> None:
         """In the place of the row that matches; under an id that is free, without one."""

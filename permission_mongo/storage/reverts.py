@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from pymongo.asynchronous.client_session import AsyncClientSession
 
-from permission_mongo.errors import Conflict
+from permission_mongo.batch import without
+from permission_mongo.errors import Conflict, Refusal
 from permission_mongo.jobs import AT_FIRST
+from permission_mongo.old_states import stored_again
 from permission_mongo.outcomes import BatchOutcome
 from permission_mongo.plans import Actor, RevertPlan
 from permission_mongo.storage.parts import Ids, Progress
+from permission_mongo.storage.references import refused_again
 from permission_mongo.storage.rooms import BY_ID, Rooms
 from permission_mongo.storage.works import State, Told, Work
 from permission_mongo.values import Document, DocumentId
@@ -38,10 +41,36 @@ class _Reverting(Work):
             for raw, stored in await self._read(session, ids, matching=True)
             if stored["_id"] in former and number_of(stored) == former[stored["_id"]]["version"] + 1
         ]
-        done: list[DocumentId] = [stored["_id"] for _, stored in states]
-        failed = {one: Conflict(CHANGED) for one in ids if one not in set(done)}
-        records = await self._put_back(session, states, former, renumber) if states else []
-        return Progress(done, failed={**failed}), records
+        contents, failed = self._judged(states, former)
+        for one, refusal in (await self._dangling(session, contents)).items():
+            failed[one] = refusal
+            del contents[one]
+        failed |= dict.fromkeys(without(ids, [*contents, *failed]), Conflict(CHANGED))
+        states = [(raw, stored) for raw, stored in states if stored["_id"] in contents]
+        records = await self._put_back(session, states, contents, renumber) if states else []
+        return Progress([*contents], failed=failed), records
+
+    def _judged(
+        self, states: list[State], former: dict[DocumentId, Document]
+    ) -> tuple[dict[DocumentId, Document], dict[DocumentId, Refusal]]:
+        """What is to be stored of each, and what may not be."""
+        contents: dict[DocumentId, Document] = {}
+        failed: dict[DocumentId, Refusal] = {}
+        for _, stored in states:
+            one: DocumentId = stored["_id"]
+            try:
+                contents[one] = stored_again(self._plan.again, stored, content_of(former[one]))
+            except Refusal as refusal:
+                failed[one] = refusal
+        return contents, failed
+
+    async def _dangling(
+        self, session: AsyncClientSession, contents: dict[DocumentId, Document]
+    ) -> dict[DocumentId, Refusal]:
+        """The refusals of states that refer to what is not there."""
+        refused = await refused_again(session, list(contents.values()), self._plan.again, self._rooms)
+        ids = list(contents)
+        return {ids[n]: refusal for n, refusal in refused.items()}
 
     async def _former(self, session: AsyncClientSession, ids: Ids) -> dict[DocumentId, Document]:
         if self._plan.former.is_empty:
@@ -51,16 +80,14 @@ class _Reverting(Work):
         return {one["doc_id"]: one async for one in found}
 
     async def _put_back(
-        self, session: AsyncClientSession, states: list[State], former: dict[DocumentId, Document], renumber: bool
+        self, session: AsyncClientSession, states: list[State], contents: dict[DocumentId, Document], renumber: bool
     ) -> list[Document]:
         records = await self._records(session, states, renumber)
-        contents = (content_of(former[one["doc_id"]]) for one in records)
-        await self._change(
-            session,
-            [
-                {"q": {"_id": one["doc_id"]}, "u": {**content, **marks_after(one)}}
-                for one, content in zip(records, contents, strict=True)
-            ],
-        )
+        ids = [one["doc_id"] for one in records]
+        updates = [
+            {"q": {"_id": one}, "u": {**contents[one], **marks_after(kept)}}
+            for one, kept in zip(ids, records, strict=True)
+        ]
+        await self._change(session, updates)
         await self._rooms.keep(session, records, self._plan.target.keeping)
         return [one["_id"] for one in records]

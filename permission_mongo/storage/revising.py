@@ -7,8 +7,11 @@ much as all the rest of the write.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from time import monotonic
+from typing import Final
 
 from bson.raw_bson import RawBSONDocument
 from pymongo.asynchronous.client_session import AsyncClientSession
@@ -20,13 +23,15 @@ from permission_mongo.plans import Actor, Edit, Same, UpdateManyPlan
 from permission_mongo.revisions import Revision, Rewrite
 from permission_mongo.rewrites import new_references, rewrite
 from permission_mongo.storage.parts import Ids, Progress, TooMuch
-from permission_mongo.storage.references import dangling, violation
+from permission_mongo.storage.references import dangling, violations
 from permission_mongo.storage.rooms import BY_ID, Rooms
 from permission_mongo.storage.singles import require_accepted
 from permission_mongo.storage.transactions import Raced
 from permission_mongo.storage.works import Work
 from permission_mongo.values import Document, DocumentId
 from permission_mongo.versions import marks_after
+
+_LONGEST_TURN: Final = 0.02  # seconds of judging after which other requests have theirs
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +85,19 @@ class _Updating(Work):
             refused = ((one, edits[one].revision) for one in ids)
             judged.failed = {one: refusal for one, refusal in refused if isinstance(refusal, Refusal)}
         wanted = [one for one in ids if one not in judged.failed]
+        began, size = monotonic(), 0
         for raw, stored in await self._read(session, wanted, matching=self._plan.expected is None):
-            self._judge(raw, stored, judged)
+            size += self._judge(raw, stored, judged)
+            if size > self._plan.target.max_bytes and len(judged.rows) > 1:
+                raise TooMuch
+            if monotonic() - began > _LONGEST_TURN:
+                await asyncio.sleep(0)
+                began = monotonic()
         await self._refer(session, judged)
         return judged
 
-    def _judge(self, raw: RawBSONDocument, stored: Document, judged: _Judged) -> None:
+    def _judge(self, raw: RawBSONDocument, stored: Document, judged: _Judged) -> int:
+        """The bytes that are to be written of it."""
         one = stored["_id"]
         revision, edit = self._revision(one)
         try:
@@ -98,6 +110,8 @@ class _Updating(Work):
                 judged.same.append(one)
             else:
                 judged.rows.append(_Row(raw, stored, change))
+                return change.size
+        return 0
 
     def _revision(self, one: DocumentId) -> tuple[Revision, Edit | None]:
         edits = self._plan.edits
@@ -116,17 +130,13 @@ class _Updating(Work):
             return
         changed = {n: (row.stored, row.change) for n, row in enumerate(judged.rows)}
         missing = await dangling(session, new_references(revision, changed), self._rooms)
-        for n in {one.index for one in missing}:
-            told = sorted((one for one in missing if one.index == n), key=lambda one: one.field)
-            judged.failed[judged.rows[n].stored["_id"]] = violation(told)
+        judged.failed |= {judged.rows[n].stored["_id"]: refusal for n, refusal in violations(missing).items()}
         judged.rows = [row for row in judged.rows if row.stored["_id"] not in judged.failed]
 
     # -- writing
 
     async def _write(self, session: AsyncClientSession, rows: list[_Row], renumber: bool) -> list[Document]:
         """The ids of the versions that keep what was replaced."""
-        if sum(row.change.size for row in rows) > self._plan.target.max_bytes and len(rows) > 1:
-            raise TooMuch
         states = [(row.raw, row.stored) for row in rows]
         records = await self._records(session, states, renumber) if self._plan.target.versioned else []
         await self._require_reach(session, rows)

@@ -7,6 +7,7 @@ Undo is itself a batch: it takes version numbers, has an id, and can be undone.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 import pymongo
@@ -15,13 +16,14 @@ from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.errors import BulkWriteError, PyMongoError
 
 from permission_mongo.batch import without
-from permission_mongo.errors import BatchNotFound, Conflict, Forbidden, InvalidRequest, Refusal
+from permission_mongo.errors import BatchNotFound, Conflict, Forbidden, InvalidRequest, Refusal, SchemaViolation
 from permission_mongo.outcomes import BatchOutcome, Failure, Item
 from permission_mongo.plans import Actor, DeletePlan, RevertPlan, UndoPlan
 from permission_mongo.storage.creates import duplicate_index
 from permission_mongo.storage.deletes import delete_many
 from permission_mongo.storage.faults import told_or_raised
 from permission_mongo.storage.ledger import Ledger, records_of
+from permission_mongo.storage.references import refused_again
 from permission_mongo.storage.reverts import CHANGED, revert_many
 from permission_mongo.storage.rooms import BY_ID, Rooms
 from permission_mongo.storage.transactions import Contended, Late, Lost
@@ -47,6 +49,14 @@ async def undo(plan: UndoPlan, actor: Actor, rooms: Rooms) -> BatchOutcome:
     await undoing.remove()
     await undoing.note_rehearsal()
     return undoing.outcome()
+
+
+class _Refused(Exception):
+    """Some of a transaction's documents may not be stored again."""
+
+    def __init__(self, refusals: dict[DocumentId, SchemaViolation]) -> None:
+        super().__init__()
+        self.refusals = refusals
 
 
 @dataclass(slots=True)
@@ -119,6 +129,7 @@ class _Undoing:
             return
         seen = await self._former(kept, visible=True)
         may = await self._former(kept, visible=False)
+        replaceable = await self._replaceable(may)
         about = {"_version": 1, "_made.batch": 1}
         found = self._live().find(plan.visible_made.among(seen), about, sort=[("_id", 1)], hint=BY_ID)
         async for row in found:
@@ -126,7 +137,7 @@ class _Undoing:
             batch = row["_made"].get("batch") if isinstance(row.get("_made"), dict) else None
             if batch != plan.undone or row.get("_version") != seen[one] + 1:
                 self.failed[one] = Conflict(CHANGED)
-            elif one in may:
+            elif one in replaceable:
                 self.changed[one] = kept[one]
             else:
                 self.failed[one] = self._forbidden("restore")
@@ -139,6 +150,13 @@ class _Undoing:
         these = records.also({"_id": {"$in": list(kept.values())}})
         found = self.rooms.versions.find(these, {"doc_id": 1, "version": 1}, hint=BY_ID)
         return {one["doc_id"]: one["version"] async for one in found}
+
+    async def _replaceable(self, ids: Iterable[DocumentId]) -> set[DocumentId]:
+        """Those of the live documents over which the old state may be written."""
+        if self.plan.changed.is_empty:
+            return set()
+        found = self._live().find(self.plan.changed.among(ids), {"_id": 1}, hint=BY_ID)
+        return {row["_id"] async for row in found}
 
     async def _look_at_made(self, made: list[DocumentId]) -> None:
         """A document that another write changed since stays."""
@@ -204,6 +222,11 @@ class _Undoing:
                 if self.plan.batch.atomic:
                     raise self.first_refusal() from error
                 ids = list(without(ids, [inserted]))
+            except _Refused as error:
+                self.failed |= error.refusals
+                if self.plan.batch.atomic:
+                    raise self.first_refusal() from error
+                ids = list(without(ids, list(error.refusals)))
             else:
                 self._add_restored(ids, done)
                 return
@@ -229,6 +252,7 @@ class _Undoing:
             if not records:
                 return []
             await self._live().insert_many([self._again(one) for one in records], session=session)
+            await self._require_targets(session, records)
             kept = {"_id": {"$in": [one["_id"] for one in records]}}
             await self.rooms.revive(session, kept, self.plan.target.keeping)
             done = [one["doc_id"] for one in records]
@@ -247,6 +271,13 @@ class _Undoing:
             commit=not batch.dry_run,
         )
 
+    async def _require_targets(self, session: AsyncClientSession, records: list[Document]) -> None:
+        """_Refused. The documents may refer to each other, so it is asked when they are stored."""
+        contents = [content_of(one) for one in records]
+        refused = await refused_again(session, contents, self.plan.again, self.rooms)
+        if refused:
+            raise _Refused({records[n]["doc_id"]: refusal for n, refusal in refused.items()})
+
     def _again(self, record: Document) -> Document:
         """The last content whole, with the number behind its deletion's."""
         batch = self.plan.batch
@@ -260,7 +291,8 @@ class _Undoing:
         if not self.changed or self.stopped is not None:
             return
         plan = self.plan
-        reverting = RevertPlan(plan.target, plan.changed, plan.visible_made, plan.former, self.changed, plan.batch)
+        guards = (plan.changed, plan.visible_made, plan.former)
+        reverting = RevertPlan(plan.target, *guards, self.changed, plan.again, plan.batch)
         outcome = await revert_many(reverting, self.actor, self.rooms, self._told_reverted)
         self._add_reverted(outcome)
 

@@ -19,6 +19,8 @@ BODIES = {
     "get many": ("POST", "/notes/batch/get", b'{"ids": ["a"]}'),
     "delete many": ("DELETE", "/notes/batch", b'{"ids": ["a"]}'),
     "delete many twin": ("POST", "/notes/batch/delete", b'{"ids": ["a"]}'),
+    "update many": ("PUT", "/notes/batch", b'{"ids": ["a"], "update": {"title": "n"}}'),
+    "cancel": ("POST", f"/_pm/jobs/{UNKNOWN}/cancel", b"{}"),
     "undo": ("POST", f"/notes/batch/{UNKNOWN}/undo", b"{}"),
     "query": ("POST", "/notes/query", b'{"filter": {"title": "n"}}'),
     "count": ("POST", "/notes/count", b'{"filter": {"title": "n"}}'),
@@ -55,6 +57,7 @@ async def one(world):
 def test_every_route_that_reads_a_body_stands_in_the_table():
     names = {
         "/notes/a": "/{collection}/{id}",
+        f"/_pm/jobs/{UNKNOWN}/cancel": "/_pm/jobs/{job}/cancel",
         "/notes/a/purge": "/{collection}/{id}/purge",
         "/notes/a/restore/1": "/{collection}/{id}/restore/{version}",
     }
