@@ -20,6 +20,8 @@ PARTS: Final = "_pm_parts"
 HISTORY: Final = ("collection", "tenant_id", "gone", "doc_id", "ended.at", "began")  # the index of versions
 AUDIT: Final = "_pm_audit"
 IDEMPOTENCY: Final = "_pm_idempotency"
+PROOFS: Final = "_pm_proofs"  # of writes of which nothing else tells
+PROVED_FOR: Final = 3600  # seconds; they are asked for within some
 KEPT_FOR: Final = 24 * 3600  # seconds that an answer is kept under its idempotency key
 _CONFLICTS: Final = frozenset({85, 86})  # IndexOptionsConflict, IndexKeySpecsConflict
 
@@ -30,7 +32,7 @@ async def prepare(database: AsyncDatabase[Document], config: Config) -> None:
     existing = {one["name"]: one async for one in await database.list_collections()}
     for collection in config.collections.values():
         _require_plain(existing.get(collection.name))
-    for name in (*config.collections, VERSIONS, BATCHES, PARTS, AUDIT, IDEMPOTENCY):
+    for name in (*config.collections, VERSIONS, BATCHES, PARTS, AUDIT, IDEMPOTENCY, PROOFS):
         if name not in existing:
             # In a transaction a collection made on the fly would conflict with its neighbours.
             await database.create_collection(name)
@@ -42,6 +44,7 @@ async def prepare(database: AsyncDatabase[Document], config: Config) -> None:
     await _make_indexes(database, PARTS, [IndexModel([("batch", 1)], name="batch")])
     await _make_indexes(database, AUDIT, _of_audit(config.audit.ttl))
     await _make_indexes(database, IDEMPOTENCY, _of_idempotency())
+    await _make_indexes(database, PROOFS, [IndexModel([("at", 1)], name="ttl", expireAfterSeconds=PROVED_FOR)])
 
 
 async def _require_transactions(database: AsyncDatabase[Document]) -> None:

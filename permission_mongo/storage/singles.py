@@ -18,7 +18,7 @@ from permission_mongo.errors import Conflict, Forbidden, PayloadTooLarge, Precon
 from permission_mongo.outcomes import Deleted, Outcome, Purged, Updated
 from permission_mongo.plans import Actor, Precondition, Target
 from permission_mongo.policy.rules import Action
-from permission_mongo.storage.layout import VERSIONS
+from permission_mongo.storage.layout import PROOFS, VERSIONS
 from permission_mongo.storage.ledger import Ledger, Traces
 from permission_mongo.storage.reads import not_found
 from permission_mongo.storage.rooms import NumberTaken, Rooms
@@ -47,20 +47,11 @@ class Single:
         self._kept: MongoFilter = {"part": self._part}
         self._ledger = Ledger(rooms, actor, target, None)
 
-    def proof(self, otherwise: MongoFilter | None = None) -> Proof:
-        """How to tell whether it was committed: by its audit entry or its version, else by `otherwise` or absence."""
+    def proof(self) -> Proof:
+        """How to tell whether it was committed: by its audit entry or its version, else by a record of its own."""
         if self.target.audited:
             return self._ledger.proof(self._part)
-        if self.target.versioned:
-            return Proof(VERSIONS, self._kept)
-        return self._absence() if otherwise is None else Proof(self.target.collection, otherwise)
-
-    def removal(self) -> Proof:
-        """The same where no version is kept: by its audit entry, else by absence."""
-        return self._ledger.proof(self._part) if self.target.audited else self._absence()
-
-    def _absence(self) -> Proof:
-        return Proof(self.target.collection, self.named(), present=False)
+        return Proof(VERSIONS, self._kept) if self.target.versioned else Proof(PROOFS, {"_id": self._part})
 
     async def run(self, body: Body[T], proof: Proof) -> T:
         """What `body` returns, committed. A taken number is tried once more behind the highest kept."""
@@ -126,6 +117,9 @@ class Single:
 
     async def note(self, session: AsyncClientSession, action: str, reason: str | None = None) -> None:
         await self._ledger.note(session, self._part, action, [self.id], Traces(reason=reason))
+        if not (self.target.audited or self.target.versioned):
+            # What is stored tells nothing: another writer may have left the same, or removed it.
+            await self.rooms.insert(session, PROOFS, [{"_id": self._part, "at": self.actor.now}])
 
     def forbidden(self, action: Action, verb: str) -> Forbidden:
         message = f"no rule of your roles allows {verb} this document"

@@ -18,14 +18,13 @@ from permission_mongo.storage.references import dangling, violation
 from permission_mongo.storage.rooms import Rooms
 from permission_mongo.storage.singles import Single
 from permission_mongo.storage.transactions import Raced
-from permission_mongo.values import Document, MongoFilter
+from permission_mongo.values import Document
 from permission_mongo.versions import TICK, began, made
 
 
 async def update_one(plan: UpdatePlan, actor: Actor, rooms: Rooms) -> Updated:
     """DocumentNotFound if it is not visible; what is refused of it, `rewrites` says."""
     single = Single(plan.target, plan.id, actor, rooms)
-    written: MongoFilter = single.named()
 
     async def body(session: AsyncClientSession, renumber: bool) -> Updated:
         visible = None if plan.visible.is_empty else plan.visible.also(single.named())
@@ -36,14 +35,12 @@ async def update_one(plan: UpdatePlan, actor: Actor, rooms: Rooms) -> Updated:
         missing = await dangling(session, new_references(plan.revision, {0: (stored, change)}), rooms)
         if missing:
             raise violation(missing)
-        # Without a record of its own, that it was written is told by what was written.
-        written.update({name: {"$eq": value} for name, value in change.fields.items()})
         marks = await _ended(session, single, plan, (raw, stored), renumber)
         document = await _written(session, single, plan, stored, _update(change, marks))
         await single.note(session, "update")
         return Updated(await _as_told(session, plan, document, rooms), changed=True)
 
-    return await single.run(body, single.proof(written))
+    return await single.run(body, single.proof())
 
 
 async def _as_judged(session: AsyncClientSession, plan: UpdatePlan, stored: Document, rooms: Rooms) -> Document:
