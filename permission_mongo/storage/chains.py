@@ -53,8 +53,8 @@ def _life(record_id: Mapping[str, Any]) -> bytes:
 
 
 def _cut(row: RawBSONDocument, newer: Document) -> UpdateOne | None:
-    older = row["data"].raw
-    step = backstep(newer["data"].raw, older)
+    older = bytes(row["data"].raw)  # the driver may hand out a view of its own buffer
+    step = backstep(bytes(newer["data"].raw), older)
     if step.size >= len(older):
         return None
     return UpdateOne({"_id": row["_id"]}, {"$set": {"mode": "diff", "changes": step.as_bson()}, "$unset": {"data": ""}})
@@ -90,7 +90,7 @@ class Chain:
     def content(self, row: RawBSONDocument) -> bytes | None:
         """The bytes that were stored; None where what they are made of is not there, or is another than it was."""
         life, number = _life(row["_id"]), row["version"]
-        found = row["data"].raw if row["mode"] == "full" else self._back(life, number, row)
+        found = bytes(row["data"].raw) if row["mode"] == "full" else self._back(life, number, row)
         self._newer[life] = (number, found)
         return found
 
