@@ -34,7 +34,7 @@ class Past:
 
     @property
     def newest_first(self) -> list[tuple[str, int]]:
-        return [("version" if self.crosses else "_id", -1)]
+        return [("version", -1), ("_id", -1)] if self.crosses else [("_id", -1)]
 
 
 @dataclass(frozen=True, slots=True)
