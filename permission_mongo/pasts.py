@@ -7,6 +7,7 @@ from typing import Any
 
 from permission_mongo.policy.grants import Lens
 from permission_mongo.policy.guard import Guarded, GuardedStates
+from permission_mongo.schema.model import Computing
 from permission_mongo.values import DocumentId, MongoFilter
 from permission_mongo.versions import life_of
 
@@ -53,7 +54,7 @@ class VersionPlan:
     past: Past
     version: int
     lens: Lens
-    computed: tuple[tuple[str, Any], ...]
+    computed: Computing
 
 
 @dataclass(frozen=True, slots=True)

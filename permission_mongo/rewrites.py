@@ -6,11 +6,9 @@ check holds on the new one. Whatever the change says, the paths in which both do
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, assert_never
-
-from bson import encode
 
 from permission_mongo.documents.changes import Merge, Put, Step, Steps, apply_steps
 from permission_mongo.documents.differences import ABSENT, are_alike, are_same, differing_paths, values_at
@@ -28,12 +26,11 @@ from permission_mongo.documents.paths import (
 from permission_mongo.errors import Forbidden, Refusal
 from permission_mongo.policy.evaluate import holds
 from permission_mongo.quick_rewrites import Unsure, fitting, rewrite_quickly
-from permission_mongo.revisions import Reference, Revision, Rewrite, Sight, Wanted, Writer
+from permission_mongo.revisions import Revision, Rewrite, Sight, Writer, unwritable
 from permission_mongo.schema.changes import below, is_object, leaves
-from permission_mongo.schema.model import Collection, Field, Ref
-from permission_mongo.schema.references import references_in
-from permission_mongo.schema.validate import MOST_TOLD, FieldError, as_violation, broken_constraints
-from permission_mongo.values import CODEC, Document, DocumentId, read_json, write_json
+from permission_mongo.schema.model import Collection, Field
+from permission_mongo.schema.validate import FieldError, as_violation, broken_constraints
+from permission_mongo.values import Document, read_json, write_json
 
 _MARKS: Final = frozenset({*ID, *VERSION, MADE})
 
@@ -92,7 +89,7 @@ class _Row:
             one.sent for one in self.revision.named if one.asked and not self.sight.reads_raw(asked_path(one.sent))
         ]
         if refused:
-            raise _unwritable(self.revision, refused)
+            raise unwritable(refused, self.revision.collection)
 
 
 @dataclass(slots=True)
@@ -234,7 +231,7 @@ class _Attempt:
         refused = [sent for path, sent in self.touched.items() if not self._may(path)]
         beside = [path for path in differing if not self._may(path)]
         if refused or beside:
-            raise _Uncovered(_unwritable(self.revision, [*refused, *self._as_sent(beside)]))
+            raise _Uncovered(unwritable([*refused, *self._as_sent(beside)], self.revision.collection))
 
     def _as_sent(self, paths: Iterable[Path]) -> Iterator[str]:
         """Of each path what was sent there, above it or below it."""
@@ -308,47 +305,3 @@ def _path_of(error: FieldError) -> Path:
 
 def _forbidden(revision: Revision, message: str) -> Forbidden:
     return Forbidden(message, action="update", collection=revision.collection.name)
-
-
-def _unwritable(revision: Revision, sent: Iterable[str]) -> Forbidden:
-    fields = sorted(set(sent))[:MOST_TOLD]
-    message = "unknown or not permitted field"
-    return Forbidden(message, action="update", collection=revision.collection.name, fields=fields)
-
-
-# -- references
-
-
-Changed = tuple[Document, Rewrite]  # a document as it is stored, and what is written of it
-
-
-def new_references(revision: Revision, changed: Mapping[int, Changed]) -> tuple[Reference, ...]:
-    """What documents, by their index, refer to at a path where they did not before; the rest is not looked at again.
-
-    One entry a question to be asked. `revision` is any of theirs: what may be referred to is the caller's.
-    """
-    wanted: dict[tuple[Ref, bytes], list[Wanted]] = {}
-    tenants: dict[bytes, Any] = {}
-    own = revision.collection.tenant_field
-    for index, (stored, change) in changed.items():
-        found = list(_new_in(stored, change, revision.collection))
-        if not found:
-            continue
-        tenant = None if own is None else change.fields.get(own, stored.get(own))
-        key = encode({"": tenant}, codec_options=CODEC)  # as values, 1 and true would be one tenant
-        tenants[key] = tenant
-        for place, ref, one in found:
-            wanted.setdefault((ref, key), []).append(Wanted(index, place, ref.collection, one))
-    by_ref = {one.ref: one for one in revision.referable}
-    return tuple(by_ref[ref].of(tenants[key], tuple(asked)) for (ref, key), asked in wanted.items())
-
-
-def _new_in(stored: Document, change: Rewrite, collection: Collection) -> Iterator[tuple[str, Ref, DocumentId]]:
-    """What is sent to a place that the caller does not read counts in any case: else an equal guess would tell."""
-    found = list(references_in(change.fields, collection))
-    if not found:
-        return
-    before = {(canonical(place), ref, one) for place, ref, one in references_in(stored, collection)}
-    for place, ref, one in found:
-        if (canonical(place), ref, one) not in before or is_within(place, change.blind):
-            yield place, ref, one

@@ -25,7 +25,7 @@ from permission_mongo.storage.rooms import NumberTaken, Rooms
 from permission_mongo.storage.transactions import Body as Attempt
 from permission_mongo.storage.transactions import Proof
 from permission_mongo.values import CODEC, Document, DocumentId, MongoFilter
-from permission_mongo.versions import LARGEST, number_of, record, renumbered
+from permission_mongo.versions import LARGEST, TICK, began, made, number_of, record
 
 T = TypeVar("T", bound=Updated | Deleted | Purged)
 Body = Callable[[AsyncClientSession, bool], Awaitable[T]]
@@ -72,6 +72,17 @@ class Single:
     def named(self) -> MongoFilter:
         return {"_id": {"$eq": self.id}}
 
+    def unchanged(self, stored: Document) -> MongoFilter:
+        """The row as long as it has the version that was read."""
+        version: Document = {"$eq": stored["_version"]} if "_version" in stored else {"$exists": False}
+        return {**self.named(), "_version": version}
+
+    def ending(self, stored: Document, action: str, reason: str | None) -> Document:
+        """The write that ends this state and makes the next one: at least a moment after it began."""
+        start = began(stored)
+        at = self.actor.now if start is None else max(self.actor.now, start + TICK)
+        return made(action, self.actor.subject, at, reason, None)
+
     async def seen(
         self, session: AsyncClientSession, visible: MongoFilter | None, precondition: Precondition | None
     ) -> tuple[RawBSONDocument, Document]:
@@ -98,10 +109,7 @@ class Single:
         target = (self.target.collection, self.target.tenant_field)
         kept = record(raw, stored, target, number_of(stored), ended)
         if renumber or kept["version"] == 0:
-            # A row that somebody made again beside the gateway goes on behind its own last deletion.
-            life = (kept["tenant_id"], kept["doc_id"])
-            numbers = await self.rooms.next_numbers(session, self.target.collection, [life], self.target.keeping)
-            kept = renumbered(kept, max(kept["version"], numbers.get(life, 0)))
+            [kept] = await self.rooms.renumbered(session, self.target.collection, [kept], self.target.keeping)
         if not self.target.audited:
             # Another write may come to have this number; this one is told by its mark.
             kept["part"] = self._part
