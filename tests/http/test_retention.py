@@ -231,7 +231,7 @@ async def test_a_document_that_lives_again_gives_its_records_their_usual_end(mon
         assert "gone" not in row
 
 
-async def test_mongodb_removes_what_has_an_end_and_nothing_else(mongo_uri, tmp_path):
+async def test_mongodb_is_told_to_remove_what_has_an_end_and_nothing_else(mongo_uri, tmp_path):
     async with a_diff_world(mongo_uri, tmp_path, "retention_days: 30") as world:
         index = (await world.database["_pm_versions"].index_information())["ends"]
         assert index["expireAfterSeconds"] == 0
