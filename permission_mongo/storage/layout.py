@@ -12,6 +12,7 @@ from pymongo.operations import IndexModel
 from permission_mongo.config.model import Config
 from permission_mongo.errors import StartupFailure
 from permission_mongo.schema.model import Collection
+from permission_mongo.storage.starting import passes
 from permission_mongo.values import Document
 
 VERSIONS: Final = "_pm_versions"
@@ -131,6 +132,8 @@ async def _make_indexes(database: AsyncDatabase[Document], name: str, models: It
         try:
             await database[name].create_indexes([model])
         except OperationFailure as error:
+            if passes(error):
+                raise
             index = f"index on ({', '.join(model.document['key'])}) of '{name}'"
             if error.code in _CONFLICTS:
                 reason = f"an {index} exists with other options; drop it yourself, or declare it as it is"
