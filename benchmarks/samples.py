@@ -31,30 +31,23 @@ mongodb: {{database: {database}, max_pool_size: {most}, min_pool_size: {least}}}
 auth: {{secret: {secret}}}
 audit: {{enabled: {audit}}}
 """
+_NOTE: Final = """
+      tenant_id: {type: string}
+      owner_id: {type: string}
+      title: {type: string}
+      status: {type: string}
+      email: {type: string}
+      amount: {type: number}
+      at: {type: date}
+      tags: {type: array, items: {type: string}}"""
 _SCHEMA: Final = """
 settings: {id_type: objectId, default_tenant_field: tenant_id, default_owner_field: owner_id}
 collections:
   notes:
     versioning: {enabled: true}
-    fields:
-      tenant_id: {type: string}
-      owner_id: {type: string}
-      title: {type: string}
-      status: {type: string}
-      email: {type: string}
-      amount: {type: number}
-      at: {type: date}
-      tags: {type: array, items: {type: string}}
+    fields: NOTE
   drafts:
-    fields:
-      tenant_id: {type: string}
-      owner_id: {type: string}
-      title: {type: string}
-      status: {type: string}
-      email: {type: string}
-      amount: {type: number}
-      at: {type: date}
-      tags: {type: array, items: {type: string}}
+    fields: NOTE
   entries:
     fields: {tenant_id: {type: string}, owner_id: {type: string}, at: {type: date}, number: {type: integer}}
     indexes: [{fields: [tenant_id, at, _id]}]
@@ -71,7 +64,7 @@ collections:
       lines:
         type: array
         items: {type: object, properties: {sku: {type: string}, quantity: {type: integer}, price: {type: number}}}
-"""
+""".replace(" NOTE", _NOTE)
 # A row filter that depends on the caller, and one masked field: every answer passes the field rules.
 _POLICY: Final = """
 roles: {clerk: {}}

@@ -27,12 +27,15 @@ from permission_mongo.storage.starting import patiently
 from permission_mongo.storage.store import Store
 from permission_mongo.values import utc_now
 
-_CARRIERS: Final = 2  # jobs at once that no caller waits for
+CARRIERS: Final = 2  # jobs at once that no caller waits for
 
 
 @asynccontextmanager
-async def open_gateway(config: Config, uri: str) -> AsyncIterator[Gateway]:
-    """A gateway on the MongoDB at `uri`. StartupFailure where it can't work there."""
+async def open_gateway(config: Config, uri: str, *, carriers: int = CARRIERS) -> AsyncIterator[Gateway]:
+    """A gateway on the MongoDB at `uri`. StartupFailure where it can't work there.
+
+    Without `carriers` it begins jobs and leaves those that nobody waits for to other gateways.
+    """
     tokens = TokenVerifier(config.auth)  # first: a wrong key needs no database to be told
     async with new_client(uri, config.mongodb) as client:
         await require_server(client)
@@ -52,7 +55,7 @@ async def open_gateway(config: Config, uri: str) -> AsyncIterator[Gateway]:
         running = Running(config, known, planner, store, fresh, utc_now, metrics.observe, fresh.batch_id(), Event())
         gateway = Gateway(config, known, planner, store, running, metrics, fresh, utc_now)
         try:
-            async with running.at_work(_CARRIERS):
+            async with running.at_work(carriers):
                 yield gateway
         finally:
             await store.close()

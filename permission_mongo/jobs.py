@@ -106,3 +106,10 @@ def added(before: BatchOutcome | None, chunk: BatchOutcome) -> BatchOutcome:
         batch=chunk.batch or before.batch,
         is_job=before.is_job or chunk.is_job,
     )
+
+
+def told(outcome: BatchOutcome) -> BatchOutcome:
+    """What the asker of a job is told of its end, at once and under its key: the refusal, where it ended all of it."""
+    if outcome.stopped is not None and not (outcome.count or outcome.failed):
+        raise outcome.stopped
+    return outcome

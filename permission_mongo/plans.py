@@ -88,7 +88,7 @@ class ListPlan:
     In `_id` order, or as `ordered` says: then `after` is the key of a row there. `prefix` are the equal values
     that lead the index it is read from. `counts` asks for the rows of all pages. `question` binds the next cursor to
     this caller and this question. `asked` is what was asked of computed fields: it stands behind their computation, and
-    the guard before it. `orders_computed` says that the order needs them.
+    the guard before it.
     """
 
     collection: str
@@ -105,7 +105,12 @@ class ListPlan:
     skip: int = 0
     computed: Computing = ()
     asked: MongoFilter = field(default_factory=dict)
-    orders_computed: bool = False
+
+    @property
+    def orders_computed(self) -> bool:
+        """Whether the order needs computed fields."""
+        names = {name for name, _ in self.computed}
+        return self.ordered is not None and any(name.partition(".")[0] in names for name, _ in self.ordered.order)
 
 
 @dataclass(frozen=True, slots=True)

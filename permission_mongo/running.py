@@ -16,7 +16,7 @@ from typing import Final
 from permission_mongo.auth.authenticate import Authenticator
 from permission_mongo.config.model import Config
 from permission_mongo.errors import Conflict, Refusal, StillRunning, Unavailable
-from permission_mongo.jobs import Asked, Lease, Origin, Overtaken, Taken, Turn, added
+from permission_mongo.jobs import Asked, Lease, Origin, Overtaken, Taken, Turn, added, told
 from permission_mongo.observations import JobEnded, Observation, Wrote
 from permission_mongo.operations import Alike, ByFilter, DeleteMany, Filtered, Operation, Service, UpdateMany
 from permission_mongo.outcomes import BatchOutcome, JobState, Outcome, Started
@@ -155,9 +155,7 @@ class Running:
         with suppress(Unavailable):
             if not await self._finish(lease, "failed" if done.stopped else "done", done):
                 raise Overtaken
-        if done.stopped is not None and not done.count:
-            raise done.stopped
-        return done
+        return told(done)
 
     async def _finish(self, lease: Lease, state: JobState, done: BatchOutcome) -> bool:
         ended = await self.store.finish_job(lease, state, done)
@@ -175,7 +173,7 @@ class Running:
         while True:
             job = await self.store.find_job(lease.job)
             if job.is_over:
-                return job.outcome
+                return told(job.outcome)
             await asyncio.sleep(_LOOK)
 
     async def _renew(self, lease: Lease) -> None:
@@ -261,12 +259,13 @@ async def _ended(tasks: Collection[asyncio.Task[None]]) -> None:
     """A cancellation that comes as the driver reads an answer can be lost there: it is sent until it is heard."""
     waiting = set(tasks)
     for _ in range(_TRIES_TO_END):
+        if not waiting:
+            return
         for task in waiting:
             task.cancel()
         _, waiting = await asyncio.wait(waiting, timeout=0.5)
-        if not waiting:
-            return
-    _LOG.warning("%d carriers of jobs did not end", len(waiting))
+    if waiting:
+        _LOG.warning("%d carriers of jobs did not end", len(waiting))
 
 
 def _cancelled() -> Conflict:

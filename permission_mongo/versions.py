@@ -7,6 +7,7 @@ when that state began (`began`) and the write that ended it (`ended`), which mad
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -31,6 +32,19 @@ def made(action: str, by: str, at: datetime, reason: str | None, batch: str | No
     if batch is not None:
         written["batch"] = batch
     return written
+
+
+def moment_after(now: datetime, *ends: datetime | None) -> datetime:
+    """When a write took place that follows on these: `now`, and later than each. The clocks of gateways differ."""
+    return max([now, *(end + TICK for end in ends if end is not None)])
+
+
+@dataclass(frozen=True, slots=True)
+class Former:
+    """An earlier life of an id: the number behind its last, and when that ended, where it is known."""
+
+    next: int
+    ended: datetime | None
 
 
 def number_of(stored: Mapping[str, Any]) -> int:
@@ -99,7 +113,7 @@ def record(
         "version": number,
         "mode": "full",
         "data": raw,
-        "ended": ended if start is None or start < ended["at"] else {**ended, "at": start + TICK},
+        "ended": {**ended, "at": moment_after(ended["at"], start)},
     }
     if start is not None:
         kept["began"] = start
@@ -120,6 +134,15 @@ def with_end(kept: Document, days: int, deleted_days: int) -> Document:
     return {**kept, "expires": kept["ended"]["at"] + timedelta(days=last)}
 
 
-def renumbered(kept: Document, number: int) -> Document:
-    """The same record under another number."""
-    return {**kept, "_id": {**kept["_id"], "v": number}, "version": number}
+def behind(kept: Document, former: Former | None) -> Document:
+    """The same record with a number and an end behind those of a former life of its id."""
+    if former is None:
+        return kept
+    number = max(kept["version"], former.next)
+    ended = {**kept["ended"], "at": moment_after(kept["ended"]["at"], former.ended)}
+    return {**kept, "_id": {**kept["_id"], "v": number}, "version": number, "ended": ended}
+
+
+def marks_after(kept: Document) -> Document:
+    """Of the state that begins when a kept one ends."""
+    return {"_version": kept["version"] + 1, "_made": kept["ended"]}

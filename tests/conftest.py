@@ -7,6 +7,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import files
 
 import pymongo
@@ -26,13 +27,21 @@ def mongo_uri() -> Iterator[str]:
     if os.environ.get("MONGODB_URI"):
         yield os.environ["MONGODB_URI"]
         return
+    with a_server() as uri:
+        yield uri
+
+
+@contextmanager
+def a_server(*parameters: str) -> Iterator[str]:
+    """The address of a replica set of one, ended and removed afterwards."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     folder = tempfile.mkdtemp(prefix="pm-test-")
     child = subprocess.Popen(
         f"{_mongod()} --dbpath {folder} --port {port} --bind_ip 127.0.0.1 --replSet test --quiet --nounixsocket"
-        " --wiredTigerCacheSizeGB 1 --oplogSize 64 --noscripting --setParameter enableTestCommands=1".split(),
+        " --wiredTigerCacheSizeGB 1 --oplogSize 64 --noscripting --setParameter enableTestCommands=1".split()
+        + [word for one in parameters for word in ("--setParameter", one)],
         stdout=subprocess.DEVNULL,
     )
     uri = f"mongodb://127.0.0.1:{port}/?directConnection=true"

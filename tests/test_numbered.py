@@ -27,6 +27,22 @@ THREATS = {
     "T24": "assignment of tenant, owner, maker or version by the caller",
     "T25": "another tenant's id told apart from one that does not exist",
     "T35": "an old state, an undo, a restore or a replay shown to a stranger or a caller whose rights shrank",
+    "T36": "a revoked token or key that is still taken, or whose job goes on",
+}
+# Threats that each feature meets anew, with the file whose tests show that it does not give in.
+BY_FEATURE = {
+    ("T35", "jobs"): "test_jobs",
+    ("T35", "versions, told and shown"): "test_versions",
+    ("T35", "one version"): "test_version",
+    ("T35", "the difference of two"): "test_diff",
+    ("T35", "undo of deletions"): "test_undo",
+    ("T35", "undo of changes"): "test_undo_updates",
+    ("T35", "restore"): "test_restore",
+    ("T35", "deleted documents"): "test_deleted",
+    ("T35", "as-of reads"): "test_as_of",
+    ("T35", "replays"): "test_idempotency",
+    ("T36", "keys"): "test_api_keys",
+    ("T36", "jobs"): "test_jobs",
 }
 FAULTS = {
     "F1": "a gateway killed in the middle of a batch",
@@ -66,10 +82,10 @@ def numbers_in(name: str) -> set[str]:
     return {word.upper() for word in name.split("_") if re.fullmatch(r"[AFTaft]\d+", word)}
 
 
-def names_of_tests() -> list[str]:
-    """The name of every test function of the suite, wherever it stands."""
+def names_of_tests() -> list[tuple[str, str]]:
+    """The file and the name of every test function of the suite, wherever it stands."""
     return [
-        node.name
+        (path.stem, node.name)
         for path in sorted(ROOT.rglob("test_*.py"))
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_")
@@ -77,17 +93,25 @@ def names_of_tests() -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def shown() -> set[str]:
-    return {number for name in names_of_tests() for number in numbers_in(name)}
+def places() -> set[tuple[str, str]]:
+    """Each number with each file in which a test bears it."""
+    return {(number, file) for file, name in names_of_tests() for number in numbers_in(name)}
 
 
 @pytest.mark.parametrize("number", [*THREATS, *FAULTS, *LEAKS])
-def test_each_number_stands_in_the_name_of_a_test(shown, number):
+def test_each_number_stands_in_the_name_of_a_test(places, number):
+    shown = {one for one, _ in places}
     assert number in shown, f"no test bears {number}: {(THREATS | FAULTS | LEAKS)[number]}"
 
 
+@pytest.mark.parametrize(("number", "feature"), BY_FEATURE)
+def test_each_feature_that_a_threat_meets_has_a_test_of_it(places, number, feature):
+    file = BY_FEATURE[number, feature]
+    assert (number, file) in places, f"no test of {file} bears {number} for {feature}: {THREATS[number]}"
+
+
 def test_the_table_is_whole():
-    assert list(THREATS) == [*(f"T{n}" for n in range(8, 26)), "T35"]
+    assert list(THREATS) == [*(f"T{n}" for n in range(8, 26)), "T35", "T36"]
     assert list(LEAKS) == [f"A{n}" for n in range(1, 21)]
 
 
@@ -97,6 +121,6 @@ def test_only_whole_words_count_as_numbers():
 
 def test_each_fault_has_a_control_that_it_catches():
     """A look that never finds anything may look at nothing."""
-    numbers = {number for name in names_of_tests() if "control" in name for number in numbers_in(name)}
+    numbers = {number for _, name in names_of_tests() if "control" in name for number in numbers_in(name)}
     # F3 is looked at as F2 is.
     assert set(FAULTS) - {"F3"} <= numbers

@@ -89,14 +89,15 @@ class _Creating:
         self.callers = callers
         self.access = callers.access(asking, collection, "create")
         reach = self.access.reach
-        self._fill = Fill(asking.now, asking.principal.subject, new_uuid)
+        self._new_uuid = new_uuid
+        self._draws = False  # whether what is stamped is drawn anew for each document
+        self._fill = Fill(asking.now, asking.principal.subject, self._drawn)
         self._stamped = self._stamped_names()
         self._marks: Document = {}
         if collection.versioned:
             self._marks = {"_version": 1, "_made": made("create", self._fill.user_id, asking.now, *made_for)}
         self._writes_any = any(grant.fields.writes_all for grant in reach.grants)
         self._judges_paths = bool(reach.hiding) or not all(grant.fields.writes_all for grant in reach.grants)
-        self._alike = not any(one.auto or one.auto_update for one in collection.fields.values())
         self._stamps_of_all: tuple[Document, Document] | None = None
 
     def draft(self, index: int, sent: Sent) -> Draft:
@@ -151,7 +152,7 @@ class _Creating:
 
         First the fields that the schema declares, which are read by it like those that were sent; then the others.
         """
-        if self._stamps_of_all is None or not self._alike:
+        if self._stamps_of_all is None or self._draws:
             self._stamps_of_all = self._own_stamps()
         declared, others = self._stamps_of_all
         collection = self.collection
@@ -162,6 +163,10 @@ class _Creating:
             # Without one it would belong to nobody, and be seen by nobody but cross-tenant roles.
             raise self._forbidden("a document needs a tenant, and your credential names none that fits", [])
         return {**declared, collection.tenant_field: tenant}, others
+
+    def _drawn(self) -> UUID:
+        self._draws = True
+        return self._new_uuid()
 
     def _own_stamps(self) -> tuple[Document, Document]:
         who, now, collection = self._fill.user_id, self._fill.now, self.collection

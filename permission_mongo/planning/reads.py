@@ -68,7 +68,6 @@ def plan_list(operation: ListMany, asking: Asking, callers: Callers, cursors: Cu
         operation.skip,
         collection.computed,
         query.match if behind else {},
-        sort is not None and any(collection.is_computed(path) for path in sort.paths),
     )
 
 

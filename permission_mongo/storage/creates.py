@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from datetime import datetime
 from typing import Any, Final
 
 import pymongo
@@ -19,10 +17,10 @@ from permission_mongo.storage.computed import read_again
 from permission_mongo.storage.faults import told_or_raised
 from permission_mongo.storage.ledger import Ledger
 from permission_mongo.storage.references import Dangling, require_targets, violation
-from permission_mongo.storage.rooms import ANY_LIFE, Life, Rooms
+from permission_mongo.storage.rooms import Life, Rooms
 from permission_mongo.storage.transactions import Body, Contended, Late, Lost, is_in_doubt
 from permission_mongo.values import Document, DocumentId
-from permission_mongo.versions import TICK
+from permission_mongo.versions import moment_after
 
 _TAKEN_OUT_ONE_BY_ONE: Final = 8
 _DUPLICATE: Final = "a document with this key exists"
@@ -223,34 +221,20 @@ class _Creation:
         def key(document: Document) -> Life:
             return (document.get(target.tenant_field) if target.tenant_field else None, document["_id"])
 
-        numbers = await self._rooms.next_numbers(session, target.collection, map(key, documents), target.keeping)
-        ends = await self._ends(session, numbers)
+        former = await self._rooms.former(session, target.collection, map(key, documents), target.keeping)
 
         def continued(document: Document) -> Document:
-            life = key(document)
-            if life not in numbers:
+            life = former.get(key(document))
+            if life is None:
                 return document
             mark = document["_made"]
             return {
                 **document,
-                "_version": numbers[life],
-                "_made": {**mark, "at": max(mark["at"], ends.get(life, mark["at"]))},
+                "_version": life.next,
+                "_made": {**mark, "at": moment_after(mark["at"], life.ended)},
             }
 
         return [continued(document) for document in documents]
-
-    async def _ends(self, session: AsyncClientSession, lives: Iterable[Life]) -> dict[Life, datetime]:
-        """The moment after the last that is kept of each: clocks of several gateways differ."""
-        ids_of: dict[Any, list[DocumentId]] = {}
-        for tenant, one in lives:
-            ids_of.setdefault(tenant, []).append(one)
-        if not ids_of:
-            return {}
-        about = {"collection": self._plan.target.collection, "gone": ANY_LIFE}
-        alike = [{**about, "tenant_id": tenant, "doc_id": {"$in": ids}} for tenant, ids in ids_of.items()]
-        by_life = {"$group": {"_id": {"t": "$tenant_id", "d": "$doc_id"}, "at": {"$max": "$ended.at"}}}
-        found = await self._rooms.versions.aggregate([{"$match": {"$or": alike}}, by_life], session=session)
-        return {(one["_id"].get("t"), one["_id"]["d"]): one["at"] + TICK async for one in found}
 
     def _first_refusal(self) -> Refusal:
         index = min(self._failed)

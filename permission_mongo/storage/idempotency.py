@@ -18,6 +18,7 @@ from pymongo.errors import DuplicateKeyError, OperationFailure, PyMongoError
 from pymongo.read_concern import ReadConcern
 
 from permission_mongo.errors import Conflict, StillRunning
+from permission_mongo.jobs import told
 from permission_mongo.outcomes import BatchOutcome, Kept
 from permission_mongo.plans import Once
 from permission_mongo.replays import count_of, from_bson, interrupted, to_bson
@@ -70,10 +71,10 @@ class Answers:
         return interrupted(from_bson(found["outcome"]))
 
     async def _of_job(self, job: str) -> Kept:
-        """Whichever gateway ended it, its record tells."""
+        """Whichever gateway ended it, its record tells; the Refusal, if that was its whole answer."""
         found = await self._jobs.find(job)
         if found.is_over:
-            return found.outcome
+            return told(found.outcome)
         running = still_running()
         running.job = job
         raise running

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from time import monotonic
 from typing import Any, Final, cast
 
@@ -20,7 +20,7 @@ from permission_mongo.query.keyset import behind, bounds, key_of
 from permission_mongo.query.sorting import Ordered
 from permission_mongo.storage.computed import computed_by_id, computed_by_order, computed_contents, count_computed
 from permission_mongo.storage.layout import HISTORY
-from permission_mongo.storage.rooms import BY_ID, Rooms
+from permission_mongo.storage.rooms import BY_ID, Rooms, how_many_fit
 from permission_mongo.values import CODEC, Document
 from permission_mongo.versions import records_of
 
@@ -136,13 +136,17 @@ def _fitting(batch: bytes, room: int, *, first: bool) -> bytes:
     """The documents at the head of a batch that fit into `room` bytes, and the `first` one in any case."""
     if len(batch) <= room:
         return batch
-    end = 0
-    while end < len(batch):
-        following = end + int.from_bytes(batch[end : end + 4], "little")
-        if following > room and not (first and end == 0):
-            break
-        end = following
-    return batch[:end]
+    sizes = list(_sizes(batch))
+    return batch[: sum(sizes[: how_many_fit(sizes, room, first=first)])]
+
+
+def _sizes(batch: bytes) -> Iterator[int]:
+    """Of documents one behind the other: each begins with its own size."""
+    start = 0
+    while start < len(batch):
+        size = int.from_bytes(batch[start : start + 4], "little")
+        yield size
+        start += size
 
 
 async def count(plan: CountPlan, rooms: Rooms) -> Counted:

@@ -20,7 +20,7 @@ from permission_mongo.storage.rooms import Rooms
 from permission_mongo.storage.singles import Single, require_accepted
 from permission_mongo.storage.transactions import Raced
 from permission_mongo.values import Document, MongoFilter
-from permission_mongo.versions import TICK, made, number_of
+from permission_mongo.versions import made, marks_after, moment_after, number_of
 
 
 async def restore_one(plan: RestorePlan, actor: Actor, rooms: Rooms) -> Updated:
@@ -64,7 +64,7 @@ class _Restoring:
         if number_of(stored) == plan.version:
             return None
         await self._require_targets(session, again)
-        again["_version"] = 1 + await self.single.keep(session, raw, stored, mark, renumber)
+        again |= marks_after(await self.single.keep(session, raw, stored, mark, renumber))
         await self._store(session, again, match)
         return again
 
@@ -76,7 +76,7 @@ class _Restoring:
             raise not_found(plan.target.collection)
         require_accepted(plan.precondition, last["data"])
         content = await state_of(plan.past, plan.version, (last["data"], False), self._rooms, session)
-        at = max(self._actor.now, last["ended"]["at"] + TICK)
+        at = moment_after(self._actor.now, last["ended"]["at"])
         mark = made("restore", self._actor.subject, at, plan.reason, None)
         again = self._again(content, last["version"] + 2, mark)
         if not plan.replaced.admits(last["data"]):

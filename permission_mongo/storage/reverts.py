@@ -10,9 +10,9 @@ from permission_mongo.outcomes import BatchOutcome
 from permission_mongo.plans import Actor, RevertPlan
 from permission_mongo.storage.parts import Ids, Progress
 from permission_mongo.storage.rooms import BY_ID, Rooms
-from permission_mongo.storage.works import State, Told, Work, marks_after
+from permission_mongo.storage.works import State, Told, Work
 from permission_mongo.values import Document, DocumentId
-from permission_mongo.versions import content_of, number_of
+from permission_mongo.versions import content_of, marks_after, number_of
 
 CHANGED = "somebody changed this document since; nothing was put back"
 

@@ -25,8 +25,9 @@ from permission_mongo.storage.references import dangling, violation
 from permission_mongo.storage.rooms import BY_ID, Rooms
 from permission_mongo.storage.singles import require_accepted
 from permission_mongo.storage.transactions import Raced
-from permission_mongo.storage.works import Work, marks_after
+from permission_mongo.storage.works import Work
 from permission_mongo.values import Document, DocumentId
+from permission_mongo.versions import marks_after
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from datetime import datetime
 from time import monotonic
 from types import TracebackType
 from typing import Any, Final, TypeVar, cast
@@ -25,7 +26,7 @@ from permission_mongo.storage.jobs import Jobs
 from permission_mongo.storage.layout import AUDIT, BATCHES, PARTS, VERSIONS
 from permission_mongo.storage.transactions import Transactor
 from permission_mongo.values import CODEC, Document, DocumentId, MongoFilter
-from permission_mongo.versions import DAY, renumbered, with_end
+from permission_mongo.versions import DAY, Former, behind, with_end
 
 T = TypeVar("T")
 _TURN: Final = 1.0  # seconds that a read waits for its turn
@@ -133,7 +134,7 @@ class Rooms:
                 return cursor["firstBatch"][:most], len(cursor["firstBatch"]) > most
         rows: list[RawBSONDocument] = answer["cursor"]["firstBatch"]
         await self._forget(name, answer["cursor"]["id"])
-        fitting = _fitting(rows, most_bytes)
+        fitting = rows[: how_many_fit((len(row.raw) for row in rows), most_bytes)]
         if len(fitting) == len(rows) and answer["cursor"]["id"]:
             return None
         return [decode(row.raw, CODEC) for row in fitting[:most]], len(rows) > min(len(fitting), most)
@@ -198,10 +199,8 @@ class Rooms:
     ) -> list[Document]:
         """A row that somebody made again beside the gateway goes on behind its own last deletion."""
         lives = [(one["tenant_id"], one["doc_id"]) for one in records]
-        numbers = await self.next_numbers(session, collection, lives, keeping)
-        return [
-            renumbered(one, max(one["version"], numbers.get(life, 0))) for one, life in zip(records, lives, strict=True)
-        ]
+        former = await self.former(session, collection, lives, keeping)
+        return [behind(one, former.get(life)) for one, life in zip(records, lives, strict=True)]
 
     async def insert(self, session: AsyncClientSession, name: str, documents: list[Any]) -> None:
         """Store documents that have ids, as `keep` does. BulkWriteError as of a bulk."""
@@ -210,10 +209,10 @@ class Rooms:
         if answer.get("writeErrors"):
             raise BulkWriteError(answer)
 
-    async def next_numbers(
+    async def former(
         self, session: AsyncClientSession, collection: str, lives: Iterable[Life], keeping: Keeping
-    ) -> dict[Life, int]:
-        """The next free number of those that lived before; their records are no longer marked as gone."""
+    ) -> dict[Life, Former]:
+        """Of those that lived before; their records are no longer marked as gone."""
         ids_of: dict[Any, list[DocumentId]] = {}
         for tenant, one in lives:
             ids_of.setdefault(tenant, []).append(one)
@@ -223,13 +222,13 @@ class Rooms:
             for tenant, ids in ids_of.items()
         ]
         earlier: Document = alike[0] if len(alike) == 1 else {"$or": alike}
-        by_life = {"$group": {"_id": {"t": "$tenant_id", "d": "$doc_id"}, "number": {"$max": "$version"}}}
+        latest = {"number": {"$max": "$version"}, "ended": {"$max": "$ended.at"}}
+        by_life = {"$group": {"_id": {"t": "$tenant_id", "d": "$doc_id"}, **latest}}
         found = await self.versions.aggregate([{"$match": earlier}, by_life], session=session)
-        # The deletion took the number behind the last state's.
-        numbers = {(one["_id"].get("t"), one["_id"]["d"]): one["number"] + 2 async for one in found}
-        if numbers:
+        former = {(one["_id"].get("t"), one["_id"]["d"]): _former(one) async for one in found}
+        if former:
             await self.revive(session, earlier, keeping)
-        return numbers
+        return former
 
     @property
     def longest(self) -> float:
@@ -251,11 +250,18 @@ class Rooms:
             await self._database.command("ping")
 
 
-def _fitting(rows: list[RawBSONDocument], most_bytes: int) -> list[RawBSONDocument]:
-    """The first rows that are within the bytes together; one at least."""
-    size = 0
-    for n, row in enumerate(rows):
-        size += len(row.raw)
-        if size > most_bytes and n:
-            return rows[:n]
-    return rows
+def _former(latest: Document) -> Former:
+    """The deletion took the number behind the last state's."""
+    ended = latest["ended"]
+    return Former(latest["number"] + 2, ended if isinstance(ended, datetime) else None)
+
+
+def how_many_fit(sizes: Iterable[int], room: int, *, first: bool = True) -> int:
+    """How many rows at the head fit into `room` bytes together, by the size of each; the `first` one in any case."""
+    fitting = 0
+    for size in sizes:
+        room -= size
+        if room < 0 and (fitting or not first):
+            break
+        fitting += 1
+    return fitting

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterable
 from datetime import datetime
+from typing import Final
 
 from pymongo.asynchronous.database import AsyncDatabase
 
@@ -14,6 +15,7 @@ from permission_mongo.values import Document
 
 COLLECTION = "_pm_settings"
 _SINCE = "versioned:"
+_FOREVER: Final = 2**53  # days
 
 
 async def shared_secret(database: AsyncDatabase[Document]) -> bytes:
@@ -30,20 +32,30 @@ async def shared_secret(database: AsyncDatabase[Document]) -> bytes:
 async def versioned_since(
     database: AsyncDatabase[Document], collections: Iterable[Collection], now: datetime
 ) -> dict[str, datetime]:
-    """From when on each collection with versions has kept them without a break, as far as the gateways saw.
+    """From when on all states of each collection with versions are kept, as far as the gateways saw.
 
-    The first that serves it with versions writes that down, and one that serves it without ends it: the states of that
-    time are not known.
+    The first that serves it with all its states whole writes that down. One that keeps none, differences or a number of
+    them ends it: the states of that time are not all known. A longer time to keep them begins anew, for what ended
+    before goes by the shorter one.
     """
     settings, since = database[COLLECTION], dict[str, datetime]()
     for collection in collections:
         named = {"_id": f"{_SINCE}{collection.name}"}
-        if not collection.versioned:
+        keeping = collection.keeping
+        if not collection.versioned or keeping.differences or keeping.most is not None:
             await settings.delete_one(named)
+            since |= {collection.name: now} if collection.versioned else {}
             continue
-        await settings.update_one(named, {"$setOnInsert": {"at": now}}, upsert=True)
+        await settings.update_one(named, _kept_since(now, keeping.days), upsert=True)
         found = await settings.find_one(named)
         if found is None:
             raise StartupFailure(f"{COLLECTION} does not keep what is written to it")
         since[collection.name] = found["at"]
     return since
+
+
+def _kept_since(now: datetime, days: int | None) -> list[Document]:
+    """The mark as it was, or `now` if there is none or versions stay longer from now on; with the `days` they stay."""
+    is_longer = {"$lt": [{"$ifNull": ["$days", _FOREVER]}, _FOREVER if days is None else days]}
+    at = {"$cond": [is_longer, now, {"$ifNull": ["$at", now]}]}
+    return [{"$set": {"at": at}}, {"$unset": "days"} if days is None else {"$set": {"days": days}}]

@@ -25,7 +25,7 @@ from permission_mongo.storage.rooms import NumberTaken, Rooms
 from permission_mongo.storage.transactions import Body as Attempt
 from permission_mongo.storage.transactions import Proof
 from permission_mongo.values import CODEC, Document, DocumentId, MongoFilter
-from permission_mongo.versions import LARGEST, TICK, began, made, number_of, record
+from permission_mongo.versions import LARGEST, began, made, moment_after, number_of, record
 
 T = TypeVar("T", bound=Updated | Deleted | Purged)
 Body = Callable[[AsyncClientSession, bool], Awaitable[T]]
@@ -79,9 +79,7 @@ class Single:
 
     def ending(self, stored: Document, action: str, reason: str | None) -> Document:
         """The write that ends this state and makes the next one: at least a moment after it began."""
-        start = began(stored)
-        at = self.actor.now if start is None else max(self.actor.now, start + TICK)
-        return made(action, self.actor.subject, at, reason, None)
+        return made(action, self.actor.subject, moment_after(self.actor.now, began(stored)), reason, None)
 
     async def seen(
         self, session: AsyncClientSession, visible: MongoFilter | None, precondition: Precondition | None
@@ -102,8 +100,8 @@ class Single:
         stored: Document,
         ended: Mapping[str, Any],
         renumber: bool,
-    ) -> int:
-        """Keep the state that ends; its number. PayloadTooLarge if a record can't hold it."""
+    ) -> Document:
+        """Keep the state that ends; the record of it. PayloadTooLarge if a record can't hold it."""
         if len(raw.raw) > LARGEST:
             raise PayloadTooLarge("the document is too large to be kept with its versions")
         target = (self.target.collection, self.target.tenant_field)
@@ -115,7 +113,7 @@ class Single:
             kept["part"] = self._part
             self._kept["_id"] = kept["_id"]
         await self.rooms.keep(session, [kept], self.target.keeping)
-        return int(kept["version"])
+        return kept
 
     async def revive(self, session: AsyncClientSession, kept: Document) -> None:
         """What the record holds is no longer a deleted document's last content: the document lives again."""

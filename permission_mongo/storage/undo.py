@@ -26,7 +26,7 @@ from permission_mongo.storage.reverts import CHANGED, revert_many
 from permission_mongo.storage.rooms import BY_ID, Rooms
 from permission_mongo.storage.transactions import Contended, Late, Lost
 from permission_mongo.values import Document, DocumentId
-from permission_mongo.versions import TICK, content_of, made
+from permission_mongo.versions import content_of, made, moment_after
 
 _TAKEN = "a document with this id or key lives again"
 
@@ -250,7 +250,7 @@ class _Undoing:
     def _again(self, record: Document) -> Document:
         """The last content whole, with the number behind its deletion's."""
         batch = self.plan.batch
-        at = max(self.actor.now, record["ended"]["at"] + TICK)
+        at = moment_after(self.actor.now, record["ended"]["at"])
         mark = made("restore", self.actor.subject, at, batch.reason, batch.id)
         return {**content_of(record), "_version": record["version"] + 2, "_made": mark}
 

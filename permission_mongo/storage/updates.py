@@ -17,6 +17,7 @@ from permission_mongo.storage.rooms import Rooms
 from permission_mongo.storage.singles import Single
 from permission_mongo.storage.transactions import Raced
 from permission_mongo.values import Document
+from permission_mongo.versions import marks_after
 
 
 async def update_one(plan: UpdatePlan, actor: Actor, rooms: Rooms) -> Updated:
@@ -67,9 +68,8 @@ async def _ended(
     if not plan.target.versioned:
         return {}
     raw, stored = state
-    mark = single.ending(stored, "update", plan.reason)
-    number = await single.keep(session, raw, stored, mark, renumber)
-    return {"_version": number + 1, "_made": mark}
+    ended = single.ending(stored, "update", plan.reason)
+    return marks_after(await single.keep(session, raw, stored, ended, renumber))
 
 
 async def _written(

@@ -216,8 +216,3 @@ class Work(ABC):
             raise KeyExists(updates[index]["q"]["_id"]) from error
         if matched != len(updates):
             raise Raced
-
-
-def marks_after(kept: Document) -> Document:
-    """Of the state that begins when a kept one ends."""
-    return {"_version": kept["version"] + 1, "_made": kept["ended"]}

@@ -13,7 +13,7 @@ import pytest
 
 from tests.faults.processes import Asked, a_gateway_process, write_config
 from tests.faults.rows import SEED, add_rows, end_abandoned, look, open_transactions, rounds
-from tests.faults.summaries import tell
+from tests.faults.summaries import Summary, tell
 
 pytestmark = [pytest.mark.mongo, pytest.mark.faults]
 COUNT = int(os.environ.get("FAULT_JOB", 4000))
@@ -62,7 +62,8 @@ def test_a_job_survives_the_kill_of_its_gateway(mongo_uri, database, tmp_path, w
     assert (told["state"], told["progress"]) == ("done", {"deleted": COUNT, "failed": 0})
     assert (again[0], again[1]["deleted"], again[1]["batch"]) == (200, COUNT, job)
     [record] = database["_pm_batches"].find({"job.open": {"$exists": True}})
-    tell(f"a job of {COUNT}, its gateway killed: ended by another under fence {record['job']['fence']}, each once")
+    notes = f"{COUNT} documents, each once; ended by another under fence {record['job']['fence']}"
+    tell(Summary("F1", "a job", 1, acknowledged=1, notes=notes))
 
 
 def test_a_job_survives_kills_one_after_another(mongo_uri, database, tmp_path):
@@ -133,7 +134,7 @@ def test_control_a_carrier_that_ignores_its_fence_is_caught(mongo_uri, database,
         add_rows(database, Random(SEED + n), f"control-{n}", COUNT)
         told, _ = asleep_in_the_middle(database, folder, mongo_uri, "tests.faults.fenceless", f"control-{n}")
         caught += told["progress"]["deleted"] != COUNT
-    tell(f"a carrier that ignores its fence: caught {caught} of {rounds(2)} times")
+    tell(Summary("F12", "a carrier that ignores its fence", rounds(2), "rounds", notes=f"caught {caught} times"))
     assert caught >= 1
 
 
@@ -148,7 +149,7 @@ def test_a_job_of_many_documents_needs_little_memory(mongo_uri, database, tmp_pa
         status, answer = gateway.ask("DELETE", "/notes/batch", {"filter": {"title": "many"}})
         more = peak_of(gateway) - idle
     assert (status, answer["deleted"]) == (200, COUNT)
-    tell(f"a job of {COUNT}: {more:.1f} MB more at its peak")
+    tell(Summary("", "a job's memory", 1, "jobs", notes=f"{COUNT} documents, {more:.1f} MB more at its peak"))
     assert more < 60
 
 

@@ -8,7 +8,7 @@ from random import Random
 import pytest
 
 from tests.faults.rows import SEED, rounds, settle
-from tests.faults.summaries import tell
+from tests.faults.summaries import Summary, tell
 from tests.http.harness import a_config, a_world
 
 pytestmark = [pytest.mark.mongo, pytest.mark.faults]
@@ -63,7 +63,8 @@ async def test_two_batch_updates_of_the_same_documents_lose_nothing_and_number_w
             assert [*ages, row["age"]] == list(range(added[row["_id"]] + 1)), f"FAULT_SEED={SEED}"
         assert settle(database.client) == 0
     assert added.total() >= LEAST_SHARE * 80 * told.total(), dict(told)
-    tell(f"batch updates at once: {dict(told)}, increments {added.total()}, lost 0; FAULT_SEED={SEED}")
+    notes = f"answers {dict(told)}, increments {added.total()}"
+    tell(Summary("F12", "batch updates at once", rounds(4), "rounds", told[200], notes=notes))
 
 
 async def test_a_batch_that_is_aborted_touches_nothing_of_one_beside_it(mongo_uri, tmp_path):
@@ -139,7 +140,8 @@ async def test_f14_each_version_of_a_batch_update_is_what_was_replaced(mongo_uri
                 assert all(each["data"]["age"] <= writer.added[one] for each in kept.get(one, [])), where
             told.update(failed=len(failed), beside=writer.added.total())
         assert settle(database.client) == 0
-    tell(f"F14 updates of 1000: rows left as conflicts {told['failed']}, writes beside {told['beside']}, lost 0")
+    notes = f"rows left as conflicts {told['failed']}, writes beside {told['beside']}"
+    tell(Summary("F14", "updates of 1000", rounds(2), "rounds", notes=notes))
 
 
 @pytest.mark.parametrize("verb", ["update", "delete"])

@@ -14,7 +14,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 from starlette.applications import Starlette
 
 from permission_mongo.api.app import build_app
-from permission_mongo.assembly import open_gateway
+from permission_mongo.assembly import CARRIERS, open_gateway
 from permission_mongo.auth.development import make_token
 from permission_mongo.config.load import load_config
 from permission_mongo.config.model import Config
@@ -139,8 +139,8 @@ class World:
 
 
 @asynccontextmanager
-async def a_world(mongo_uri: str, config: Config) -> AsyncIterator[World]:
-    app = build_app(open_gateway(config, mongo_uri), public_metrics=config.metrics.public)
+async def a_world(mongo_uri: str, config: Config, *, carriers: int = CARRIERS) -> AsyncIterator[World]:
+    app = build_app(open_gateway(config, mongo_uri, carriers=carriers), public_metrics=config.metrics.public)
     async with new_client(mongo_uri, config.mongodb) as look, app.router.lifespan_context(app):
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:

@@ -504,6 +504,30 @@ async def test_versions_kept_anew_begin_anew(mongo_uri, tmp_path):
         assert (await versioned_since(database, all_of, later))["notes"] == later
 
 
+@pytest.mark.parametrize(
+    ("former", "anew"),
+    [
+        (Keeping(differences=True), True),
+        (Keeping(most=3), True),
+        (Keeping(days=7), True),
+        (Keeping(days=30), False),
+        (Keeping(days=90), False),
+        (Keeping(), False),
+    ],
+)
+async def test_what_was_kept_for_a_while_in_part_is_known_from_the_moment_of_going_back(
+    mongo_uri, tmp_path, former, anew
+):
+    """Differences, a number, a shorter time: of the states of then some are gone, or will be, and nobody sees it."""
+    config = a_config(tmp_path)
+    notes, hour = config.collections["notes"], timedelta(hours=1)
+    async with a_timed_world(mongo_uri, config) as timed:
+        first, at_last = timed.since, [replace(notes, keeping=Keeping(days=30))]
+        for n, served in enumerate(([replace(notes, keeping=former)], at_last, at_last), 1):
+            since = await versioned_since(timed.world.database, served, first + n * hour)
+        assert since == {"notes": first + 2 * hour if anew else first}
+
+
 async def test_rows_whose_beginning_is_not_known_are_left_out_and_the_list_says_so(timed):
     """One from before the gateway: out, until a write of the gateway gives it a beginning."""
     await timed.world.database["notes"].insert_one(

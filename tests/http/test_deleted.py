@@ -45,7 +45,7 @@ async def test_t25_only_what_the_caller_sees_and_may_restore_is_listed(world):
     ]
 
 
-async def test_rules_of_today_decide_on_the_last_content(world):
+async def test_t35_rules_of_today_decide_on_the_last_content(world):
     await world.add("a")
     await world.delete("/notes/batch", {"ids": ["a"]})
     assert await gone(world, token=BOB) == []

@@ -93,7 +93,7 @@ async def test_each_end_is_judged_by_the_grants_of_its_own_state(strict):
     assert [one["field"] for one in await changes(strict, 1, 3, token=auditor)] == ["pay.month", "status", "title"]
 
 
-async def test_either_end_is_absent_where_it_is_not_visible(world):
+async def test_t35_either_end_is_absent_where_it_is_not_visible(world):
     await world.add("a")
     await change(world, {"status": "closed"}, token=ROOT)
     await change(world, {"age": 1})

@@ -4,7 +4,6 @@ import asyncio
 import json
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import timedelta
 
 import pytest
 
@@ -129,19 +128,26 @@ async def test_a_batch_by_ids_is_answered_at_once(small):
 # -- a lease
 
 
-async def test_what_nobody_carries_another_takes_up(small):
-    """As after a kill: the lease runs out, and the job goes on from where its record says it stands."""
-    ids = await add_many(small, 30)
-    async with held(small, milliseconds=150):
-        asked = asyncio.create_task(small.delete("/notes/batch", OPEN))
-        await asyncio.sleep(0.5)
-        asked.cancel()
-        await asyncio.gather(asked, return_exceptions=True)
-    [job] = (await small.get("/_pm/jobs")).json()["data"]
-    assert 0 < job["progress"]["deleted"] < 30
-    assert (await ended(small, job["id"]))["progress"] == {"deleted": 30, "failed": 0}
-    assert await small.stored(*ids) == []
-    assert (await small.database["_pm_batches"].find_one({"_id": job["id"]}))["counts"] == {"delete": 30}
+async def test_what_nobody_carries_another_takes_up(mongo_uri, tmp_path):
+    """Its caller left a gateway that carries no jobs on: another goes on from where the record says it stands."""
+    config = a_config(tmp_path, SMALL, SCHEMA, ADMINS)
+    async with a_world(mongo_uri, config, carriers=0) as first:
+        ids, batches = await add_many(first, 30), first.database["_pm_batches"]
+        async with held(first, milliseconds=150):
+            asked = asyncio.create_task(first.delete("/notes/batch", OPEN))
+            for _ in range(500):
+                if await batches.find_one({"job.open": True}):
+                    break
+                await asyncio.sleep(0.02)
+            while not asked.done():  # the driver may lose one cancellation
+                asked.cancel()
+                await asyncio.sleep(0.01)
+        [job] = (await first.get("/_pm/jobs")).json()["data"]
+        assert (job["state"], 0 < job["progress"]["deleted"] < 30) == ("running", True)
+        async with open_gateway(config, mongo_uri):
+            assert (await ended(first, job["id"]))["progress"] == {"deleted": 30, "failed": 0}
+        assert await first.stored(*ids) == []
+        assert (await batches.find_one({"_id": job["id"]}))["counts"] == {"delete": 30}
 
 
 async def test_who_holds_an_old_fence_commits_nothing(small):
@@ -260,28 +266,19 @@ async def test_t36_the_job_of_a_revoked_key_ends(small):
     assert 0 < told["progress"]["deleted"] == 40 - len(await small.stored(*ids)) < 40
 
 
-async def test_t35_each_chunk_is_planned_by_the_policy_in_force(small, mongo_uri, tmp_path):
-    """The gateway that goes on has another policy, by which the creator may no longer delete."""
-    ids = await add_many(small, 240)
+async def test_t35_each_chunk_is_planned_by_the_policy_in_force(mongo_uri, tmp_path):
+    """The gateway that began carries no jobs on; the one that does has a policy by which the creator may not delete."""
     (tmp_path / "later").mkdir()
     shrunk = ADMINS.replace("actions: [create, read, update, delete, restore]", "actions: [create, read]")
     other = a_config(tmp_path / "later", SMALL, SCHEMA, shrunk)
-    batches = small.database["_pm_batches"]
-    config = replace(other, mongodb=small.gateway.config.mongodb)
-    async with open_gateway(config, mongo_uri) as later, held(small, milliseconds=200):
-        asked = asyncio.create_task(small.delete("/notes/batch", OPEN))
-        # The first gateway is overtaken whenever it goes on, until the later one has the job.
-        overtaken = {"$set": {"job.until": utc_now() - timedelta(1)}, "$inc": {"job.fence": 1}}
-        for _ in range(1000):
-            if await batches.find_one({"job.holder": later.running.holder}):
-                break
-            await batches.update_one({"job.open": True, "job.holder": {"$ne": later.running.holder}}, overtaken)
-            await asyncio.sleep(0.02)
-        answer = (await asked).json()
-    assert answer["error"]["code"] == "forbidden"
-    assert 0 < answer["deleted"] == 240 - len(await small.stored(*ids)) < 240
-    [job] = (await small.get("/_pm/jobs")).json()["data"]
-    assert (job["state"], job["error"]["code"]) == ("failed", "forbidden")
+    config = a_config(tmp_path, SMALL, SCHEMA, ADMINS)
+    async with a_world(mongo_uri, config, carriers=0) as first:
+        ids = await add_many(first)
+        job = await started(first)
+        async with open_gateway(replace(other, mongodb=config.mongodb), mongo_uri):
+            told = await ended(first, job)
+        assert (told["state"], told["error"]["code"]) == ("failed", "forbidden")
+        assert told["progress"]["deleted"] == 4 == 10 - len(await first.stored(*ids))
 
 
 # -- events
@@ -318,6 +315,24 @@ async def test_a_key_leads_to_the_job_and_in_the_end_to_its_outcome(small):
     last = await small.delete("/notes/batch", OPEN, headers=sent)
     assert (last.status_code, last.json()) == (200, {"deleted": 20, "missing": [], "batch": job})
     assert last.headers["idempotency-replayed"] == "true"
+
+
+@pytest.mark.parametrize(("change", "status"), [({"age": 0}, 409), ({"$inc": {"age": -1}}, 207)])
+async def test_a_replay_of_a_job_that_was_refused_tells_what_the_first_answer_told(small, change, status):
+    """Nothing was done: the refusal itself, unless there are failures to list."""
+    await add_many(small, 40, age=0)
+    body, sent = {**OPEN, "update": change}, {"idempotency-key": "k"}
+    async with held(small, "find", 200):
+        asked = asyncio.create_task(small.ask("PUT", "/notes/batch", body, headers=sent))
+        for _ in range(200):
+            if jobs := (await small.get("/_pm/jobs")).json()["data"]:
+                break
+            await asyncio.sleep(0.05)
+        await small.ask("POST", f"/_pm/jobs/{jobs[0]['id']}/cancel")
+        first = await asked
+    again = await small.ask("PUT", "/notes/batch", body, headers=sent)
+    assert (first.status_code, first.json()["error"]["code"]) == (status, "conflict"), first.text
+    assert (again.status_code, again.json()) == (status, first.json())
 
 
 @pytest.mark.parametrize(

@@ -83,7 +83,7 @@ async def test_of_a_deleted_document_its_last_version_too(world):
     assert (await restore(world, 1)).json()["_version"] == 3
 
 
-async def test_a_document_that_is_not_visible_is_absent(world):
+async def test_t35_a_document_that_is_not_visible_is_absent(world):
     await world.add("a")
     await change(world, {"age": 1})
     for token in (BOB, STRANGER):
@@ -91,7 +91,7 @@ async def test_a_document_that_is_not_visible_is_absent(world):
     assert await code(await world.ask("POST", "/notes/b/restore/1")) == (404, "document_not_found")
 
 
-async def test_an_old_state_that_is_not_visible_is_absent_and_stays_old(world):
+async def test_t35_an_old_state_that_is_not_visible_is_absent_and_stays_old(world):
     await world.add("a", token=BOB)
     await world.ask("PATCH", "/notes/a", {"age": 3}, token=BOB)
     await world.database["notes"].update_one({"_id": "a"}, {"$set": {"owner_id": "alice"}})

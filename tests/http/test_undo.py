@@ -178,7 +178,7 @@ async def test_a_mixed_batch_is_undone_as_far_as_the_caller_sees_it(world):
     assert await world.stored("a", "b") == ["a"]
 
 
-async def test_a_caller_whose_rights_shrank_gets_nothing_back(world):
+async def test_t35_a_caller_whose_rights_shrank_gets_nothing_back(world):
     await world.add("a")
     batch = await deleted(world, "a", token=BOSS)
     answers = [await undo(world, batch, token=a_token("boss", [role])) for role in ("user", "viewer", "clerk")]

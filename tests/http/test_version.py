@@ -77,7 +77,7 @@ async def test_an_absent_and_an_invisible_version_are_told_alike(world):
     assert (await shown(world, 2, token=VIEWER))["data"]["status"] == "closed"
 
 
-async def test_a_visible_old_state_is_not_shown_while_the_live_document_is_not(world):
+async def test_t35_a_visible_old_state_is_not_shown_while_the_live_document_is_not(world):
     await world.add("a", status="closed")
     await change(world, status="open", token=ROOT)
     for number in (1, 2, 3):

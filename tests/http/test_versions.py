@@ -80,7 +80,7 @@ async def test_an_entry_whose_state_is_not_shown_is_left_out_whole(world):
     assert [one["version"] for one in await history(world)] == [3, 2, 1]
 
 
-async def test_old_states_within_reach_tell_nothing_while_the_live_document_is_not(world):
+async def test_t35_old_states_within_reach_tell_nothing_while_the_live_document_is_not(world):
     await a_restored_note(world, status="closed")
     await world.database["notes"].update_one({"_id": "a"}, {"$set": {"status": "open"}})
     answer = await world.get("/notes/a/versions", token=VIEWER)

@@ -73,15 +73,13 @@ def _versions(rnd: Random, known: Known, route: Route) -> Asked:
 
 def _old(rnd: Random, known: Known, route: Route) -> Asked:
     """One old state, a difference, or a restore: by number."""
-    one = (
-        rnd.choice(("s00", "s01", "s02", "d0", "d2", *MOVED_IDS))
-        if rnd.random() < 0.6
-        else a_path_id(rnd, known, "staff")
-    )
+    chance = rnd.random()
+    one = rnd.choice(("s00", "s01", "s02")) if chance < 0.4 else rnd.choice(("d0", "d2", *MOVED_IDS))
+    one = a_path_id(rnd, known, "staff") if chance > 0.7 else one
     path = route[1].replace("{collection}", "staff").replace("{id}", one)
     while "{" in path:
         start, end = path.index("{"), path.index("}")
-        path = path[:start] + rnd.choice("012345x") + path[end + 1 :]
+        path = path[:start] + rnd.choice("0122333345x") + path[end + 1 :]
     if route[0] == "POST":
         return Asked(route, path, (), {}, some_headers(rnd, known, *_WRITE))
     return Asked(route, path, ())

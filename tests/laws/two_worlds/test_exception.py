@@ -7,6 +7,7 @@ what it holds. Where ids are not the caller's to choose, and across tenants for 
 import pytest
 
 from permission_mongo.versions import record_id
+from tests.laws.two_worlds.contents import NOW
 from tests.laws.two_worlds.rules import ME, TENANT
 from tests.laws.two_worlds.worlds import Asked
 
@@ -96,7 +97,7 @@ def test_an_id_that_a_hidden_document_had_before_goes_on_with_its_numbers(create
         "gone": True,
         "data": hidden("once"),
     }
-    create.add(record | {"ended": {"action": "delete", "by": "bob"}}, "_pm_versions")
+    create.add(record | {"ended": {"action": "delete", "by": "bob", "at": NOW}}, "_pm_versions")
     assert create({"_id": "once", "name": "n"}).json()["_version"] == 6
     foreign = {"_id": record_id("staff", "other", "evil", 4), "doc_id": "other", "tenant_id": "evil"}
     create.add(record | foreign, "_pm_versions")
