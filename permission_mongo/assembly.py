@@ -23,6 +23,7 @@ from permission_mongo.storage.keys import MongoKeyStore
 from permission_mongo.storage.layout import prepare
 from permission_mongo.storage.rooms import Rooms
 from permission_mongo.storage.settings import shared_secret, versioned_since
+from permission_mongo.storage.starting import patiently
 from permission_mongo.storage.store import Store
 from permission_mongo.values import utc_now
 
@@ -39,9 +40,10 @@ async def open_gateway(config: Config, uri: str, *, carriers: int = CARRIERS) ->
     async with new_client(uri, config.mongodb) as client:
         await require_server(client)
         database = client[config.mongodb.database]
-        await prepare(database, config)
-        since = await versioned_since(database, config.collections.values(), utc_now())
-        secret = config.server.secret.encode() if config.server.secret else await shared_secret(database)
+        await patiently(lambda: prepare(database, config))
+        since = await patiently(lambda: versioned_since(database, config.collections.values(), utc_now()))
+        own = config.server.secret
+        secret = own.encode() if own else await patiently(lambda: shared_secret(database))
         keys = KeyVerifier(MongoKeyStore(database)) if config.auth.api_keys else None
         # Some connections are left to writes, so that reads alone never fill the pool.
         slots = max(1, config.mongodb.max_pool_size - 4)

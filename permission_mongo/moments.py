@@ -9,6 +9,7 @@ from typing import Any
 from permission_mongo.documents.paths import Path
 from permission_mongo.policy.grants import Lens
 from permission_mongo.policy.guard import Guarded
+from permission_mongo.schema.model import Computing
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ class AsOfPlan:
     question: tuple[Any, ...]
     max_bytes: int
     fields: frozenset[Path] | None = None
-    computed: tuple[tuple[str, Any], ...] = ()
+    computed: Computing = ()
 
 
 @dataclass(frozen=True, slots=True)

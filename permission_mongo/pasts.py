@@ -7,6 +7,7 @@ from typing import Any
 
 from permission_mongo.policy.grants import Lens
 from permission_mongo.policy.guard import Guarded, GuardedStates
+from permission_mongo.schema.model import Computing
 from permission_mongo.values import DocumentId, MongoFilter
 from permission_mongo.versions import life_of
 
@@ -34,7 +35,7 @@ class Past:
 
     @property
     def newest_first(self) -> list[tuple[str, int]]:
-        return [("version" if self.crosses else "_id", -1)]
+        return [("version", -1), ("_id", -1)] if self.crosses else [("_id", -1)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ class VersionPlan:
     past: Past
     version: int
     lens: Lens
-    computed: tuple[tuple[str, Any], ...]
+    computed: Computing
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from permission_mongo.policy.grants import Lens
 from permission_mongo.policy.guard import Guarded, GuardedStates
 from permission_mongo.query.sorting import Ordered
 from permission_mongo.revisions import Again, Reference, Revision
-from permission_mongo.schema.model import Collection, Keeping
+from permission_mongo.schema.model import Collection, Computing, Keeping
 from permission_mongo.service import Serving
 from permission_mongo.values import Document, DocumentId, MongoFilter
 
@@ -67,9 +67,6 @@ class Target:
     chunk: int
     max_bytes: int
     keeping: Keeping
-
-
-Computing = tuple[tuple[str, Any], ...]  # computed fields: names and expressions, as MongoDB is asked
 
 
 @dataclass(frozen=True, slots=True)

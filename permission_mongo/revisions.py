@@ -13,12 +13,13 @@ from bson import encode
 from permission_mongo.documents.changes import Change
 from permission_mongo.documents.fields import FieldRules
 from permission_mongo.documents.paths import ALWAYS_SHOWN, Path, any_above, touches
+from permission_mongo.errors import Forbidden
 from permission_mongo.policy.evaluate import verdict
 from permission_mongo.policy.grants import Hiding, Lens
 from permission_mongo.policy.guard import Guarded
 from permission_mongo.policy.nodes import Expression
 from permission_mongo.schema.model import Collection, Ref
-from permission_mongo.schema.validate import FieldError
+from permission_mongo.schema.validate import MOST_TOLD, FieldError
 from permission_mongo.values import CODEC, Document, DocumentId
 
 
@@ -216,3 +217,14 @@ class Rewrite:
     gone: tuple[str, ...]
     size: int
     blind: frozenset[str] = frozenset()
+
+    def as_update(self, marks: Document) -> Document:
+        """As MongoDB is told, with the marks of the state that it makes; empty where nothing is left to write."""
+        update = {"$set": {**self.fields, **marks}, "$unset": dict.fromkeys(self.gone, "")}
+        return {operator: paths for operator, paths in update.items() if paths}
+
+
+def unwritable(sent: Iterable[str], collection: Collection) -> Forbidden:
+    """Unknown, hidden, stamped and unwritable fields are told alike, each as it was sent."""
+    fields = sorted(set(sent))[:MOST_TOLD]
+    return Forbidden("unknown or not permitted field", action="update", collection=collection.name, fields=fields)

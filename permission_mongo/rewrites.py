@@ -6,11 +6,9 @@ check holds on the new one. Whatever the change says, the paths in which both do
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, assert_never
-
-from bson import encode
 
 from permission_mongo.documents.changes import Merge, Put, Step, Steps, apply_steps
 from permission_mongo.documents.differences import ABSENT, are_alike, are_same, differing_paths, values_at
@@ -37,12 +35,11 @@ from permission_mongo.documents.sizes import encoded
 from permission_mongo.errors import Forbidden, Refusal
 from permission_mongo.policy.evaluate import holds
 from permission_mongo.quick_rewrites import Unsure, rewrite_quickly
-from permission_mongo.revisions import Reference, Revision, Rewrite, Sight, Wanted, Writer, questions_of
+from permission_mongo.revisions import Revision, Rewrite, Sight, Writer, unwritable
 from permission_mongo.schema.changes import below, is_object, leaves
-from permission_mongo.schema.model import Collection, Field, Ref
-from permission_mongo.schema.references import references_in
-from permission_mongo.schema.validate import MOST_TOLD, FieldError, as_violation, broken_constraints
-from permission_mongo.values import CODEC, Document, DocumentId, read_json, write_json
+from permission_mongo.schema.model import Collection, Field
+from permission_mongo.schema.validate import FieldError, as_violation, broken_constraints
+from permission_mongo.values import Document, read_json, write_json
 
 _MARKS: Final = frozenset({*ID, *VERSION, MADE})
 
@@ -101,7 +98,7 @@ class _Row:
             one.sent for one in self.revision.named if one.asked and not self.sight.reads_raw(asked_path(one.sent))
         ]
         if refused:
-            raise _unwritable(self.revision, refused)
+            raise unwritable(refused, self.revision.collection)
 
 
 @dataclass(slots=True)
@@ -243,7 +240,7 @@ class _Attempt:
         refused = [sent for path, sent in self.touched.items() if not self._may(path)]
         beside = [path for path in differing if not self._may(path)]
         if refused or beside:
-            raise _Uncovered(_unwritable(self.revision, [*refused, *self._as_sent(beside)]))
+            raise _Uncovered(unwritable([*refused, *self._as_sent(beside)], self.revision.collection))
 
     def _as_sent(self, paths: Iterable[Path]) -> Iterator[str]:
         """Of each path what was sent there, above it or below it."""
@@ -317,45 +314,3 @@ def _path_of(error: FieldError) -> Path:
 
 def _forbidden(revision: Revision, message: str) -> Forbidden:
     return Forbidden(message, action="update", collection=revision.collection.name)
-
-
-def _unwritable(revision: Revision, sent: Iterable[str]) -> Forbidden:
-    fields = sorted(set(sent))[:MOST_TOLD]
-    message = "unknown or not permitted field"
-    return Forbidden(message, action="update", collection=revision.collection.name, fields=fields)
-
-
-# -- references
-
-
-Changed = tuple[Document, Rewrite]  # a document as it is stored, and what is written of it
-
-
-def new_references(revision: Revision, changed: Mapping[int, Changed]) -> tuple[Reference, ...]:
-    """What documents, by their index, refer to at a path where they did not before; the rest is not looked at again.
-
-    One entry a question to be asked. `revision` is any of theirs: what may be referred to is the caller's.
-    """
-    own = revision.collection.tenant_field
-    found = (
-        (change.fields.get(own, stored.get(own)) if own else None, ref, Wanted(index, place, ref.collection, one))
-        for index, (stored, change) in changed.items()
-        for place, ref, one in _new_in(stored, change, revision.collection)
-    )
-    return questions_of(revision.referable, found)
-
-
-def _new_in(stored: Document, change: Rewrite, collection: Collection) -> Iterator[tuple[str, Ref, DocumentId]]:
-    """What is sent to a place that the caller does not read counts in any case: else an equal guess would tell."""
-    found = list(references_in(change.fields, collection))
-    if not found:
-        return
-    before = {(canonical(place), ref, _told(one)) for place, ref, one in references_in(stored, collection)}
-    for place, ref, one in found:
-        if (canonical(place), ref, _told(one)) not in before or is_within(place, change.blind):
-            yield place, ref, one
-
-
-def _told(one: Any) -> Hashable:
-    """A stored reference to compare: another writer may have left an object there, which is no document's id."""
-    return one if isinstance(one, Hashable) else encode({"": one}, codec_options=CODEC)

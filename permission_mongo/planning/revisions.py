@@ -8,19 +8,19 @@ from uuid import UUID
 
 from permission_mongo.documents.changes import Change, Merge, Put
 from permission_mongo.documents.paths import ID, MADE, VERSION, Path, canonical, touches
-from permission_mongo.errors import Forbidden, InvalidRequest
+from permission_mongo.errors import InvalidRequest
 from permission_mongo.planning.callers import Access, Asking, Callers, require_paths
 from permission_mongo.planning.references import referable_from
 from permission_mongo.planning.stamps import update_stamps
 from permission_mongo.policy.grants import Grant, Reach
 from permission_mongo.policy.nodes import ALWAYS, conjunction, negation
 from permission_mongo.query.filters import Query
-from permission_mongo.revisions import Again, Holding, Named, Referable, Revision, Sight, Writer
+from permission_mongo.revisions import Again, Holding, Named, Referable, Revision, Sight, Writer, unwritable
 from permission_mongo.schema.changes import sent_paths, typed_change, unfit_in, unknown_in
 from permission_mongo.schema.defaults import Fill
 from permission_mongo.schema.model import Collection
 from permission_mongo.schema.quick import Doubt, Read, plain_reader
-from permission_mongo.schema.validate import MOST_TOLD, FieldError, as_violation
+from permission_mongo.schema.validate import FieldError, as_violation
 from permission_mongo.values import Document
 
 
@@ -148,11 +148,6 @@ def _typed(change: Change, collection: Collection) -> tuple[Change, tuple[FieldE
         return typed_change(change, collection)
     except ValueError as error:
         raise InvalidRequest(str(error)) from error
-
-
-def unwritable(sent: Iterable[str], collection: Collection) -> Forbidden:
-    fields = sorted(set(sent))[:MOST_TOLD]
-    return Forbidden("unknown or not permitted field", action="update", collection=collection.name, fields=fields)
 
 
 # -- old states

@@ -23,6 +23,9 @@ RESERVED_IDS: Final = frozenset({"batch", "count", "aggregate", "query", "delete
 _NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
+Computing = tuple[tuple[str, Any], ...]  # computed fields: names and expressions, as MongoDB is asked
+
+
 @dataclass(frozen=True, slots=True)
 class Ref:
     """The value is the id of a document of `collection`: one the writer can read, or, `widely`, any of the tenant."""
@@ -109,8 +112,7 @@ class Collection:
         return _stamped_of(self)
 
     @property
-    def computed(self) -> tuple[tuple[str, Any], ...]:
-        """The computed fields' names and expressions, as MongoDB is asked."""
+    def computed(self) -> Computing:
         return _computed_of(self)
 
     def is_computed(self, dotted: str) -> bool:
@@ -181,7 +183,7 @@ def _stamped_of(collection: Collection) -> frozenset[str]:
 
 
 @lru_cache(maxsize=1024)
-def _computed_of(collection: Collection) -> tuple[tuple[str, Any], ...]:
+def _computed_of(collection: Collection) -> Computing:
     fields = ((name, one.computed) for name, one in collection.fields.items())
     return tuple((name, computed.expression) for name, computed in fields if computed is not None)
 

@@ -7,10 +7,11 @@ is taken from the old end leaves the rest readable. Every twentieth stays whole,
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Any, Final, cast
 
-from bson import decode, encode
+from bson import decode, decode_all, encode
 from bson.raw_bson import RawBSONDocument
 from pymongo import UpdateOne
 from pymongo.asynchronous.client_session import AsyncClientSession
@@ -33,10 +34,21 @@ async def thin(versions: Raw, session: AsyncClientSession, records: Iterable[Doc
     for n in range(0, len(newer), _AT_ONCE):
         ids = [_before(one) for one in newer[n : n + _AT_ONCE]]
         match = {"_id": {"$in": ids}, "mode": "full", "ended.action": {"$ne": "delete"}}
-        rows = await versions.find(match, {"data": 1}, session=session).to_list()
-        cuts = [cut for row in rows if (cut := _cut(row, after[_key(row["_id"])])) is not None]
-        if cuts:
-            await versions.bulk_write(cuts, session=session)
+        # Cut as they come, one answer of MongoDB after the other: no more of them is held than it holds.
+        async for batch in versions.find_raw_batches(match, {"data": 1}, batch_size=len(ids) + 1, session=session):
+            cuts = await _cuts(decode_all(cast("bytes", batch), versions.codec_options), after)
+            if cuts:
+                await versions.bulk_write(cuts, session=session)
+
+
+async def _cuts(rows: list[RawBSONDocument], after: Mapping[tuple[bytes, int], Document]) -> list[UpdateOne]:
+    found: list[UpdateOne] = []
+    for row in rows:
+        cut = _cut(row, after[_key(row["_id"])])
+        if cut is not None:
+            found.append(cut)
+        await asyncio.sleep(0)  # other requests wait meanwhile
+    return found
 
 
 def _before(record: Document) -> Document:
@@ -53,8 +65,8 @@ def _life(record_id: Mapping[str, Any]) -> bytes:
 
 
 def _cut(row: RawBSONDocument, newer: Document) -> UpdateOne | None:
-    older = row["data"].raw
-    step = backstep(newer["data"].raw, older)
+    older = bytes(row["data"].raw)  # the driver may hand out a view of its own buffer
+    step = backstep(bytes(newer["data"].raw), older)
     if step.size >= len(older):
         return None
     return UpdateOne({"_id": row["_id"]}, {"$set": {"mode": "diff", "changes": step.as_bson()}, "$unset": {"data": ""}})
@@ -63,22 +75,28 @@ def _cut(row: RawBSONDocument, newer: Document) -> UpdateOne | None:
 async def prune(
     versions: AsyncCollection[Document], session: AsyncClientSession, records: Iterable[Document], most: int
 ) -> None:
-    """Keep `most` records of each document that one was just stored of: the newest."""
+    """Keep `most` records of each document that one was just stored of: the newest.
+
+    From the old end, and not all that is superfluous at once: a hundred a write, of many documents two of each. So the
+    first write after `most` was set is no longer than others, and a history that is too long shrinks with each.
+    """
     # A document with so low a number can't have more.
     lives = [one["_id"] for one in records if one["version"] >= most]
-    for n in range(0, len(lives), _AT_ONCE):
-        ranges = [life_of(one["c"], one["d"], one["t"]) for one in lives[n : n + _AT_ONCE]]
+    goes = max(2, _AT_ONCE // max(len(lives), 1))
+    while lives:
+        asked, lives = lives[:_AT_ONCE], lives[_AT_ONCE:]
+        read = len(asked) * (most + 1) + _AT_ONCE
+        ranges = [life_of(one["c"], one["d"], one["t"]) for one in asked]
         match = ranges[0] if len(ranges) == 1 else {"$or": ranges}
-        found = await versions.find(match, {"_id": 1}, sort=[("_id", -1)], session=session).to_list()
-        kept: dict[bytes, int] = {}
-        superfluous: list[Document] = []
-        for row in found:
-            life = _life(row["_id"])
-            kept[life] = kept.get(life, 0) + 1
-            if kept[life] > most:
-                superfluous.append(row["_id"])
+        rows = await versions.find(match, {"_id": 1}, sort=[("_id", 1)], limit=read, session=session).to_list()
+        met: dict[bytes, list[Document]] = {}
+        for row in rows:
+            met.setdefault(_life(row["_id"]), []).append(row["_id"])
+        superfluous = [one for ids in met.values() for one in ids[: max(len(ids) - most, 0)][:goes]]
         if superfluous:
             await versions.delete_many({"_id": {"$in": superfluous}}, session=session)
+        if len(rows) == read:
+            lives += [one for one in asked if _life(one) not in met]  # they stand behind one that has many
 
 
 class Chain:
@@ -90,7 +108,7 @@ class Chain:
     def content(self, row: RawBSONDocument) -> bytes | None:
         """The bytes that were stored; None where what they are made of is not there, or is another than it was."""
         life, number = _life(row["_id"]), row["version"]
-        found = row["data"].raw if row["mode"] == "full" else self._back(life, number, row)
+        found = bytes(row["data"].raw) if row["mode"] == "full" else self._back(life, number, row)
         self._newer[life] = (number, found)
         return found
 

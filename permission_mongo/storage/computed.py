@@ -11,9 +11,10 @@ from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.cursor import AsyncRawBatchCursor
 
 from permission_mongo.documents.paths import MADE
-from permission_mongo.plans import Computing, CountPlan, DeletedPlan, ListPlan
+from permission_mongo.plans import CountPlan, DeletedPlan, ListPlan
 from permission_mongo.query.keyset import behind
 from permission_mongo.query.sorting import Ordered
+from permission_mongo.schema.model import Computing
 from permission_mongo.storage.rooms import Rooms
 from permission_mongo.values import Document, DocumentId, MongoFilter
 

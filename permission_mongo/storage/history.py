@@ -62,22 +62,24 @@ async def _listed(plan: VersionsPlan, now: tuple[Document, bool], rooms: Rooms) 
     """Each entry tells the write that made it; an entry whose state is not shown is left out."""
     document, lives = now
     entries = [_entry(number_of(document), document.get("_made"), "create")] if lives else []
-    most = _MOST if plan.before is None else plan.before - 1
-    met: list[Document] = []
+    last: Document | None = None
     while not plan.past.states.is_empty and len(entries) <= plan.limit:
-        # From the last one on again, for several tenants can have one number.
-        rows = [row for row in await _records(plan, most, rooms) if row["_id"] not in met]
+        rows = await _records(plan, last, rooms)
         entries += [entry for row in rows if row["mode"] == "full" for entry in _of_record(row, row["data"])]
         entries += await _of_differences(plan.past, [row for row in rows if row["mode"] != "full"], rooms)
-        if len(rows) <= plan.limit - 1:
+        if len(rows) <= plan.limit:
             break
-        met, most = [row["_id"] for row in rows], rows[-1]["version"]
+        last = rows[-1]
     shown = [one for one in entries if plan.before is None or one.version < plan.before]
     return History(tuple(sorted(shown, key=lambda one: -one.version)[: plan.limit]))
 
 
-async def _records(plan: VersionsPlan, most: int, rooms: Rooms) -> list[Document]:
-    match = plan.past.states.listed.also(plan.past.numbered(0, most))
+async def _records(plan: VersionsPlan, last: Document | None, rooms: Rooms) -> list[Document]:
+    """The next ones behind `last`: of one number several tenants can have one, in the order of their ids."""
+    most = _MOST if plan.before is None else plan.before - 1
+    match = plan.past.states.listed.also(plan.past.numbered(0, most if last is None else last["version"]))
+    if last is not None:
+        match = {"$and": [match, {"$or": [{"version": {"$lt": last["version"]}}, {"_id": {"$lt": last["_id"]}}]}]}
     return await rooms.versions.find(match, _ABOUT, sort=plan.past.newest_first, limit=plan.limit + 1).to_list()
 
 

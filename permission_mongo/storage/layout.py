@@ -12,6 +12,7 @@ from pymongo.operations import IndexModel
 from permission_mongo.config.model import Config
 from permission_mongo.errors import StartupFailure
 from permission_mongo.schema.model import Collection
+from permission_mongo.storage.starting import passes
 from permission_mongo.values import Document
 
 VERSIONS: Final = "_pm_versions"
@@ -20,6 +21,8 @@ PARTS: Final = "_pm_parts"
 HISTORY: Final = ("collection", "tenant_id", "gone", "doc_id", "ended.at", "began")  # the index of versions
 AUDIT: Final = "_pm_audit"
 IDEMPOTENCY: Final = "_pm_idempotency"
+PROOFS: Final = "_pm_proofs"  # of writes of which nothing else tells
+PROVED_FOR: Final = 3600  # seconds; they are asked for within some
 KEPT_FOR: Final = 24 * 3600  # seconds that an answer is kept under its idempotency key
 _CONFLICTS: Final = frozenset({85, 86})  # IndexOptionsConflict, IndexKeySpecsConflict
 
@@ -30,7 +33,7 @@ async def prepare(database: AsyncDatabase[Document], config: Config) -> None:
     existing = {one["name"]: one async for one in await database.list_collections()}
     for collection in config.collections.values():
         _require_plain(existing.get(collection.name))
-    for name in (*config.collections, VERSIONS, BATCHES, PARTS, AUDIT, IDEMPOTENCY):
+    for name in (*config.collections, VERSIONS, BATCHES, PARTS, AUDIT, IDEMPOTENCY, PROOFS):
         if name not in existing:
             # In a transaction a collection made on the fly would conflict with its neighbours.
             await database.create_collection(name)
@@ -42,6 +45,7 @@ async def prepare(database: AsyncDatabase[Document], config: Config) -> None:
     await _make_indexes(database, PARTS, [IndexModel([("batch", 1)], name="batch")])
     await _make_indexes(database, AUDIT, _of_audit(config.audit.ttl))
     await _make_indexes(database, IDEMPOTENCY, _of_idempotency())
+    await _make_indexes(database, PROOFS, [IndexModel([("at", 1)], name="ttl", expireAfterSeconds=PROVED_FOR)])
 
 
 async def _require_transactions(database: AsyncDatabase[Document]) -> None:
@@ -128,6 +132,8 @@ async def _make_indexes(database: AsyncDatabase[Document], name: str, models: It
         try:
             await database[name].create_indexes([model])
         except OperationFailure as error:
+            if passes(error):
+                raise
             index = f"index on ({', '.join(model.document['key'])}) of '{name}'"
             if error.code in _CONFLICTS:
                 reason = f"an {index} exists with other options; drop it yourself, or declare it as it is"

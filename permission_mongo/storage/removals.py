@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from pymongo.asynchronous.client_session import AsyncClientSession
@@ -36,7 +37,8 @@ async def delete_one(plan: DeleteOnePlan, actor: Actor, rooms: Rooms) -> Deleted
 
 async def purge_one(plan: PurgePlan, actor: Actor, rooms: Rooms) -> Purged:
     """The document, if it lives, and all that is kept of it. DocumentNotFound and Forbidden as for a delete."""
-    single = Single(plan.target, plan.id, actor, rooms)
+    # It leaves no version that could tell of it.
+    single = Single(replace(plan.target, versioned=False), plan.id, actor, rooms)
 
     async def body(session: AsyncClientSession, renumber: bool) -> Purged:
         tenant, count = await _erased(session, single, plan)
@@ -45,7 +47,7 @@ async def purge_one(plan: PurgePlan, actor: Actor, rooms: Rooms) -> Purged:
         await single.note(session, "purge", plan.reason)
         return Purged(plan.id, count + versions.deleted_count)
 
-    return await single.run(body, single.removal())
+    return await single.run(body, single.proof())
 
 
 async def _erased(session: AsyncClientSession, single: Single, plan: PurgePlan) -> tuple[Any, int]:

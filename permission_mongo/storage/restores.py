@@ -19,7 +19,7 @@ from permission_mongo.storage.rooms import Rooms
 from permission_mongo.storage.singles import Single, require_accepted
 from permission_mongo.storage.transactions import Raced
 from permission_mongo.values import Document, MongoFilter
-from permission_mongo.versions import began, made, marks_after, moment_after, number_of
+from permission_mongo.versions import made, marks_after, moment_after, number_of
 
 
 async def restore_one(plan: RestorePlan, actor: Actor, rooms: Rooms) -> Updated:
@@ -54,11 +54,10 @@ class _Restoring:
         plan = self._plan
         raw, stored = await self.single.seen(session, visible, plan.precondition)
         content = await state_of(plan.past, plan.version, (stored, True), self._rooms, session)
-        mark = made("restore", self._actor.subject, moment_after(self._actor.now, began(stored)), plan.reason, None)
+        mark = self.single.ending(stored, "restore", plan.reason)
         again = self._again(stored, content, number_of(stored) + 1, mark)
-        unchanged: dict[str, Any] = {"$eq": stored["_version"]} if "_version" in stored else {"$exists": False}
         # The guard stands in the command itself, whatever was read before.
-        match = plan.match.also({**self.single.named(), "_version": unchanged})
+        match = plan.match.also(self.single.unchanged(stored))
         if plan.match.is_empty or await self._live().find_one(match, {"_id": 1}, session=session) is None:
             raise self.single.forbidden("restore", "restoring")
         if number_of(stored) == plan.version:

@@ -20,8 +20,9 @@ from permission_mongo.errors import Refusal
 from permission_mongo.jobs import Turn
 from permission_mongo.outcomes import BatchOutcome
 from permission_mongo.plans import Actor, Edit, Same, UpdateManyPlan
+from permission_mongo.referrals import new_references
 from permission_mongo.revisions import Revision, Rewrite
-from permission_mongo.rewrites import new_references, rewrite
+from permission_mongo.rewrites import rewrite
 from permission_mongo.storage.parts import Ids, Progress, TooMuch
 from permission_mongo.storage.references import dangling, violations
 from permission_mongo.storage.rooms import BY_ID, Rooms
@@ -160,10 +161,6 @@ class _Updating(Work):
 
     def _updates(self, rows: list[_Row], marks: Iterable[Document]) -> Iterator[Document]:
         for row, mark in zip(rows, marks, strict=True):
-            update: Document = {"$set": {**row.change.fields, **mark}}
-            if row.change.gone:
-                update["$unset"] = dict.fromkeys(row.change.gone, "")
-            if not update["$set"]:
-                del update["$set"]
+            update = row.change.as_update(mark)
             if update:
                 yield {"q": {"_id": row.stored["_id"]}, "u": update}

@@ -18,14 +18,14 @@ from permission_mongo.errors import Conflict, Forbidden, PayloadTooLarge, Precon
 from permission_mongo.outcomes import Deleted, Outcome, Purged, Updated
 from permission_mongo.plans import Actor, Precondition, Target
 from permission_mongo.policy.rules import Action
-from permission_mongo.storage.layout import VERSIONS
+from permission_mongo.storage.layout import PROOFS, VERSIONS
 from permission_mongo.storage.ledger import Ledger, Traces
 from permission_mongo.storage.reads import not_found
 from permission_mongo.storage.rooms import NumberTaken, Rooms
 from permission_mongo.storage.transactions import Body as Attempt
 from permission_mongo.storage.transactions import Proof
 from permission_mongo.values import CODEC, Document, DocumentId, MongoFilter
-from permission_mongo.versions import LARGEST, number_of, record
+from permission_mongo.versions import LARGEST, began, made, moment_after, number_of, record
 
 T = TypeVar("T", bound=Updated | Deleted | Purged)
 Body = Callable[[AsyncClientSession, bool], Awaitable[T]]
@@ -47,20 +47,11 @@ class Single:
         self._kept: MongoFilter = {"part": self._part}
         self._ledger = Ledger(rooms, actor, target, None)
 
-    def proof(self, otherwise: MongoFilter | None = None) -> Proof:
-        """How to tell whether it was committed: by its audit entry or its version, else by `otherwise` or absence."""
+    def proof(self) -> Proof:
+        """How to tell whether it was committed: by its audit entry or its version, else by a record of its own."""
         if self.target.audited:
             return self._ledger.proof(self._part)
-        if self.target.versioned:
-            return Proof(VERSIONS, self._kept)
-        return self._absence() if otherwise is None else Proof(self.target.collection, otherwise)
-
-    def removal(self) -> Proof:
-        """The same where no version is kept: by its audit entry, else by absence."""
-        return self._ledger.proof(self._part) if self.target.audited else self._absence()
-
-    def _absence(self) -> Proof:
-        return Proof(self.target.collection, self.named(), present=False)
+        return Proof(VERSIONS, self._kept) if self.target.versioned else Proof(PROOFS, {"_id": self._part})
 
     async def run(self, body: Body[T], proof: Proof) -> T:
         """What `body` returns, committed. A taken number is tried once more behind the highest kept."""
@@ -80,6 +71,15 @@ class Single:
 
     def named(self) -> MongoFilter:
         return {"_id": {"$eq": self.id}}
+
+    def unchanged(self, stored: Document) -> MongoFilter:
+        """The row as long as it has the version that was read."""
+        version: Document = {"$eq": stored["_version"]} if "_version" in stored else {"$exists": False}
+        return {**self.named(), "_version": version}
+
+    def ending(self, stored: Document, action: str, reason: str | None) -> Document:
+        """The write that ends this state and makes the next one: at least a moment after it began."""
+        return made(action, self.actor.subject, moment_after(self.actor.now, began(stored)), reason, None)
 
     async def seen(
         self, session: AsyncClientSession, visible: MongoFilter | None, precondition: Precondition | None
@@ -123,6 +123,9 @@ class Single:
 
     async def note(self, session: AsyncClientSession, action: str, reason: str | None = None) -> None:
         await self._ledger.note(session, self._part, action, [self.id], Traces(reason=reason))
+        if not (self.target.audited or self.target.versioned):
+            # What is stored tells nothing: another writer may have left the same, or removed it.
+            await self.rooms.insert(session, PROOFS, [{"_id": self._part, "at": self.actor.now}])
 
     def forbidden(self, action: Action, verb: str) -> Forbidden:
         message = f"no rule of your roles allows {verb} this document"

@@ -75,11 +75,10 @@ class Raced(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """A record that the transaction writes, or, not `present`, removes: it tells of a commit without an answer."""
+    """A record that the transaction writes: it tells of a commit without an answer."""
 
     collection: str
     match: Mapping[str, Any]
-    present: bool = True
 
 
 class Transactor:
@@ -170,7 +169,7 @@ class Transactor:
                 found = self._client[self._database].get_collection(
                     proof.collection, read_concern=ReadConcern("linearizable")
                 )
-                return (await found.find_one(proof.match, {"_id": 1}) is not None) == proof.present
+                return await found.find_one(proof.match, {"_id": 1}) is not None
         except PyMongoError as error:
             raise Lost from error
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from bson.raw_bson import RawBSONDocument
 from pymongo import ReturnDocument
 from pymongo.asynchronous.client_session import AsyncClientSession
@@ -11,21 +9,20 @@ from pymongo.asynchronous.client_session import AsyncClientSession
 from permission_mongo.documents.changes import Put
 from permission_mongo.outcomes import Updated
 from permission_mongo.plans import Actor, UpdatePlan
-from permission_mongo.revisions import Rewrite
-from permission_mongo.rewrites import new_references, rewrite
+from permission_mongo.referrals import new_references
+from permission_mongo.rewrites import rewrite
 from permission_mongo.storage.computed import read_again
 from permission_mongo.storage.references import dangling, violation
 from permission_mongo.storage.rooms import Rooms
 from permission_mongo.storage.singles import Single
 from permission_mongo.storage.transactions import Raced
-from permission_mongo.values import Document, MongoFilter
-from permission_mongo.versions import made, marks_after
+from permission_mongo.values import Document
+from permission_mongo.versions import marks_after
 
 
 async def update_one(plan: UpdatePlan, actor: Actor, rooms: Rooms) -> Updated:
     """DocumentNotFound if it is not visible; what is refused of it, `rewrites` says."""
     single = Single(plan.target, plan.id, actor, rooms)
-    written: MongoFilter = single.named()
 
     async def body(session: AsyncClientSession, renumber: bool) -> Updated:
         visible = None if plan.visible.is_empty else plan.visible.also(single.named())
@@ -36,14 +33,12 @@ async def update_one(plan: UpdatePlan, actor: Actor, rooms: Rooms) -> Updated:
         missing = await dangling(session, new_references(plan.revision, {0: (stored, change)}), rooms)
         if missing:
             raise violation(missing)
-        # Without a record of its own, that it was written is told by what was written.
-        written.update({name: {"$eq": value} for name, value in change.fields.items()})
         marks = await _ended(session, single, plan, (raw, stored), renumber)
-        document = await _written(session, single, plan, stored, _update(change, marks))
+        document = await _written(session, single, plan, stored, change.as_update(marks))
         await single.note(session, "update")
         return Updated(await _as_told(session, plan, document, rooms), changed=True)
 
-    return await single.run(body, single.proof(written))
+    return await single.run(body, single.proof())
 
 
 async def _as_judged(session: AsyncClientSession, plan: UpdatePlan, stored: Document, rooms: Rooms) -> Document:
@@ -62,13 +57,6 @@ async def _computed(session: AsyncClientSession, plan: UpdatePlan, rooms: Rooms)
     return await read_again(session, plan.target.collection, plan.id, plan.revision.collection.computed, rooms)
 
 
-def _update(change: Rewrite, marks: Document) -> Document:
-    update: Document = {"$set": {**change.fields, **marks}}
-    if change.gone:
-        update["$unset"] = dict.fromkeys(change.gone, "")
-    return {operator: paths for operator, paths in update.items() if paths}
-
-
 async def _ended(
     session: AsyncClientSession,
     single: Single,
@@ -76,11 +64,11 @@ async def _ended(
     state: tuple[RawBSONDocument, Document],
     renumber: bool,
 ) -> Document:
-    """Keep the state that ends; the marks of the one that begins, at least a moment later."""
+    """Keep the state that ends; the marks of the one that begins."""
     if not plan.target.versioned:
         return {}
     raw, stored = state
-    ended = made("update", single.actor.subject, single.actor.now, plan.reason, None)
+    ended = single.ending(stored, "update", plan.reason)
     return marks_after(await single.keep(session, raw, stored, ended, renumber))
 
 
@@ -90,8 +78,7 @@ async def _written(
     """The document as MongoDB has it now. The guard and the version that was judged stand in the command itself."""
     if not update:
         return stored
-    unchanged: dict[str, Any] = {"$eq": stored["_version"]} if "_version" in stored else {"$exists": False}
-    match = plan.match.also({**single.named(), "_version": unchanged})
+    match = plan.match.also(single.unchanged(stored))
     live = single.rooms.live(plan.target.collection)
     found = await live.find_one_and_update(match, update, return_document=ReturnDocument.AFTER, session=session)
     if found is None:

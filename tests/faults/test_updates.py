@@ -13,6 +13,8 @@ from tests.http.harness import a_config, a_world
 
 pytestmark = [pytest.mark.mongo, pytest.mark.faults]
 FAR = 1_000_000
+# Of what is asked for beside others, so much is done at least: where all fails, nothing is seen of what is looked for.
+LEAST_SHARE = 0.25
 
 
 def rows_of(ids: list[str]) -> list[dict]:
@@ -60,6 +62,7 @@ async def test_two_batch_updates_of_the_same_documents_lose_nothing_and_number_w
             assert numbers == list(range(1, row["_version"])), f"FAULT_SEED={SEED}"
             assert [*ages, row["age"]] == list(range(added[row["_id"]] + 1)), f"FAULT_SEED={SEED}"
         assert settle(database.client) == 0
+    assert added.total() >= LEAST_SHARE * 80 * told.total(), dict(told)
     notes = f"answers {dict(told)}, increments {added.total()}"
     tell(Summary("F12", "batch updates at once", rounds(4), "rounds", told[200], notes=notes))
 
@@ -127,7 +130,7 @@ async def test_f14_each_version_of_a_batch_update_is_what_was_replaced(mongo_uri
             answer, writer = await under_a_writer(beside, ids, lambda body=body: world.ask("PUT", "/notes/batch", body))
             assert answer.status_code in (200, 207), answer.text
             failed = {one["id"] for one in answer.json()["failed"]}
-            assert answer.json()["modified"] == 1000 - len(failed)
+            assert answer.json()["modified"] == 1000 - len(failed) >= LEAST_SHARE * 1000
             kept = await histories(world)
             async for row in world.database["notes"].find({"_id": {"$in": ids}}):
                 one, where = row["_id"], f"FAULT_SEED={SEED}, {row}"
@@ -160,7 +163,7 @@ async def test_a_batch_of_1500_by_filter_keeps_each_version_with_its_document(mo
         told = answer.json()
         assert answer.status_code in (200, 207), answer.text
         failed = {one["id"] for one in told.get("failed", [])}
-        assert told["modified" if verb == "update" else "deleted"] == 1500 - len(failed)
+        assert told["modified" if verb == "update" else "deleted"] == 1500 - len(failed) >= LEAST_SHARE * 1500
         kept = await histories(world)
         living = {row["_id"]: row async for row in world.database["notes"].find()}
         for one in ids:

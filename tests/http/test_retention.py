@@ -28,7 +28,7 @@ async def change(world, one="a", **fields):
 
 async def stored(world, one="a") -> bytes:
     """The live document as it is stored, byte for byte."""
-    return (await world.database["notes"].with_options(RAW).find_one({"_id": one})).raw
+    return bytes((await world.database["notes"].with_options(RAW).find_one({"_id": one})).raw)
 
 
 async def modes(world, one="a"):
@@ -66,6 +66,24 @@ async def test_a_chain_of_500_versions_pruned_to_50_is_readable_and_each_equals_
             versions = world.database["_pm_versions"].with_options(RAW)
             assert await content_of(versions, record) == decode(written[n])
         assert (await world.get("/notes/a/versions/450")).status_code == 404
+
+
+async def test_differences_of_a_large_document_are_kept_and_read(mongo_uri, tmp_path):
+    """From some size on the driver hands out its own buffer in the place of bytes."""
+    async with a_diff_world(mongo_uri, tmp_path) as world:
+        await world.add("a", tags=["x" * 1000] * 30)
+        await world.add("b", tags=["x" * 1000] * 30)
+        written = {}
+        for n in range(1, 5):
+            written[n] = await stored(world)
+            await change(world, age=n)
+            answer = await world.ask("PUT", "/notes/batch", {"ids": ["b"], "update": {"age": n}})
+            assert answer.status_code == 200, answer.text
+        assert await kept(world) == written
+        assert [*(await modes(world)).values()] == [*(await modes(world, "b")).values()] == [*["diff"] * 3, "full"]
+        for n in range(2, 5):
+            assert (await world.get(f"/notes/a/versions/{n}")).json()["data"]["age"] == n - 1
+        assert await listed(world) == [5, 4, 3, 2, 1]
 
 
 async def test_the_newest_is_whole_and_so_are_every_twentieth_and_a_deletions(mongo_uri, tmp_path):
@@ -213,7 +231,7 @@ async def test_a_document_that_lives_again_gives_its_records_their_usual_end(mon
         assert "gone" not in row
 
 
-async def test_mongodb_removes_what_has_an_end_and_nothing_else(mongo_uri, tmp_path):
+async def test_mongodb_is_told_to_remove_what_has_an_end_and_nothing_else(mongo_uri, tmp_path):
     async with a_diff_world(mongo_uri, tmp_path, "retention_days: 30") as world:
         index = (await world.database["_pm_versions"].index_information())["ends"]
         assert index["expireAfterSeconds"] == 0

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.http.harness import a_token
+from tests.http.harness import CONFIG, POLICY, SCHEMA, a_config, a_token, a_world
 
 pytestmark = pytest.mark.mongo
 BOB, BOSS, CLERK, VIEWER, STRANGER = (
@@ -189,3 +189,22 @@ async def test_two_tenants_that_deleted_the_same_id_both_show_to_a_cross_tenant_
     page = await world.get("/notes/deleted?_limit=1", token=root)
     rest = await world.get(f"/notes/deleted?_limit=1&_cursor={page.json()['pagination']['cursor']}", token=root)
     assert [one["tenant_id"] for one in page.json()["data"] + rest.json()["data"]] == ["acme", "evil"]
+
+
+async def test_states_that_are_not_shown_of_many_tenants_end_no_cross_tenant_list(mongo_uri, tmp_path):
+    """More than a page of one number are looked at and left out; what is shown stands behind them."""
+    schema = SCHEMA.replace("versioning: {enabled: true}", "versioning: {enabled: true, mode: diff}")
+    policy = POLICY.replace(
+        '    root: {actions: ["*"]}', "    root: {actions: [read], when: \"resource.status == 'open'\"}"
+    )
+    async with a_world(mongo_uri, a_config(tmp_path, CONFIG, schema, policy)) as world:
+        for n in range(8):
+            other = a_token("eve", ["boss"], f"t{n}")
+            await world.add("a", token=other, status="closed", tags=["x" * 200])
+            for age in (1, 2):
+                assert (await world.ask("PATCH", "/notes/a", {"age": age}, token=other)).status_code == 200
+            assert (await world.ask("DELETE", "/notes/a", token=other)).status_code == 200
+        await world.add("a")
+        assert (await world.ask("PATCH", "/notes/a", {"age": 3})).status_code == 200
+        root = a_token("root", ["root"], None)
+        assert [one["version"] for one in await history(world, "/notes/a/versions?_limit=3", token=root)] == [2, 1]

@@ -1,38 +1,56 @@
 """A plan is complete and guarded, or there is none."""
 
-from dataclasses import replace
-from datetime import datetime
+import dataclasses
+from collections.abc import Iterator, Mapping
+from dataclasses import is_dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, get_args
 from uuid import UUID
 
 import pytest
 
 from permission_mongo.batch import Batch
 from permission_mongo.config.model import Config
-from permission_mongo.documents.changes import Put, Step, Steps
+from permission_mongo.documents.changes import Merge, Put, Step, Steps
+from permission_mongo.documents.etags import Tags
 from permission_mongo.documents.paths import canonical
 from permission_mongo.errors import Forbidden, InvalidRequest, PayloadTooLarge, SchemaViolation, VersioningNotEnabled
 from permission_mongo.operations import (
     Aggregate,
+    Alike,
     ByFilter,
     ByIds,
+    ByTags,
+    CancelJob,
     Compare,
     CountMany,
+    CreateMany,
     CreateOne,
     DeleteMany,
     DeleteOne,
+    Each,
+    GetAsOf,
+    GetJob,
     GetMany,
     GetOne,
     GetVersion,
+    ListAsOf,
+    ListDeleted,
+    ListJobs,
     ListMany,
     ListVersions,
     PurgeOne,
     ReadAgain,
+    Reading,
     RestoreOne,
+    Revised,
     Sent,
+    Service,
     Undo,
+    UpdateMany,
     UpdateOne,
+    Write,
 )
-from permission_mongo.pasts import Past
 from permission_mongo.planning.callers import Asking, Callers
 from permission_mongo.planning.make import Planner
 from permission_mongo.policy.guard import Guarded, GuardedStates
@@ -43,7 +61,7 @@ from permission_mongo.query.filters import read_filter
 from permission_mongo.query.limits import Limits
 from permission_mongo.query.pipeline import read_pipeline
 from permission_mongo.query.sorting import read_sort
-from permission_mongo.schema.model import Collection, Field
+from permission_mongo.schema.model import Collection, Field, Keeping, Ref
 from tests.builders import NOW, a_policy, a_rule, some_fields
 
 FIELDS = {
@@ -66,17 +84,27 @@ def a_principal(subject="alice", tenant: str | None = "acme", roles=("user",), *
 
 def a_planner(*rules, collection=NOTES, limits=None, **policy) -> Planner:
     config = Config({collection.name: collection}, a_policy(*rules, **policy), limits=limits or Limits())
-    return Planner(Callers(config, bytes(32)), CursorKey(bytes(32)), lambda: UUID(int=1), {})
+    return Planner(
+        Callers(config, bytes(32)), CursorKey(bytes(32)), lambda: UUID(int=1), {collection.name: datetime(2000, 1, 1)}
+    )
 
 
 def asked(principal=None, now=NOW) -> Asking:
     return Asking(principal or a_principal(), now, {"method": "GET", "ip": "127.0.0.1"}, "r1")
 
 
-def parts_of(plan) -> list:
-    """The plan's own, and those of the past that it reads."""
-    own = [getattr(plan, name) for name in plan.__slots__]
-    return own + [part for one in own if isinstance(one, Past) for part in parts_of(one)]
+def parts_of(plan: Any) -> Iterator[Any]:
+    """All that a plan is made of, however deep."""
+    yield plan
+    if isinstance(plan, Guarded | GuardedStates | Collection):
+        return
+    if isinstance(plan, Mapping):
+        plan = tuple(plan.values())
+    if is_dataclass(plan):
+        plan = tuple(getattr(plan, one.name) for one in dataclasses.fields(plan))
+    if isinstance(plan, tuple | list):
+        for one in plan:
+            yield from parts_of(one)
 
 
 def guards_of(plan) -> list[Guarded]:
@@ -92,29 +120,69 @@ def a_query(asked_filter) -> ByFilter:
 
 
 COUNTED = Aggregate(NOTES, read_pipeline([{"$match": {"title": "t"}}, {"$count": "n"}], NOTES, {}, Limits()))
+LOOKUP = {"$lookup": {"from": "notes", "localField": "title", "foreignField": "owner", "as": "o"}}
+JOINED = Aggregate(NOTES, read_pipeline([LOOKUP, {"$project": {"o.title": 1}}], NOTES, {"notes": NOTES}, Limits()))
 BY_TITLE = read_sort(["title"], NOTES, "sort")
+LINKED = replace(NOTES, fields={**FIELDS, "next": Field("next", "string", ref=Ref("notes"))})
+IN_DIFFERENCES = replace(NOTES, keeping=Keeping(differences=True))
+EARLIER = NOW - timedelta(hours=1)
+SEEN = Tags(frozenset({'"t"'}))
 READS = [
     COUNTED,
+    JOINED,
     GetOne(NOTES, "x"),
     GetMany(NOTES, ("x", "y")),
     ListMany(NOTES, 20),
     ListMany(NOTES, 20, sort=BY_TITLE),
     CountMany(NOTES),
+    GetAsOf(NOTES, "x", EARLIER),
+    ListAsOf(NOTES, 20, EARLIER),
+    ListDeleted(NOTES, 20),
     ListVersions(NOTES, "x", 10),
+    ListVersions(IN_DIFFERENCES, "x", 10),
     GetVersion(NOTES, "x", 1),
     Compare(NOTES, "x", 1, 2),
     ReadAgain(NOTES, "x", 1, created=False),
 ]
-WRITES = [
+UNDO = Undo(NOTES, "c" * 32, OPTIONS)
+CHANGES = [
     DeleteMany(NOTES, ByIds(("x",)), OPTIONS),
+    DeleteMany(NOTES, ByTags({"x": SEEN, "y": None}), OPTIONS),
     DeleteMany(NOTES, a_query({"title": "t"}), OPTIONS),
-    Undo(NOTES, "c" * 32, OPTIONS),
+    UNDO,
     UpdateOne(NOTES, "x", Put({}, {"title": "t"})),
-    UpdateOne(NOTES, "x", Steps((Step("$set", "title", "t"),))),
+    UpdateOne(NOTES, "x", Steps((Step("$set", "title", "t"),)), SEEN),
+    UpdateOne(LINKED, "x", Steps((Step("$set", "next", "y"),))),
+    UpdateMany(NOTES, Alike(ByIds(("x", "y")), Merge({"title": "t"})), OPTIONS),
+    UpdateMany(NOTES, Alike(a_query({"title": "t"}), Steps((Step("$set", "title", "t"),))), OPTIONS),
+    UpdateMany(NOTES, Each((Revised("x", Merge({"title": "t"})), Revised("y", Put({}, {"pay": 1}), SEEN))), OPTIONS),
     DeleteOne(NOTES, "x"),
     PurgeOne(NOTES, "x", "why"),
     RestoreOne(NOTES, "x", 1),
+    RestoreOne(IN_DIFFERENCES, "x", 1, SEEN),
 ]
+CREATES = [
+    CreateOne(LINKED, Sent("x", {"next": "y"})),
+    CreateMany(LINKED, (Sent("x", {"next": "y"}), Sent("y", {"title": "t"})), OPTIONS),
+]
+WRITES = [*CHANGES, *CREATES]
+JOBS = [GetJob("j"), CancelJob("j"), ListJobs(10)]
+
+
+def test_every_operation_is_among_those_of_these_tests():
+    """A new one fails here until it is listed, and then each law below is asked of its plan."""
+    assert {type(one) for one in READS} == {*get_args(Reading)}
+    assert {type(one) for one in WRITES} == {*get_args(Write)}
+    assert {type(one) for one in JOBS} == {*get_args(Service)}
+
+
+@pytest.mark.parametrize("operation", JOBS, ids=lambda one: type(one).__name__)
+def test_a_plan_of_jobs_names_whose_they_are_and_no_row(operation):
+    planner = a_planner(a_rule(actions=ACTIONS))
+    plan = planner.plan(operation, asked())
+    assert (plan.whose.tenant, plan.whose.subject, plan.whose.kind) == ("acme", "alice", "token")
+    assert not plan.whose.all_of_tenant
+    assert guards_of(plan) == []
 
 
 @pytest.mark.parametrize("operation", [*READS, *WRITES], ids=lambda one: type(one).__name__)
@@ -162,7 +230,7 @@ def test_t7_a_tenant_that_is_no_plain_text_matches_nothing(tenant):
 def test_delete_needs_the_delete_rule_and_the_read_rule_on_the_same_row():
     reads = a_rule(when="resource.title == 'seen'", actions=["read"])
     deletes = a_rule(when="resource.owner == user.id", actions=["delete"])
-    plan = a_planner(reads, deletes).plan(WRITES[0], asked())
+    plan = a_planner(reads, deletes).plan(CHANGES[0], asked())
     assert "seen" in str(plan.match.filter)
     assert "alice" in str(plan.match.filter)
     assert "alice" not in str(plan.visible.filter)
@@ -314,7 +382,7 @@ def test_history_is_asked_only_of_collections_that_keep_it():
 
 def test_undo_asks_the_kept_content_and_that_one_rule_accepts_it():
     restores = a_rule(when="resource.owner == user.id", check="resource.title != 'locked'", actions=["restore"])
-    plan = a_planner(restores, a_rule(actions=["read"])).plan(WRITES[2], asked())
+    plan = a_planner(restores, a_rule(actions=["read"])).plan(UNDO, asked())
     assert "data.owner" in str(plan.records.filter)
     assert "data.title" in str(plan.records.filter)
     assert "data.tenant_id" in str(plan.visible_records.filter)
