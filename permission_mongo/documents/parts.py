@@ -8,7 +8,7 @@ from typing import Any
 
 from permission_mongo.documents.changes import merged
 from permission_mongo.documents.differences import ABSENT, are_same
-from permission_mongo.documents.paths import Path, canonical
+from permission_mongo.documents.paths import Path, canonical, leaf_paths
 from permission_mongo.values import Document
 
 
@@ -63,10 +63,19 @@ def _written(was: Any, becomes: Any, may: Callable[[Path], bool], path: Path) ->
     plain = canonical(path[-1]) == path[-1:]
     if plain and may(path):
         return becomes
-    old, new = ({} if one is ABSENT else one for one in (was, becomes))
+    # What is there and may not be written stays, of whatever shape it is.
+    old, new = {} if was is ABSENT or was is None else was, _as_object(becomes, may, path)
     if plain and _is_plain_object(old) and _is_plain_object(new):
         return written_over(old, new, may, path) or was
     return was
+
+
+def _as_object(value: Any, may: Callable[[Path], bool], path: Path) -> Any:
+    """What is out of sight as a whole is like absence, of whatever shape it is: what is written must not tell it."""
+    if value is ABSENT or value is None:
+        return {}
+    is_object = isinstance(value, dict) and is_plain(value)
+    return value if is_object or any(map(may, leaf_paths(value, path))) else {}
 
 
 def _is_plain_object(value: Any) -> bool:

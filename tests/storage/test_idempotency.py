@@ -12,6 +12,7 @@ from permission_mongo.plans import Once
 from permission_mongo.policy.grants import Policy
 from permission_mongo.storage.connection import new_client
 from permission_mongo.storage.idempotency import Answers, Taken
+from permission_mongo.storage.jobs import Jobs
 from permission_mongo.storage.layout import prepare
 
 pytestmark = pytest.mark.mongo
@@ -30,7 +31,7 @@ async def database(mongo_uri):
 
 @pytest.fixture
 def answers(database):
-    return Answers(database, 5)
+    return Answers(database, Jobs(database, 5), 5)
 
 
 def once(**change) -> Once:
@@ -117,12 +118,12 @@ async def test_after_a_long_silence_a_running_batch_is_told_as_interrupted(answe
     with pytest.raises(StillRunning):
         await answers.find(once())
     with pytest.raises(StillRunning):
-        await Answers(database, 30).find(once())
+        await Answers(database, Jobs(database, 30), 30).find(once())
     await aged(database, 62)
     found = await answers.find(once())
     assert (found.count, found.interrupted) == (1, True)
     with pytest.raises(StillRunning):
-        await Answers(database, 30).find(once())
+        await Answers(database, Jobs(database, 30), 30).find(once())
 
 
 async def test_a_refused_run_frees_its_key_unless_it_took_effect(answers):
