@@ -64,16 +64,14 @@ class Running:
         """
         plan = self.planner.plan(operation, asking)
         work = self._work(operation, asking)
-        turn = Turn() if work is None else Turn(lease=work.lease, origin=work.origin)
         try:
-            outcome = await self.store.execute(plan, asking.actor(), turn)
+            if work is None:
+                return plan, await self.store.execute(plan, asking.actor())
+            return plan, await self._worked_off(work, plan, waits=waits)
         except StillRunning as running:
             if waits or running.job is None:
                 raise
             return plan, Started(await self.store.find_job(running.job))
-        if work is None or not isinstance(outcome, BatchOutcome) or (outcome.more is None and not outcome.is_job):
-            return plan, outcome
-        return plan, await self._rest(work, outcome, waits=waits)
 
     def _work(self, operation: Operation | Service, asking: Asking) -> _Work | None:
         match operation:
@@ -91,43 +89,66 @@ class Running:
         lease = Lease(operation.options.id, self.holder, 1, self.config.limits.job_lease)
         return _Work(operation, asking, lease, origin)
 
-    async def _rest(self, work: _Work, done: BatchOutcome, *, waits: bool) -> BatchOutcome | Started:
-        """What is left behind the first chunk: done here, or left to whoever finds it."""
-        if not waits and work.lease is not None and done.is_job and done.more is not None:
-            job = await self.store.find_job(work.lease.job)
-            await self._release(work.lease)
-            self.waiting.set()
-            self._observe_written(work.operation, done.count)
-            return Started(job)
+    # -- from its first chunk on
+
+    async def _worked_off(self, work: _Work, plan: Plan, *, waits: bool) -> Outcome:
+        """Already the first chunk can be of several transactions, and so be a job that another one takes or ends."""
+        if work.lease is None:
+            return await self._from_first(work, plan, waits=waits)
         try:
-            return await self.carry(work, done)
+            async with self._held(work.lease):
+                return await self._from_first(work, plan, waits=waits)
         except Overtaken:
-            if work.lease is None:
-                raise
+            if not waits:
+                return Started(await self.store.find_job(work.lease.job))
             return await self._told_by_another(work.lease)
+
+    async def _from_first(self, work: _Work, plan: Plan, *, waits: bool) -> Outcome:
+        turn = Turn(lease=work.lease, origin=work.origin)
+        done = await self.store.execute(plan, work.asking.actor(), turn)
+        if not isinstance(done, BatchOutcome) or (done.more is None and not done.is_job):
+            return done
+        if waits or work.lease is None or not done.is_job or done.more is None:
+            return await self._to_its_end(work, done)
+        job = await self.store.find_job(work.lease.job)
+        await self._release(work.lease)
+        self.waiting.set()
+        self._observe_written(work.operation, done.count)
+        return Started(job)
 
     # -- carrying a job
 
-    async def carry(self, work: _Work, done: BatchOutcome) -> BatchOutcome:
-        """Chunk after chunk to the end, and the record closed. What was done stays done if a later chunk fails.
-
-        Overtaken when the job is not this lease's any more; where it was to end, it has.
-        """
-        if work.lease is None:
-            return await self._chunks(work, done)
-        renewing = asyncio.create_task(self._renew(work.lease))
+    @asynccontextmanager
+    async def _held(self, lease: Lease) -> AsyncIterator[None]:
+        """The lease is renewed meanwhile. After an error nobody need wait for its end; without MongoDB it runs out."""
         try:
-            done = await self._chunks(work, done)
-            return await self._finished(work.lease, done) if done.is_job else done
+            async with self._renewed(lease):
+                yield
+        except Unavailable:
+            raise
         except Overtaken:
-            await self._end_if_cancelled(work.lease)
+            await self._end_if_cancelled(lease)
             raise
-        except asyncio.CancelledError:
-            # The caller left, or this gateway ends: the record is true, and another goes on from there.
-            await asyncio.shield(self._release(work.lease))
+        except BaseException:
+            # Also where the caller left, or this gateway ends: the record is true, and another goes on from there.
+            await asyncio.shield(self._release(lease))
             raise
+
+    @asynccontextmanager
+    async def _renewed(self, lease: Lease) -> AsyncIterator[None]:
+        renewing = asyncio.create_task(self._renew(lease))
+        try:
+            yield
         finally:
-            renewing.cancel()
+            await _ended([renewing])  # or it could prolong what is let go of
+
+    async def _to_its_end(self, work: _Work, done: BatchOutcome) -> BatchOutcome:
+        """Chunk after chunk, and the record closed. What was done stays done if a later chunk fails.
+
+        Overtaken when the job is not this lease's any more.
+        """
+        done = await self._chunks(work, done)
+        return await self._finished(work.lease, done) if done.is_job and work.lease is not None else done
 
     async def _chunks(self, work: _Work, done: BatchOutcome) -> BatchOutcome:
         while done.more is not None and done.stopped is None:
@@ -202,34 +223,36 @@ class Running:
     async def _carry_on(self) -> None:
         seconds = self.config.limits.job_lease
         while True:
-            taken = await self._taken(seconds)
-            if taken is not None:
-                await self._carry_taken(taken)
+            if await self._carried_one(seconds):
                 continue
             self.waiting.clear()
             with suppress(TimeoutError):
                 async with asyncio.timeout(seconds / _RENEWALS):
                     await self.waiting.wait()
 
-    async def _taken(self, seconds: float) -> Taken | None:
-        """None where MongoDB is away, or a record can't be read: the carrier goes on."""
+    async def _carried_one(self, seconds: float) -> bool:
+        """Whether there was a job to carry on. Nothing that goes wrong with one ends the carrier."""
         try:
-            return await self.store.take_job(self.holder, seconds)
+            taken = await self.store.take_job(self.holder, seconds)
+            if taken is not None:
+                await self._carry_taken(taken)
+            return taken is not None
         except Refusal:
-            return None
+            return False  # MongoDB is away
         except Exception as error:
-            _LOG.error("a job could not be taken: %s", type(error).__name__)
-            return None
+            _LOG.error("a job could not be carried on: %s", type(error).__name__)
+            return False
 
     async def _carry_taken(self, taken: Taken) -> None:
-        """To its end, whatever that is: nothing that goes wrong with one job ends the carrier."""
+        """To its end, whatever that is."""
         before = replace(taken.job.outcome, is_job=True, more=taken.behind)
         try:
             if taken.job.state == "cancelling":
                 await self._finish(taken.lease, "cancelled", replace(before, stopped=_cancelled()))
                 return
             work = self._work_of(taken)
-            done = await self.carry(work, before)
+            async with self._held(taken.lease):
+                done = await self._to_its_end(work, before)
             self._observe_written(work.operation, done.count - before.count)
         except Overtaken:
             return
@@ -266,7 +289,7 @@ async def _ended(tasks: Collection[asyncio.Task[None]]) -> None:
         _, waiting = await asyncio.wait(waiting, timeout=0.5)
         if not waiting:
             return
-    _LOG.warning("%d carriers of jobs did not end", len(waiting))
+    _LOG.warning("%d tasks of jobs did not end", len(waiting))
 
 
 def _cancelled() -> Conflict:
