@@ -127,7 +127,8 @@ class Running:
         except Unavailable:
             raise
         except Overtaken:
-            await self._end_if_cancelled(lease)
+            if not await self._stop(lease, "cancelled", _cancelled()):
+                await self._release(lease)
             raise
         except BaseException:
             # Also where the caller left, or this gateway ends: the record is true, and another goes on from there.
@@ -170,26 +171,28 @@ class Running:
         return added(done, outcome)
 
     async def _finished(self, lease: Lease, done: BatchOutcome) -> BatchOutcome:
-        """The record closed. Where MongoDB is away it stays open, and the job goes on when its lease ran out."""
+        """The record closed. Where that can't be it stays open, and who takes it next finds nothing left to do."""
         if isinstance(done.stopped, Unavailable):
             return done
-        with suppress(Unavailable):
-            if not await self._finish(lease, "failed" if done.stopped else "done", done):
-                raise Overtaken
+        try:
+            ended = await self.store.finish_job(lease, "failed" if done.stopped else "done", done)
+        except Refusal:
+            await self._release(lease)
+            return done
+        if not ended:
+            raise Overtaken
+        self.observe(JobEnded("failed" if done.stopped else "done"))
         if done.stopped is not None and not done.count:
             raise done.stopped
         return done
 
-    async def _finish(self, lease: Lease, state: JobState, done: BatchOutcome) -> bool:
-        ended = await self.store.finish_job(lease, state, done)
-        if ended:
-            self.observe(JobEnded(state))
-        return ended
-
-    async def _end_if_cancelled(self, lease: Lease) -> None:
-        job = await self.store.find_job(lease.job)
-        if job.state == "cancelling":
-            await self._finish(lease, "cancelled", replace(job.outcome, stopped=_cancelled()))
+    async def _stop(self, lease: Lease, state: JobState, why: Refusal) -> bool:
+        """End it where it stands. One that is not this lease's, or away with MongoDB, is left as it is."""
+        with suppress(Refusal):
+            if await self.store.stop_job(lease, state, why):
+                self.observe(JobEnded(state))
+                return True
+        return False
 
     async def _told_by_another(self, lease: Lease) -> BatchOutcome:
         """How the job ended, whoever ended it. For a caller that waits: a carrier goes on with other jobs."""
@@ -248,7 +251,7 @@ class Running:
         before = replace(taken.job.outcome, is_job=True, more=taken.behind)
         try:
             if taken.job.state == "cancelling":
-                await self._finish(taken.lease, "cancelled", replace(before, stopped=_cancelled()))
+                await self._stop(taken.lease, "cancelled", _cancelled())
                 return
             work = self._work_of(taken)
             async with self._held(taken.lease):
@@ -257,10 +260,10 @@ class Running:
         except Overtaken:
             return
         except Refusal as refusal:
-            await self._fail(taken.lease, before, refusal)
+            await self._stop(taken.lease, "failed", refusal)
         except Exception as error:
             _LOG.error("a job failed: %s", type(error).__name__)
-            await self._fail(taken.lease, before, Refusal("something went wrong here"))
+            await self._stop(taken.lease, "failed", Refusal("something went wrong here"))
 
     def _work_of(self, taken: Taken) -> _Work:
         """What was asked, read by the schema in force, with the caller's kept claims."""
@@ -269,11 +272,6 @@ class Running:
         options = replace(operation.options, id=taken.job.id)
         asking = Asking(origin.principal, self.clock(), origin.request, origin.request_id)
         return _Work(replace(operation, options=options), asking, taken.lease)
-
-    async def _fail(self, lease: Lease, done: BatchOutcome, refusal: Refusal) -> None:
-        """A job that is closed already, or away with MongoDB, is left as it is."""
-        with suppress(Refusal):
-            await self._finish(lease, "failed", replace(done, stopped=refusal, more=None))
 
     def _observe_written(self, operation: Filtered, count: int) -> None:
         verb = "deleted" if isinstance(operation, DeleteMany) else "updated"

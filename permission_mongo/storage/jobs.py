@@ -15,15 +15,19 @@ from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.read_concern import ReadConcern
 
 from permission_mongo.batch import Bound
-from permission_mongo.errors import JobNotFound
+from permission_mongo.errors import JobNotFound, Refusal
 from permission_mongo.jobs import Lease, Origin, Overtaken, Taken, origin_of
 from permission_mongo.outcomes import BatchOutcome, Job, JobState
-from permission_mongo.replays import from_bson, to_bson
+from permission_mongo.replays import from_bson, to_bson, told
 from permission_mongo.service import Whose
 from permission_mongo.storage.layout import BATCHES
 from permission_mongo.values import Document
 
 _SHOWN: Final = {"job.body": 0, "job.claims": 0}
+# What another gateway needs to go on. `kind` stays: it tells whose the job was.
+_OF_THE_CARRIER: Final = {
+    f"job.{name}": "" for name in ("body", "claims", "request", "request_id", "roles", "credential", "until", "behind")
+}
 
 
 class Jobs:
@@ -74,11 +78,22 @@ class Jobs:
             await self._batches.update_one(_mine(lease), [{"$set": {"job.until": "$$NOW"}}])
 
     async def finish(self, lease: Lease, state: JobState, outcome: BatchOutcome) -> bool:
-        """Close the record; False if it is not this lease's. What was asked, and by which claims, is kept no longer."""
-        ended = {"job.open": False, "job.state": state, "job.outcome": to_bson(outcome)}
-        of_the_carrier = dict.fromkeys(("job.body", "job.claims", "job.request", "job.until", "job.behind"), "")
+        """Close the record; False if it is not this lease's."""
+        return await self._close(_mine(lease), state, {"job.outcome": to_bson(outcome)})
+
+    async def stop(self, lease: Lease, state: JobState, why: Refusal) -> bool:
+        """Close the record where it stands: each transaction has left the counts there.
+
+        False if it is not this lease's, or was to be cancelled, and nobody has asked for that.
+        """
+        asked = {"job.state": "cancelling"} if state == "cancelled" else {}
+        return await self._close({**_mine(lease), **asked}, state, {"job.outcome.stopped": told(why)})
+
+    async def _close(self, match: Document, state: JobState, left: Document) -> bool:
+        """What was asked, and by which right, is kept no longer."""
         with pymongo.timeout(self._timeout):
-            result = await self._batches.update_one(_mine(lease), {"$set": ended, "$unset": of_the_carrier})
+            ended = {"job.open": False, "job.state": state, **left}
+            result = await self._batches.update_one(match, {"$set": ended, "$unset": _OF_THE_CARRIER})
         return result.matched_count == 1
 
     async def take(self, holder: str, seconds: float) -> Taken | None:

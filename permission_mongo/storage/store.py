@@ -166,6 +166,11 @@ class Store:
         with refusing():
             return await self._rooms.jobs.finish(lease, state, outcome)
 
+    async def stop_job(self, lease: Lease, state: JobState, why: Refusal) -> bool:
+        """Whether it was this lease's to end where it stands; as cancelled only one that is to be."""
+        with refusing():
+            return await self._rooms.jobs.stop(lease, state, why)
+
     async def find_job(self, job: str) -> Job:
         """For the gateway itself, whoever it belongs to."""
         with refusing():

@@ -10,7 +10,9 @@ import pytest
 
 from permission_mongo.assembly import open_gateway
 from permission_mongo.auth.api_keys import new_key
+from permission_mongo.errors import DeadlineExceeded
 from permission_mongo.storage.keys import MongoKeyStore
+from permission_mongo.storage.store import Store
 from permission_mongo.values import utc_now
 from tests.http.harness import CONFIG, POLICY, SCHEMA, a_config, a_token, a_world
 
@@ -42,6 +44,14 @@ async def ended(world, job: str, **more) -> dict:
             return told
         await asyncio.sleep(0.05)
     raise AssertionError(told)
+
+
+async def has_done(world, job: str, least: int) -> None:
+    for _ in range(400):
+        if (await world.get(f"/_pm/jobs/{job}")).json()["progress"]["deleted"] >= least:
+            return
+        await asyncio.sleep(0.02)
+    raise AssertionError(job)
 
 
 @asynccontextmanager
@@ -85,7 +95,8 @@ async def test_who_waits_is_told_the_whole_outcome_and_the_job_is_done(small):
     assert (job["id"], job["state"], job["progress"]) == (answer["batch"], "done", {"deleted": 10, "failed": 0})
     record = await small.database["_pm_batches"].find_one({"_id": answer["batch"]})
     assert record["counts"] == {"delete": 10}
-    assert not {"body", "claims", "until"} & set(record["job"])
+    of_the_asker = {"body", "claims", "request", "request_id", "roles", "credential", "until", "behind"}
+    assert not of_the_asker & set(record["job"])
 
 
 async def test_who_does_not_wait_is_told_where_to_look(small):
@@ -373,6 +384,42 @@ async def test_t35_each_chunk_is_planned_by_the_policy_in_force(small, mongo_uri
     assert 0 < answer["deleted"] == 240 - len(await small.stored(*ids)) < 240
     [job] = (await small.get("/_pm/jobs")).json()["data"]
     assert (job["state"], job["error"]["code"]) == ("failed", "forbidden")
+
+
+async def test_a_job_in_which_something_goes_wrong_fails_with_all_that_it_did(small):
+    """Its counts are those of its last transaction, and not those of when it was taken up."""
+    ids = await add_many(small, 40)
+    async with held(small, milliseconds=100):
+        job = await started(small)
+        await has_done(small, job, 12)
+        async with failing(small, "find", UNFORESEEN):
+            told = await ended(small, job)
+    assert (told["state"], told["error"]["code"]) == ("failed", "internal_error")
+    assert 12 <= told["progress"]["deleted"] == 40 - len(await small.stored(*ids)) < 40
+
+
+class Slow(Store):
+    """MongoDB does not answer in time where a job is to be closed, and that was done or was not."""
+
+    closes = False
+
+    async def finish_job(self, lease, state, outcome):
+        if self.closes:
+            await super().finish_job(lease, state, outcome)
+        raise DeadlineExceeded("the query took longer than limits.query_timeout")
+
+
+@pytest.mark.parametrize("closes", [False, True])
+async def test_a_job_that_can_not_be_closed_in_time_is_done_all_the_same(small, closes):
+    """Who waits is told the outcome; where the record stayed open, who takes it up closes it."""
+    ids = await add_many(small)
+    slow = Slow(small.gateway.store._rooms)
+    slow.closes = closes
+    small.app.state.gateway = replace(small.gateway, running=replace(small.gateway.running, store=slow))
+    answer = await small.delete("/notes/batch", OPEN)
+    assert (answer.status_code, answer.json()["deleted"], await small.stored(*ids)) == (200, 10, [])
+    told = await ended(small, answer.json()["batch"])
+    assert (told["state"], told["progress"]) == ("done", {"deleted": 10, "failed": 0})
 
 
 # -- events
