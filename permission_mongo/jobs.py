@@ -18,7 +18,14 @@ Asked = Literal["delete", "update"]  # what a job can be of
 
 
 class Overtaken(Exception):
-    """The job is not this lease's any more: another gateway carries it, or it is to end. Nothing was done."""
+    """The job is not this lease's any more: another gateway carries it, or it is to end.
+
+    The transaction did nothing; `done` items were done by the chunk's earlier ones.
+    """
+
+    def __init__(self, done: int = 0) -> None:
+        super().__init__()
+        self.done = done
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,7 +105,7 @@ class Running:
 
     async def _from_first(self, work: _Work, plan: Plan, *, waits: bool) -> Outcome:
         turn = Turn(lease=work.lease, origin=work.origin)
-        done = await self.store.execute(plan, work.asking.actor(), turn)
+        done = await self._executed(work, plan, work.asking, turn)
         if not isinstance(done, BatchOutcome) or (done.more is None and not done.is_job):
             return done
         if waits or work.lease is None or not done.is_job or done.more is None:
@@ -113,7 +113,6 @@ class Running:
         job = await self.store.find_job(work.lease.job)
         await self._release(work.lease)
         self.waiting.set()
-        self._observe_written(work.operation, done.count)
         return Started(job)
 
     # -- carrying a job
@@ -166,9 +165,21 @@ class Running:
         asking = replace(work.asking, now=self.clock(), once=None if done.is_job else work.asking.once)
         await self.authenticator.require_in_force(asking.principal)
         turn = Turn(done.more, done, work.lease, None if done.is_job else work.origin)
-        outcome = await self.store.execute(self.planner.plan(work.operation, asking), asking.actor(), turn)
+        outcome = await self._executed(work, self.planner.plan(work.operation, asking), asking, turn)
         assert isinstance(outcome, BatchOutcome)  # noqa: S101  (a later chunk is never a replay)
         return added(done, outcome)
+
+    async def _executed(self, work: _Work, plan: Plan, asking: Asking, turn: Turn) -> Outcome:
+        """A chunk. What a job writes is observed here, by whoever did it; what is none where it is answered."""
+        try:
+            outcome = await self.store.execute(plan, asking.actor(), turn)
+        except Overtaken as overtaken:
+            self._observe_written(work.operation, overtaken.done)
+            raise
+        is_job = turn.before is not None and turn.before.is_job
+        if isinstance(outcome, BatchOutcome) and (is_job or outcome.is_job):
+            self._observe_written(work.operation, outcome.count)
+        return outcome
 
     async def _finished(self, lease: Lease, done: BatchOutcome) -> BatchOutcome:
         """The record closed. Where that can't be it stays open, and who takes it next finds nothing left to do."""
@@ -199,7 +210,7 @@ class Running:
         while True:
             job = await self.store.find_job(lease.job)
             if job.is_over:
-                return job.outcome
+                return replace(job.outcome, is_job=True)
             await asyncio.sleep(_LOOK)
 
     async def _renew(self, lease: Lease) -> None:
@@ -255,8 +266,7 @@ class Running:
                 return
             work = self._work_of(taken)
             async with self._held(taken.lease):
-                done = await self._to_its_end(work, before)
-            self._observe_written(work.operation, done.count - before.count)
+                await self._to_its_end(work, before)
         except Overtaken:
             return
         except Refusal as refusal:

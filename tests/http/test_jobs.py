@@ -54,6 +54,12 @@ async def has_done(world, job: str, least: int) -> None:
     raise AssertionError(job)
 
 
+def counted(world) -> float:
+    """The notes deleted, as the metrics tell it."""
+    labels = {"collection": "notes", "verb": "deleted"}
+    return world.gateway.metrics.registry.get_sample_value("permission_mongo_documents_written_total", labels) or 0
+
+
 @asynccontextmanager
 async def held(world, command="delete", milliseconds=400):
     """Each such command on notes takes long."""
@@ -82,7 +88,7 @@ async def test_work_of_one_transaction_is_no_job(small):
     ids = await add_many(small, 4)
     answer = await small.delete("/notes/batch", OPEN, headers=ALONE)
     assert (answer.status_code, answer.json()["deleted"]) == (200, 4)
-    assert await small.stored(*ids) == []
+    assert (await small.stored(*ids), counted(small)) == ([], 4)
     assert (await small.get("/_pm/jobs")).json() == {"data": []}
     assert "job" not in await small.database["_pm_batches"].find_one({"_id": answer.json()["batch"]})
 
@@ -90,7 +96,7 @@ async def test_work_of_one_transaction_is_no_job(small):
 async def test_who_waits_is_told_the_whole_outcome_and_the_job_is_done(small):
     ids = await add_many(small)
     answer = (await small.delete("/notes/batch", OPEN)).json()
-    assert (answer["deleted"], await small.stored(*ids)) == (10, [])
+    assert (answer["deleted"], await small.stored(*ids), counted(small)) == (10, [], 10)
     [job] = (await small.get("/_pm/jobs")).json()["data"]
     assert (job["id"], job["state"], job["progress"]) == (answer["batch"], "done", {"deleted": 10, "failed": 0})
     record = await small.database["_pm_batches"].find_one({"_id": answer["batch"]})
@@ -103,7 +109,7 @@ async def test_who_does_not_wait_is_told_where_to_look(small):
     ids = await add_many(small)
     job = await ended(small, await started(small))
     assert (job["state"], job["progress"], job["operation"]) == ("done", {"deleted": 10, "failed": 0}, "delete")
-    assert await small.stored(*ids) == []
+    assert (await small.stored(*ids), counted(small)) == ([], 10)
     back = await small.post(f"/notes/batch/{job['batch']}/undo", {})
     assert (back.json()["restored"], await small.stored(*ids)) == (10, ids)
 
@@ -173,6 +179,7 @@ async def test_who_holds_an_old_fence_commits_nothing(small):
     record = await small.database["_pm_batches"].find_one({"_id": answer["batch"]})
     assert (record["counts"], record["job"]["fence"] >= 3) == ({"delete": 20}, True)
     assert await small.database["_pm_versions"].count_documents({}) == 20
+    assert counted(small) == 20
 
 
 async def test_a_job_is_kept_alive_between_its_transactions(small):
@@ -258,6 +265,7 @@ async def test_a_job_that_is_cancelled_in_its_first_chunk_ends_with_what_it_did(
     assert 0 < told["deleted"] == 8 - len(await narrow.stored(*ids)) < 8
     job = (await narrow.get(f"/_pm/jobs/{record['_id']}")).json()
     assert (job["state"], job["progress"]["deleted"]) == ("cancelled", told["deleted"])
+    assert counted(narrow) == told["deleted"]
 
 
 @pytest.mark.parametrize("headers", [{}, ALONE])
@@ -269,7 +277,7 @@ async def test_a_job_that_is_overtaken_in_its_first_chunk_is_ended_by_another(na
         answer = await asked
     assert answer.status_code == (202 if headers else 200)
     assert (await ended(narrow, record["_id"]))["progress"]["deleted"] == 8
-    assert await narrow.stored(*ids) == []
+    assert (await narrow.stored(*ids), counted(narrow)) == ([], 8)
 
 
 # -- who may
