@@ -98,6 +98,14 @@ class Taken:
     origin: Origin
 
 
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A job now this gateway's whose record says too little to go on with it; `left` is what can be told of it."""
+
+    lease: Lease
+    left: BatchOutcome
+
+
 def added(before: BatchOutcome | None, chunk: BatchOutcome) -> BatchOutcome:
     """Both together. What was done is counted and not listed, for a filter can match any number."""
     if before is None:

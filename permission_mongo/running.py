@@ -16,7 +16,7 @@ from typing import Final
 from permission_mongo.auth.authenticate import Authenticator
 from permission_mongo.config.model import Config
 from permission_mongo.errors import Conflict, Refusal, StillRunning, Unavailable
-from permission_mongo.jobs import Asked, Lease, Origin, Overtaken, Taken, Turn, added
+from permission_mongo.jobs import Asked, Lease, Origin, Overtaken, Taken, Turn, Unreadable, added
 from permission_mongo.observations import JobEnded, Observation, Wrote
 from permission_mongo.operations import Alike, ByFilter, DeleteMany, Filtered, Operation, Service, UpdateMany
 from permission_mongo.outcomes import BatchOutcome, JobState, Outcome, Started
@@ -186,16 +186,21 @@ class Running:
         if isinstance(done.stopped, Unavailable):
             return done
         try:
-            ended = await self.store.finish_job(lease, "failed" if done.stopped else "done", done)
+            ended = await self._close(lease, "failed" if done.stopped else "done", done)
         except Refusal:
             await self._release(lease)
             return done
         if not ended:
             raise Overtaken
-        self.observe(JobEnded("failed" if done.stopped else "done"))
         if done.stopped is not None and not done.count:
             raise done.stopped
         return done
+
+    async def _close(self, lease: Lease, state: JobState, done: BatchOutcome) -> bool:
+        ended = await self.store.finish_job(lease, state, done)
+        if ended:
+            self.observe(JobEnded(state))
+        return ended
 
     async def _stop(self, lease: Lease, state: JobState, why: Refusal) -> bool:
         """End it where it stands. One that is not this lease's, or away with MongoDB, is left as it is."""
@@ -248,8 +253,11 @@ class Running:
         """Whether there was a job to carry on. Nothing that goes wrong with one ends the carrier."""
         try:
             taken = await self.store.take_job(self.holder, seconds)
-            if taken is not None:
-                await self._carry_taken(taken)
+            match taken:
+                case Taken():
+                    await self._carry_taken(taken)
+                case Unreadable(lease, left):
+                    await self._close(lease, "failed", left)
             return taken is not None
         except Refusal:
             return False  # MongoDB is away

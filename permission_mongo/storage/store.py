@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import assert_never
 
 from permission_mongo.errors import Refusal, Unavailable
-from permission_mongo.jobs import AT_FIRST, Lease, Turn, added
+from permission_mongo.jobs import AT_FIRST, Lease, Turn, Unreadable, added
 from permission_mongo.jobs import Taken as TakenJob
 from permission_mongo.moments import AsOfOnePlan, AsOfPlan
 from permission_mongo.outcomes import BatchOutcome, Job, JobList, JobState, Outcome, Replayed
@@ -147,7 +147,7 @@ class Store:
             case _:
                 assert_never(plan)
 
-    async def take_job(self, holder: str, seconds: float) -> TakenJob | None:
+    async def take_job(self, holder: str, seconds: float) -> TakenJob | Unreadable | None:
         """A job that nobody carries, now this holder's for so many seconds; None if there is none."""
         with refusing():
             return await self._rooms.jobs.take(holder, seconds)

@@ -226,6 +226,57 @@ async def test_what_goes_wrong_lets_go_of_the_job_at_once(patient):
     assert await patient.stored(*ids) == []
 
 
+BROKEN = {"claims": "{", "roles": None, "outcome": {"form": "?"}, "asked": "sing"}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+async def test_a_record_that_can_not_be_read_ends_as_failed_and_frees_its_key(small, name):
+    ids = await add_many(small, 40)
+    sent = {**ALONE, "idempotency-key": "k"}
+    async with held(small, milliseconds=100):
+        job = (await small.delete("/notes/batch", OPEN, headers=sent)).json()["job"]["id"]
+        await has_done(small, job, 8)
+        broken = {"$set": {f"job.{name}": BROKEN[name]}, "$inc": {"job.fence": 1}}
+        await small.database["_pm_batches"].update_one({"_id": job}, broken)
+        for _ in range(400):
+            record = await small.database["_pm_batches"].find_one({"_id": job})
+            if not record["job"]["open"]:
+                break
+            await asyncio.sleep(0.02)
+    told = await ended(small, job)
+    assert (told["state"], told["error"]["code"]) == ("failed", "internal_error")
+    assert 8 <= told["progress"]["deleted"] == 40 - len(await small.stored(*ids)) < 40
+    again = await small.delete("/notes/batch", OPEN, headers=sent)
+    assert (again.status_code, again.json()["deleted"]) == (207, told["progress"]["deleted"])
+
+
+async def test_a_record_that_a_transaction_holds_does_not_delay_other_jobs(small):
+    """As after a kill inside a transaction, until the server has given that up."""
+    await add_many(small)
+    batches = small.database["_pm_batches"]
+    lease = {
+        "open": True,
+        "state": "running",
+        "fence": 1,
+        "holder": "killed",
+        "until": utc_now() + timedelta(seconds=1),
+    }
+    await batches.insert_one({"_id": "held", "job": lease})
+    async with batches.database.client.start_session() as session:
+        await session.start_transaction()
+        await batches.update_one({"_id": "held"}, {"$set": {"job.step": 1}}, session=session)
+        await asyncio.sleep(1.5)  # its lease has run out, and the carriers have met it
+        async with asyncio.timeout(8):
+            told = await ended(small, await started(small))
+        await session.abort_transaction()
+    assert (told["state"], told["progress"]["deleted"]) == ("done", 10)
+    for _ in range(400):
+        if (await batches.find_one({"_id": "held"}))["job"]["state"] == "failed":
+            return
+        await asyncio.sleep(0.02)
+    raise AssertionError("it was not taken up when it was free")
+
+
 # -- a first chunk of several transactions
 
 
