@@ -31,7 +31,7 @@ from permission_mongo.plans import (
     UpdatePlan,
     Writing,
 )
-from permission_mongo.service import JobPlan, JobsPlan, Serving
+from permission_mongo.service import CancelPlan, JobPlan, JobsPlan, Serving
 from permission_mongo.storage.aggregates import aggregate
 from permission_mongo.storage.creates import create_many, create_one
 from permission_mongo.storage.deletes import delete_many
@@ -117,8 +117,8 @@ class Store:
                 return await list_deleted(plan, self._rooms)
             case VersionsPlan() | VersionPlan() | ComparePlan() | AgainPlan():
                 return await read_past(plan, self._rooms)
-            case JobPlan(job, whose, cancels):
-                return await (self._rooms.jobs.cancel(job, whose) if cancels else self._rooms.jobs.find(job, whose))
+            case JobPlan(job, whose):
+                return await self._rooms.jobs.find(job, whose)
             case JobsPlan(whose, limit):
                 return JobList(tuple(await self._rooms.jobs.recent(whose, limit)))
             case _:
@@ -144,6 +144,8 @@ class Store:
                 return await delete_many(plan, actor, self._rooms, turn=turn)
             case UndoPlan():
                 return await undo(plan, actor, self._rooms)
+            case CancelPlan(job, whose):
+                return await self._rooms.jobs.cancel(job, whose)
             case _:
                 assert_never(plan)
 
