@@ -481,22 +481,6 @@ async def test_a_job_that_can_not_be_closed_in_time_is_done_all_the_same(small, 
     assert (told["state"], told["progress"]) == ("done", {"deleted": 10, "failed": 0})
 
 
-# -- events
-
-
-async def test_events_tell_the_progress_and_the_end(small):
-    await add_many(small, 12)
-    async with held(small, milliseconds=600):
-        job = await started(small)
-        streamed = await small.get(f"/_pm/jobs/{job}", headers={"accept": "text/event-stream"})
-    assert streamed.headers["content-type"].startswith("text/event-stream")
-    events = [dict(line.split(": ", 1) for line in one.splitlines()) for one in streamed.text.strip().split("\n\n")]
-    assert {one["event"] for one in events[:-1]} == {"progress"}
-    assert (events[-1]["event"], json.loads(events[-1]["data"])["state"]) == ("done", "done")
-    done = [json.loads(one["data"])["progress"]["deleted"] for one in events]
-    assert (done, done[-1]) == (sorted(done), 12)
-
-
 # -- under a key
 
 
