@@ -15,6 +15,7 @@ Refusal
 ├── PreconditionFailed      precondition_failed
 ├── PayloadTooLarge         payload_too_large
 ├── SchemaViolation         schema_validation
+├── RateLimited             rate_limited
 ├── VersioningNotEnabled    versioning_not_enabled
 ├── Unavailable             unavailable
 └── DeadlineExceeded        timeout
@@ -106,6 +107,12 @@ class PayloadTooLarge(Refusal):
 
 class SchemaViolation(Refusal):
     code = "schema_validation"
+
+
+class RateLimited(Refusal):
+    """Too much of it at once by this caller."""
+
+    code = "rate_limited"
 
 
 class VersioningNotEnabled(Refusal):

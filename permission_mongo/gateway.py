@@ -68,6 +68,8 @@ class Gateway:
 
     def _observe_writes(self, operation: Operation, shown: Shown) -> None:
         match shown:
+            case BatchOutcome(is_job=True):
+                return  # observed chunk by chunk, where it was done
             case BatchOutcome(verb, dry_run=False):
                 self.observe(Wrote(operation.collection.name, verb, shown.count))
             case Deleted():

@@ -18,7 +18,14 @@ Asked = Literal["delete", "update"]  # what a job can be of
 
 
 class Overtaken(Exception):
-    """The job is not this lease's any more: another gateway carries it, or it is to end. Nothing was done."""
+    """The job is not this lease's any more: another gateway carries it, or it is to end.
+
+    The transaction did nothing; `done` items were done by the chunk's earlier ones.
+    """
+
+    def __init__(self, done: int = 0) -> None:
+        super().__init__()
+        self.done = done
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +96,14 @@ class Taken:
     job: Job
     behind: Bound
     origin: Origin
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A job now this gateway's whose record says too little to go on with it; `left` is what can be told of it."""
+
+    lease: Lease
+    left: BatchOutcome
 
 
 def added(before: BatchOutcome | None, chunk: BatchOutcome) -> BatchOutcome:

@@ -22,7 +22,7 @@ from permission_mongo.policy.guard import Guarded, GuardedStates
 from permission_mongo.query.sorting import Ordered
 from permission_mongo.revisions import Again, Reference, Revision
 from permission_mongo.schema.model import Collection, Computing, Keeping
-from permission_mongo.service import Serving
+from permission_mongo.service import CancelPlan, Serving
 from permission_mongo.values import Document, DocumentId, MongoFilter
 
 
@@ -384,5 +384,15 @@ class AggregatePlan:
 
 Chunked = UpdateManyPlan | DeletePlan | RevertPlan  # of many documents; a filter's is done in chunks
 Reading = ReadPlan | AsOf | ListPlan | CountPlan | GetManyPlan | AggregatePlan | DeletedPlan | PastPlan
-Writing = CreatePlan | UpdatePlan | UpdateManyPlan | RestorePlan | DeleteOnePlan | PurgePlan | DeletePlan | UndoPlan
+Writing = (
+    CreatePlan
+    | UpdatePlan
+    | UpdateManyPlan
+    | RestorePlan
+    | DeleteOnePlan
+    | PurgePlan
+    | DeletePlan
+    | UndoPlan
+    | CancelPlan
+)
 Plan = Reading | Writing | Serving

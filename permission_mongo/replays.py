@@ -118,14 +118,14 @@ def _batch(outcome: BatchOutcome, *, details: bool) -> Document:
         "unlisted": outcome.unlisted,
         "failed": [_entry({"id": one.id, "index": one.index}, one.refusal, details) for one in outcome.failed],
         "batch": outcome.batch,
-        "stopped": None if outcome.stopped is None else _told(outcome.stopped, details=True),
+        "stopped": None if outcome.stopped is None else told(outcome.stopped),
         "results": None if results is None else [_result(one, details) for one in results],
     }
 
 
 def _entry(about: Document, refusal: Refusal | None, details: bool) -> Document:
-    told = {name: value for name, value in about.items() if value is not None}
-    return told if refusal is None else {**told, "error": _told(refusal, details=details)}
+    entry = {name: value for name, value in about.items() if value is not None}
+    return entry if refusal is None else {**entry, "error": told(refusal, details=details)}
 
 
 def _result(item: Item, details: bool) -> Document:
@@ -137,11 +137,12 @@ def _item(stored: Document) -> Item:
     return Item(stored.get("id"), stored["status"], None if error is None else _refusal(error))
 
 
-def _told(refusal: Refusal, *, details: bool) -> Document:
-    told: Document = {"code": refusal.code, "message": refusal.message}
+def told(refusal: Refusal, *, details: bool = True) -> Document:
+    """What is kept of a refusal."""
+    kept: Document = {"code": refusal.code, "message": refusal.message}
     if details and refusal.details:
-        told["details"] = dict(refusal.details)
-    return told
+        kept["details"] = dict(refusal.details)
+    return kept
 
 
 def _refusal(stored: Document) -> Refusal:

@@ -9,14 +9,14 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
 from permission_mongo.auth.authenticate import Authenticator
 from permission_mongo.config.model import Config
 from permission_mongo.errors import Conflict, Refusal, StillRunning, Unavailable
-from permission_mongo.jobs import Asked, Lease, Origin, Overtaken, Taken, Turn, added, told
+from permission_mongo.jobs import Asked, Lease, Origin, Overtaken, Taken, Turn, Unreadable, added, told
 from permission_mongo.observations import JobEnded, Observation, Wrote
 from permission_mongo.operations import Alike, ByFilter, DeleteMany, Filtered, Operation, Service, UpdateMany
 from permission_mongo.outcomes import BatchOutcome, JobState, Outcome, Started
@@ -29,7 +29,8 @@ from permission_mongo.storage.store import Store
 
 _LOG: Final = logging.getLogger("permission_mongo.jobs")
 _LOOK: Final = 0.25  # seconds between two looks at a job that another gateway carries
-_TRIES_TO_END: Final = 20
+_TO_END: Final = 8.0  # seconds for what is under way
+_TO_HEAR: Final = 2.0
 _RENEWALS: Final = 3  # of a lease within its time
 
 
@@ -56,6 +57,7 @@ class Running:
     observe: Callable[[Observation], None]
     holder: str
     waiting: asyncio.Event
+    ending: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def run(self, operation: Operation | Service, asking: Asking, *, waits: bool = True) -> tuple[Plan, Outcome]:
         """The plan and what happened; a Refusal before any query runs, or where nothing was done.
@@ -64,16 +66,14 @@ class Running:
         """
         plan = self.planner.plan(operation, asking)
         work = self._work(operation, asking)
-        turn = Turn() if work is None else Turn(lease=work.lease, origin=work.origin)
         try:
-            outcome = await self.store.execute(plan, asking.actor(), turn)
+            if work is None:
+                return plan, await self.store.execute(plan, asking.actor())
+            return plan, await self._worked_off(work, plan, waits=waits)
         except StillRunning as running:
             if waits or running.job is None:
                 raise
             return plan, Started(await self.store.find_job(running.job))
-        if work is None or not isinstance(outcome, BatchOutcome) or (outcome.more is None and not outcome.is_job):
-            return plan, outcome
-        return plan, await self._rest(work, outcome, waits=waits)
 
     def _work(self, operation: Operation | Service, asking: Asking) -> _Work | None:
         match operation:
@@ -91,46 +91,73 @@ class Running:
         lease = Lease(operation.options.id, self.holder, 1, self.config.limits.job_lease)
         return _Work(operation, asking, lease, origin)
 
-    async def _rest(self, work: _Work, done: BatchOutcome, *, waits: bool) -> BatchOutcome | Started:
-        """What is left behind the first chunk: done here, or left to whoever finds it."""
-        if not waits and work.lease is not None and done.is_job and done.more is not None:
-            job = await self.store.find_job(work.lease.job)
-            await self._release(work.lease)
-            self.waiting.set()
-            self._observe_written(work.operation, done.count)
-            return Started(job)
+    # -- from its first chunk on
+
+    async def _worked_off(self, work: _Work, plan: Plan, *, waits: bool) -> Outcome:
+        """Already the first chunk can be of several transactions, and so be a job that another one takes or ends."""
+        if work.lease is None:
+            return await self._from_first(work, plan, waits=waits)
         try:
-            return await self.carry(work, done)
+            async with self._held(work.lease):
+                return await self._from_first(work, plan, waits=waits)
         except Overtaken:
-            if work.lease is None:
-                raise
+            if not waits:
+                return Started(await self.store.find_job(work.lease.job))
             return await self._told_by_another(work.lease)
+
+    async def _from_first(self, work: _Work, plan: Plan, *, waits: bool) -> Outcome:
+        turn = Turn(lease=work.lease, origin=work.origin)
+        done = await self._executed(work, plan, work.asking, turn)
+        if not isinstance(done, BatchOutcome) or (done.more is None and not done.is_job):
+            return done
+        if waits or work.lease is None or not done.is_job or done.more is None:
+            return await self._to_its_end(work, done)
+        job = await self.store.find_job(work.lease.job)
+        await self._release(work.lease)
+        self.waiting.set()
+        return Started(job)
 
     # -- carrying a job
 
-    async def carry(self, work: _Work, done: BatchOutcome) -> BatchOutcome:
-        """Chunk after chunk to the end, and the record closed. What was done stays done if a later chunk fails.
-
-        Overtaken when the job is not this lease's any more; where it was to end, it has.
-        """
-        if work.lease is None:
-            return await self._chunks(work, done)
-        renewing = asyncio.create_task(self._renew(work.lease))
+    @asynccontextmanager
+    async def _held(self, lease: Lease) -> AsyncIterator[None]:
+        """The lease is renewed meanwhile. After an error nobody need wait for its end; without MongoDB it runs out."""
         try:
-            done = await self._chunks(work, done)
-            return await self._finished(work.lease, done) if done.is_job else done
+            async with self._renewed(lease):
+                yield
+        except Unavailable:
+            raise
         except Overtaken:
-            await self._end_if_cancelled(work.lease)
+            if not await self._stop(lease, "cancelled", _cancelled()):
+                await self._release(lease)
             raise
-        except asyncio.CancelledError:
-            # The caller left, or this gateway ends: the record is true, and another goes on from there.
-            await asyncio.shield(self._release(work.lease))
+        except BaseException:
+            # Also where the caller left, or this gateway ends: the record is true, and another goes on from there.
+            await asyncio.shield(self._release(lease))
             raise
+
+    @asynccontextmanager
+    async def _renewed(self, lease: Lease) -> AsyncIterator[None]:
+        over = asyncio.Event()
+        renewing = asyncio.create_task(self._renew(lease, over))
+        try:
+            yield
         finally:
-            renewing.cancel()
+            over.set()
+            await _ended([renewing])  # or it could prolong what is let go of
+
+    async def _to_its_end(self, work: _Work, done: BatchOutcome) -> BatchOutcome:
+        """Chunk after chunk, and the record closed. What was done stays done if a later chunk fails.
+
+        Overtaken when the job is not this lease's any more.
+        """
+        done = await self._chunks(work, done)
+        return await self._finished(work.lease, done) if done.is_job and work.lease is not None else done
 
     async def _chunks(self, work: _Work, done: BatchOutcome) -> BatchOutcome:
         while done.more is not None and done.stopped is None:
+            if self.ending.is_set() and work.origin is None:
+                raise _Ending  # nobody waits for it here
             try:
                 done = await self._chunk(work, done)
             except Refusal as refusal:
@@ -144,41 +171,63 @@ class Running:
         asking = replace(work.asking, now=self.clock(), once=None if done.is_job else work.asking.once)
         await self.authenticator.require_in_force(asking.principal)
         turn = Turn(done.more, done, work.lease, None if done.is_job else work.origin)
-        outcome = await self.store.execute(self.planner.plan(work.operation, asking), asking.actor(), turn)
+        outcome = await self._executed(work, self.planner.plan(work.operation, asking), asking, turn)
         assert isinstance(outcome, BatchOutcome)  # noqa: S101  (a later chunk is never a replay)
         return added(done, outcome)
 
+    async def _executed(self, work: _Work, plan: Plan, asking: Asking, turn: Turn) -> Outcome:
+        """A chunk. What a job writes is observed here, by whoever did it; what is none where it is answered."""
+        try:
+            outcome = await self.store.execute(plan, asking.actor(), turn)
+        except Overtaken as overtaken:
+            self._observe_written(work.operation, overtaken.done)
+            raise
+        is_job = turn.before is not None and turn.before.is_job
+        if isinstance(outcome, BatchOutcome) and (is_job or outcome.is_job):
+            self._observe_written(work.operation, outcome.count)
+        return outcome
+
     async def _finished(self, lease: Lease, done: BatchOutcome) -> BatchOutcome:
-        """The record closed. Where MongoDB is away it stays open, and the job goes on when its lease ran out."""
+        """The record closed. Where that can't be it stays open, and who takes it next finds nothing left to do."""
         if isinstance(done.stopped, Unavailable):
             return done
-        with suppress(Unavailable):
-            if not await self._finish(lease, "failed" if done.stopped else "done", done):
-                raise Overtaken
+        try:
+            ended = await self._close(lease, "failed" if done.stopped else "done", done)
+        except Refusal:
+            await self._release(lease)
+            return done
+        if not ended:
+            raise Overtaken
         return told(done)
 
-    async def _finish(self, lease: Lease, state: JobState, done: BatchOutcome) -> bool:
+    async def _close(self, lease: Lease, state: JobState, done: BatchOutcome) -> bool:
         ended = await self.store.finish_job(lease, state, done)
         if ended:
             self.observe(JobEnded(state))
         return ended
 
-    async def _end_if_cancelled(self, lease: Lease) -> None:
-        job = await self.store.find_job(lease.job)
-        if job.state == "cancelling":
-            await self._finish(lease, "cancelled", replace(job.outcome, stopped=_cancelled()))
+    async def _stop(self, lease: Lease, state: JobState, why: Refusal) -> bool:
+        """End it where it stands. One that is not this lease's, or away with MongoDB, is left as it is."""
+        with suppress(Refusal):
+            if await self.store.stop_job(lease, state, why):
+                self.observe(JobEnded(state))
+                return True
+        return False
 
     async def _told_by_another(self, lease: Lease) -> BatchOutcome:
         """How the job ended, whoever ended it. For a caller that waits: a carrier goes on with other jobs."""
         while True:
             job = await self.store.find_job(lease.job)
             if job.is_over:
-                return told(job.outcome)
+                return told(replace(job.outcome, is_job=True))
             await asyncio.sleep(_LOOK)
 
-    async def _renew(self, lease: Lease) -> None:
-        while True:
-            await asyncio.sleep(lease.seconds / _RENEWALS)
+    async def _renew(self, lease: Lease, over: asyncio.Event) -> None:
+        while not over.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(lease.seconds / _RENEWALS):
+                    await over.wait()
+                return
             with suppress(Refusal):
                 await self.store.renew_job(lease)
 
@@ -195,47 +244,53 @@ class Running:
         try:
             yield
         finally:
+            self.ending.set()
+            self.waiting.set()
             await _ended(tasks)
 
     async def _carry_on(self) -> None:
         seconds = self.config.limits.job_lease
-        while True:
-            taken = await self._taken(seconds)
-            if taken is not None:
-                await self._carry_taken(taken)
+        while not self.ending.is_set():
+            if await self._carried_one(seconds):
                 continue
             self.waiting.clear()
             with suppress(TimeoutError):
                 async with asyncio.timeout(seconds / _RENEWALS):
                     await self.waiting.wait()
 
-    async def _taken(self, seconds: float) -> Taken | None:
-        """None where MongoDB is away, or a record can't be read: the carrier goes on."""
+    async def _carried_one(self, seconds: float) -> bool:
+        """Whether there was a job to carry on. Nothing that goes wrong with one ends the carrier."""
         try:
-            return await self.store.take_job(self.holder, seconds)
+            taken = await self.store.take_job(self.holder, seconds)
+            match taken:
+                case Taken():
+                    await self._carry_taken(taken)
+                case Unreadable(lease, left):
+                    await self._close(lease, "failed", left)
+            return taken is not None
         except Refusal:
-            return None
+            return False  # MongoDB is away
         except Exception as error:
-            _LOG.error("a job could not be taken: %s", type(error).__name__)
-            return None
+            _LOG.error("a job could not be carried on: %s", type(error).__name__)
+            return False
 
     async def _carry_taken(self, taken: Taken) -> None:
-        """To its end, whatever that is: nothing that goes wrong with one job ends the carrier."""
+        """To its end, whatever that is."""
         before = replace(taken.job.outcome, is_job=True, more=taken.behind)
         try:
             if taken.job.state == "cancelling":
-                await self._finish(taken.lease, "cancelled", replace(before, stopped=_cancelled()))
+                await self._stop(taken.lease, "cancelled", _cancelled())
                 return
             work = self._work_of(taken)
-            done = await self.carry(work, before)
-            self._observe_written(work.operation, done.count - before.count)
-        except Overtaken:
+            async with self._held(taken.lease):
+                await self._to_its_end(work, before)
+        except (Overtaken, _Ending):
             return
         except Refusal as refusal:
-            await self._fail(taken.lease, before, refusal)
+            await self._stop(taken.lease, "failed", refusal)
         except Exception as error:
             _LOG.error("a job failed: %s", type(error).__name__)
-            await self._fail(taken.lease, before, Refusal("something went wrong here"))
+            await self._stop(taken.lease, "failed", Refusal("something went wrong here"))
 
     def _work_of(self, taken: Taken) -> _Work:
         """What was asked, read by the schema in force, with the caller's kept claims."""
@@ -245,27 +300,31 @@ class Running:
         asking = Asking(origin.principal, self.clock(), origin.request, origin.request_id)
         return _Work(replace(operation, options=options), asking, taken.lease)
 
-    async def _fail(self, lease: Lease, done: BatchOutcome, refusal: Refusal) -> None:
-        """A job that is closed already, or away with MongoDB, is left as it is."""
-        with suppress(Refusal):
-            await self._finish(lease, "failed", replace(done, stopped=refusal, more=None))
-
     def _observe_written(self, operation: Filtered, count: int) -> None:
         verb = "deleted" if isinstance(operation, DeleteMany) else "updated"
         self.observe(Wrote(operation.collection.name, verb, count))
 
 
+class _Ending(Exception):
+    """This gateway ends: the job is let go of, and another goes on from there."""
+
+
 async def _ended(tasks: Collection[asyncio.Task[None]]) -> None:
-    """A cancellation that comes as the driver reads an answer can be lost there: it is sent until it is heard."""
+    """Tasks that were told to end come to it by themselves, once MongoDB has answered or was given up.
+
+    A cancellation in the driver is the last resort, and sent once: as it looks for a server a second one leaves a lock
+    behind that nobody lets go of, and one that comes with an answer is lost.
+    """
     waiting = set(tasks)
-    for _ in range(_TRIES_TO_END):
+    for patience in (_TO_END, _TO_HEAR):
         if not waiting:
             return
-        for task in waiting:
-            task.cancel()
-        _, waiting = await asyncio.wait(waiting, timeout=0.5)
+        _, waiting = await asyncio.wait(waiting, timeout=patience)
+        if patience == _TO_END:
+            for task in waiting:
+                task.cancel()
     if waiting:
-        _LOG.warning("%d carriers of jobs did not end", len(waiting))
+        _LOG.warning("%d tasks of jobs did not end", len(waiting))
 
 
 def _cancelled() -> Conflict:

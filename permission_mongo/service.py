@@ -17,11 +17,18 @@ class Whose:
 
 @dataclass(frozen=True, slots=True)
 class JobPlan:
-    """Tell of one job, and have it end if `cancels`."""
+    """Tell of one job."""
 
     job: str
     whose: Whose
-    cancels: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CancelPlan:
+    """Have one job end, and tell of it."""
+
+    job: str
+    whose: Whose
 
 
 @dataclass(frozen=True, slots=True)

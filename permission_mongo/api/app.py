@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
 import re
-import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
@@ -21,15 +19,15 @@ from starlette.types import Receive, Scope, Send
 
 from permission_mongo.api import endpoints
 from permission_mongo.api.calls import Call, request_id_of
-from permission_mongo.api.errors import InternalError, MethodNotAllowed
+from permission_mongo.api.errors import MethodNotAllowed, unforeseen
 from permission_mongo.api.render import refuse
+from permission_mongo.api.streams import Streams
 from permission_mongo.errors import CollectionNotFound, Refusal
 from permission_mongo.gateway import Gateway
 from permission_mongo.observations import Served
 from permission_mongo.schema.model import RESERVED_IDS
 
 Endpoint = Callable[[Call], Awaitable[Response]]
-_LOG: Final = logging.getLogger("permission_mongo.api")
 
 
 class _DocumentConvertor(StringConvertor):
@@ -73,14 +71,23 @@ ROUTES: Final[tuple[tuple[str, str, Endpoint], ...]] = (
 METRICS: Final = ("GET", "/metrics", endpoints.show_metrics)
 
 
-def build_app(opened: AbstractAsyncContextManager[Gateway], *, public_metrics: bool) -> Starlette:
-    """The ASGI application around a gateway that is opened when it starts and closed when it ends."""
+def build_app(
+    opened: AbstractAsyncContextManager[Gateway], *, public_metrics: bool, streams: Streams | None = None
+) -> Starlette:
+    """The ASGI application around a gateway that is opened when it starts and closed when it ends.
+
+    Who knows sooner that it ends closes the `streams`: a server waits for each answer before it tells the application.
+    """
+    streams = streams or Streams()
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         async with opened as gateway:
-            app.state.gateway = gateway
-            yield
+            app.state.gateway, app.state.streams = gateway, streams
+            try:
+                yield
+            finally:
+                streams.close()
 
     table = (METRICS, *ROUTES) if public_metrics else ROUTES
     paths = dict.fromkeys(path for _, path, _ in table)
@@ -126,15 +133,7 @@ async def _answered(endpoint: Endpoint, call: Call) -> Response:
     except Refusal as refusal:
         return refuse(refusal)
     except Exception as error:
-        return _internal(error, call.request_id)
-
-
-def _internal(error: Exception, request_id: str) -> Response:
-    """The log gets the places of the code and the kind of error; its text may hold values, hosts or keys."""
-    frames = traceback.extract_tb(error.__traceback__)
-    places = " < ".join(f"{frame.name}:{frame.lineno}" for frame in reversed(frames[-8:]))
-    _LOG.error("request %s failed: %s at %s", request_id, type(error).__name__, places)
-    return refuse(InternalError("something went wrong here; the request id leads to the log"))
+        return refuse(unforeseen(error, call.request_id))
 
 
 async def _unrouted(request: Request, error: Exception) -> Response:
@@ -151,4 +150,4 @@ async def _unrouted(request: Request, error: Exception) -> Response:
 
 
 async def _unforeseen(request: Request, error: Exception) -> Response:
-    return _internal(error, request_id_of(request))
+    return refuse(unforeseen(error, request_id_of(request)))

@@ -12,6 +12,7 @@ from uuid import uuid4
 from starlette.requests import ClientDisconnect, Request
 
 from permission_mongo.api.errors import UnsupportedMediaType
+from permission_mongo.api.streams import Streams
 from permission_mongo.documents.etags import Tags
 from permission_mongo.errors import CollectionNotFound, Forbidden, InvalidRequest, PayloadTooLarge, Unavailable
 from permission_mongo.gateway import Gateway
@@ -65,6 +66,11 @@ class Call:
     def query_string(self) -> bytes:
         sent: bytes = self.request.scope["query_string"]
         return sent
+
+    @property
+    def streams(self) -> Streams:
+        found: Streams = self.request.app.state.streams
+        return found
 
     def path(self, name: str) -> str:
         return str(self.request.path_params[name])

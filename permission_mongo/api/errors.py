@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
+import traceback
 from collections.abc import Mapping
 from typing import Final
 
 from permission_mongo.errors import Refusal, StillRunning
 
+_LOG: Final = logging.getLogger("permission_mongo.api")
 STATUS: Final[Mapping[str, int]] = {
     "bad_request": 400,
     "as_of_out_of_range": 400,
@@ -23,6 +26,7 @@ STATUS: Final[Mapping[str, int]] = {
     "payload_too_large": 413,
     "unsupported_media_type": 415,
     "schema_validation": 422,
+    "rate_limited": 429,
     "internal_error": 500,
     "versioning_not_enabled": 501,
     "unavailable": 503,
@@ -31,6 +35,7 @@ STATUS: Final[Mapping[str, int]] = {
 HEADERS: Final[Mapping[str, Mapping[str, str]]] = {
     "unauthorized": {"www-authenticate": "Bearer"},
     "unavailable": {"retry-after": "1"},
+    "rate_limited": {"retry-after": "1"},
 }
 
 
@@ -51,3 +56,11 @@ class InternalError(Refusal):
     """Ours. Tells no server text and no stack; the request id leads to the log."""
 
     code = "internal_error"
+
+
+def unforeseen(error: Exception, request_id: str) -> InternalError:
+    """The log gets the places of the code and the kind of error; its text may hold values, hosts or keys."""
+    frames = traceback.extract_tb(error.__traceback__)
+    places = " < ".join(f"{frame.name}:{frame.lineno}" for frame in reversed(frames[-8:]))
+    _LOG.error("request %s failed: %s at %s", request_id, type(error).__name__, places)
+    return InternalError("something went wrong here; the request id leads to the log")

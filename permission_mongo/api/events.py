@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from dataclasses import replace
 from time import monotonic
 from typing import Final
 
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from permission_mongo.api.calls import Call
+from permission_mongo.api.errors import unforeseen
 from permission_mongo.api.render import job_body
 from permission_mongo.errors import Refusal, Unauthenticated
 from permission_mongo.operations import GetJob
@@ -26,7 +27,7 @@ _HEADERS: Final = {"cache-control": "no-store", "x-accel-buffering": "no"}
 async def events_of(call: Call, operation: GetJob, asking: Asking) -> Response:
     """The first look is made before the answer begins: a refusal is told by its status."""
     job = await _look(call, operation, asking)
-    return StreamingResponse(_events(call, operation, asking, job), 200, _HEADERS, "text/event-stream")
+    return call.streams.answer(asking.principal, _events(call, operation, asking, job), _HEADERS)
 
 
 async def _look(call: Call, operation: GetJob, asking: Asking) -> Job:
@@ -36,6 +37,18 @@ async def _look(call: Call, operation: GetJob, asking: Asking) -> Job:
 
 
 async def _events(call: Call, operation: GetJob, asking: Asking, job: Job) -> AsyncIterator[bytes]:
+    """No status is left to tell what goes wrong by."""
+    try:
+        async with aclosing(_told(call, operation, asking, job)) as told:
+            async for one in told:
+                yield one
+    except Refusal as refusal:
+        yield _event("error", write_json({"error": refusal.as_entry()}))
+    except Exception as error:
+        yield _event("error", write_json({"error": unforeseen(error, call.request_id).as_entry()}))
+
+
+async def _told(call: Call, operation: GetJob, asking: Asking, job: Job) -> AsyncGenerator[bytes, None]:
     """Each look is a request of its own: a credential that is no longer good ends the stream."""
     told, spoke = b"", monotonic()
     while not job.is_over:
@@ -46,13 +59,10 @@ async def _events(call: Call, operation: GetJob, asking: Asking, job: Job) -> As
         elif monotonic() - spoke > _SILENCE:
             yield b": still here\n\n"
             spoke = monotonic()
-        await asyncio.sleep(_LOOK)
-        try:
-            await _require_in_force(call, asking)
-            job = await _look(call, operation, replace(asking, now=call.gateway.clock()))
-        except Refusal as refusal:
-            yield _event("error", write_json({"error": refusal.as_entry()}))
+        if not await call.streams.go_on(_LOOK):
             return
+        await _require_in_force(call, asking)
+        job = await _look(call, operation, replace(asking, now=call.gateway.clock()))
     yield _event("done", write_json(job_body(job)))
 
 

@@ -9,9 +9,11 @@ import os
 import signal
 import socket
 import sys
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from types import FrameType
 from typing import Final
 
 import uvicorn
@@ -20,6 +22,7 @@ from starlette.applications import Starlette
 from uvicorn.supervisors import Multiprocess
 
 from permission_mongo.api.app import build_app
+from permission_mongo.api.streams import Streams
 from permission_mongo.assembly import open_gateway
 from permission_mongo.config.model import Config
 from permission_mongo.errors import StartupFailure
@@ -77,7 +80,7 @@ def _uvicorn_config(app: Starlette | str, config: Config, *, factory: bool = Fal
 
 def serve_here(listening: Listening) -> None:
     """Serve in this process until it is told to stop."""
-    app = build_app(_tended(listening), public_metrics=listening.config.metrics.public)
+    app = _app(listening)
     for stop in (signal.SIGINT, signal.SIGTERM):
         # Uvicorn hears them itself while it serves, and raises them once more when it is done: by then they were
         # obeyed, and the embedded server is still to be stopped.
@@ -89,8 +92,31 @@ def _was_obeyed(number: int, frame: object) -> None:
     return None
 
 
+def _app(listening: Listening) -> Starlette:
+    streams = Streams()
+    return build_app(_tended(listening, streams), public_metrics=listening.config.metrics.public, streams=streams)
+
+
+def _when_told_to_stop(told: Callable[[], None]) -> None:
+    """Beside what uvicorn does then, and before: it waits for every answer, and a stream has no end of its own."""
+    if threading.current_thread() is not threading.main_thread():
+        return
+    loop = asyncio.get_running_loop()
+    for stop in (signal.SIGINT, signal.SIGTERM):
+        of_uvicorn = signal.getsignal(stop)
+
+        def heard(number: int, frame: FrameType | None, of_uvicorn: object = of_uvicorn) -> None:
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(told)
+            if callable(of_uvicorn):
+                of_uvicorn(number, frame)
+
+        signal.signal(stop, heard)  # uvicorn puts back what was there before it
+
+
 @asynccontextmanager
-async def _tended(listening: Listening) -> AsyncIterator[Gateway]:
+async def _tended(listening: Listening, streams: Streams) -> AsyncIterator[Gateway]:
+    _when_told_to_stop(streams.close)
     async with open_gateway(listening.config, listening.uri) as gateway:
         metrics, server = listening.config.metrics, listening.config.server
         if metrics.port is not None and server.workers == 1:
@@ -151,7 +177,7 @@ def worker_app(config: Config, uri: str) -> Starlette:
     follow_parent()
     listening = Listening(config, uri, socket.socket())
     listening.socket.close()
-    return build_app(_tended(listening), public_metrics=config.metrics.public)
+    return _app(listening)
 
 
 def address_of(bound: socket.socket, config: Config) -> str:

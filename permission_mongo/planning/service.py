@@ -6,10 +6,10 @@ from typing import assert_never
 
 from permission_mongo.operations import CancelJob, GetJob, ListJobs, Service
 from permission_mongo.planning.callers import Asking, Callers
-from permission_mongo.service import JobPlan, JobsPlan, Whose
+from permission_mongo.service import CancelPlan, JobPlan, JobsPlan, Whose
 
 
-def plan_service(operation: Service, asking: Asking, callers: Callers) -> JobPlan | JobsPlan:
+def plan_service(operation: Service, asking: Asking, callers: Callers) -> JobPlan | JobsPlan | CancelPlan:
     """One's own jobs are listed; one of another's is told to who has the system right `admin` in the same tenant."""
     who = asking.principal
     own = Whose(who.tenant, who.subject, who.kind, all_of_tenant=False)
@@ -19,7 +19,7 @@ def plan_service(operation: Service, asking: Asking, callers: Callers) -> JobPla
         case GetJob(job):
             return JobPlan(job, _theirs(own, asking, callers))
         case CancelJob(job):
-            return JobPlan(job, _theirs(own, asking, callers), cancels=True)
+            return CancelPlan(job, _theirs(own, asking, callers))
         case _:
             assert_never(operation)
 

@@ -7,23 +7,36 @@ lease are the server's, so that the clocks of the gateways need not agree.
 
 from __future__ import annotations
 
-from typing import Any, Final
+import logging
+from dataclasses import replace
+from typing import Any, Final, Literal
 
 import pymongo
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.errors import PyMongoError
 from pymongo.read_concern import ReadConcern
 
 from permission_mongo.batch import Bound
-from permission_mongo.errors import JobNotFound
-from permission_mongo.jobs import Lease, Origin, Overtaken, Taken, origin_of
+from permission_mongo.errors import JobNotFound, Refusal
+from permission_mongo.jobs import Lease, Origin, Overtaken, Taken, Unreadable, origin_of
 from permission_mongo.outcomes import BatchOutcome, Job, JobState
-from permission_mongo.replays import from_bson, to_bson
+from permission_mongo.replays import from_bson, to_bson, told
 from permission_mongo.service import Whose
 from permission_mongo.storage.layout import BATCHES
 from permission_mongo.values import Document
 
+_LOG: Final = logging.getLogger("permission_mongo.storage")
 _SHOWN: Final = {"job.body": 0, "job.claims": 0}
+# What another gateway needs to go on. `kind` stays: it tells whose the job was.
+_OF_THE_CARRIER: Final = {
+    f"job.{name}": "" for name in ("body", "claims", "request", "request_id", "roles", "credential", "until", "behind")
+}
+
+
+_RAN_OUT: Final = {"job.open": True, "$expr": {"$lte": ["$job.until", "$$NOW"]}}
+_MOST_TRIED: Final = 100
+_PATIENCE: Final = 0.5  # seconds for one record that may be held
 
 
 class Jobs:
@@ -74,32 +87,54 @@ class Jobs:
             await self._batches.update_one(_mine(lease), [{"$set": {"job.until": "$$NOW"}}])
 
     async def finish(self, lease: Lease, state: JobState, outcome: BatchOutcome) -> bool:
-        """Close the record; False if it is not this lease's. What was asked, and by which claims, is kept no longer."""
-        ended = {"job.open": False, "job.state": state, "job.outcome": to_bson(outcome)}
-        of_the_carrier = dict.fromkeys(("job.body", "job.claims", "job.request", "job.until", "job.behind"), "")
+        """Close the record; False if it is not this lease's."""
+        return await self._close(_mine(lease), state, {"job.outcome": to_bson(outcome)})
+
+    async def stop(self, lease: Lease, state: JobState, why: Refusal) -> bool:
+        """Close the record where it stands: each transaction has left the counts there.
+
+        False if it is not this lease's, or was to be cancelled, and nobody has asked for that.
+        """
+        asked = {"job.state": "cancelling"} if state == "cancelled" else {}
+        return await self._close({**_mine(lease), **asked}, state, {"job.outcome.stopped": told(why)})
+
+    async def _close(self, match: Document, state: JobState, left: Document) -> bool:
+        """What was asked, and by which right, is kept no longer."""
         with pymongo.timeout(self._timeout):
-            result = await self._batches.update_one(_mine(lease), {"$set": ended, "$unset": of_the_carrier})
+            ended = {"job.open": False, "job.state": state, **left}
+            result = await self._batches.update_one(match, {"$set": ended, "$unset": _OF_THE_CARRIER})
         return result.matched_count == 1
 
-    async def take(self, holder: str, seconds: float) -> Taken | None:
-        """The job that has waited longest, now this holder's; None if no lease ran out."""
+    async def take(self, holder: str, seconds: float) -> Taken | Unreadable | None:
+        """The job that has waited longest, now this holder's; None if no lease ran out.
+
+        One whose record a transaction holds, as after a kill inside of one, is passed over: it can be for a minute.
+        """
+        with pymongo.timeout(self._timeout):
+            waiting = self._batches.find(_RAN_OUT, {"_id": 1}, sort=[("job.until", 1)], limit=_MOST_TRIED)
+            ids = [one["_id"] for one in await waiting.to_list()]
+            for one in ids:
+                found = await self._take(one, holder, seconds)
+                if found is not None:
+                    return _taken(found, Lease(one, holder, found["job"]["fence"], seconds))
+        return None
+
+    async def _take(self, job: str, holder: str, seconds: float) -> Document | None:
+        """Its record; None if another has it. One that is taken without an answer waits for its lease to run out."""
         taking = {
             "job.fence": {"$add": ["$job.fence", 1]},
             "job.holder": {"$literal": holder},
             "job.until": _in(seconds),
         }
-        ran_out = {"job.open": True, "$expr": {"$lte": ["$job.until", "$$NOW"]}}
-        with pymongo.timeout(self._timeout):
-            found = await self._batches.find_one_and_update(
-                ran_out,
-                [{"$set": taking}],
-                sort=[("job.until", 1)],
-                return_document=pymongo.ReturnDocument.AFTER,
-            )
-        if found is None:
+        try:
+            with pymongo.timeout(_PATIENCE):
+                return await self._batches.find_one_and_update(
+                    {"_id": job, **_RAN_OUT}, [{"$set": taking}], return_document=pymongo.ReturnDocument.AFTER
+                )
+        except PyMongoError as error:
+            if not error.timeout:
+                raise
             return None
-        lease = Lease(found["_id"], holder, found["job"]["fence"], seconds)
-        return Taken(lease, _job(found), Bound(found["job"]["behind"]), origin_of(found))
 
     # -- asked
 
@@ -155,6 +190,28 @@ def _visible(whose: Whose | None) -> Document:
 
 def _no_such() -> JobNotFound:
     return JobNotFound("no such job")
+
+
+def _taken(found: Document, lease: Lease) -> Taken | Unreadable:
+    try:
+        return Taken(lease, _job(found), Bound(found["job"]["behind"]), origin_of(found))
+    except Exception as error:
+        # Whatever is wrong with it, it must end: its key and those who wait for it hang on its end.
+        _LOG.error("the record of a job could not be read: %s", type(error).__name__)
+        return Unreadable(lease, _left_of(found))
+
+
+def _left_of(found: Document) -> BatchOutcome:
+    """What a record tells that can't be read as a whole."""
+    why = Refusal("something went wrong here")
+    try:
+        return replace(_job(found).outcome, stopped=why)
+    except Exception:
+        # The counts are kept by every batch, job or not.
+        counts = found.get("counts", {})
+        verb: Literal["deleted", "updated"] = "deleted" if "delete" in counts else "updated"
+        done = sum(one for one in counts.values() if isinstance(one, int))
+        return BatchOutcome(verb, (), counted=done, batch=found["_id"] if done else None, stopped=why)
 
 
 def _job(found: Document) -> Job:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import assert_never
 
 from permission_mongo.errors import Refusal, Unavailable
-from permission_mongo.jobs import AT_FIRST, Lease, Turn, added
+from permission_mongo.jobs import AT_FIRST, Lease, Turn, Unreadable, added
 from permission_mongo.jobs import Taken as TakenJob
 from permission_mongo.moments import AsOfOnePlan, AsOfPlan
 from permission_mongo.outcomes import BatchOutcome, Job, JobList, JobState, Outcome, Replayed
@@ -31,7 +31,7 @@ from permission_mongo.plans import (
     UpdatePlan,
     Writing,
 )
-from permission_mongo.service import JobPlan, JobsPlan, Serving
+from permission_mongo.service import CancelPlan, JobPlan, JobsPlan, Serving
 from permission_mongo.storage.aggregates import aggregate
 from permission_mongo.storage.creates import create_many, create_one
 from permission_mongo.storage.deletes import delete_many
@@ -117,8 +117,8 @@ class Store:
                 return await list_deleted(plan, self._rooms)
             case VersionsPlan() | VersionPlan() | ComparePlan() | AgainPlan():
                 return await read_past(plan, self._rooms)
-            case JobPlan(job, whose, cancels):
-                return await (self._rooms.jobs.cancel(job, whose) if cancels else self._rooms.jobs.find(job, whose))
+            case JobPlan(job, whose):
+                return await self._rooms.jobs.find(job, whose)
             case JobsPlan(whose, limit):
                 return JobList(tuple(await self._rooms.jobs.recent(whose, limit)))
             case _:
@@ -144,10 +144,12 @@ class Store:
                 return await delete_many(plan, actor, self._rooms, turn=turn)
             case UndoPlan():
                 return await undo(plan, actor, self._rooms)
+            case CancelPlan(job, whose):
+                return await self._rooms.jobs.cancel(job, whose)
             case _:
                 assert_never(plan)
 
-    async def take_job(self, holder: str, seconds: float) -> TakenJob | None:
+    async def take_job(self, holder: str, seconds: float) -> TakenJob | Unreadable | None:
         """A job that nobody carries, now this holder's for so many seconds; None if there is none."""
         with refusing():
             return await self._rooms.jobs.take(holder, seconds)
@@ -165,6 +167,11 @@ class Store:
         """Whether it was this lease's to end."""
         with refusing():
             return await self._rooms.jobs.finish(lease, state, outcome)
+
+    async def stop_job(self, lease: Lease, state: JobState, why: Refusal) -> bool:
+        """Whether it was this lease's to end where it stands; as cancelled only one that is to be."""
+        with refusing():
+            return await self._rooms.jobs.stop(lease, state, why)
 
     async def find_job(self, job: str) -> Job:
         """For the gateway itself, whoever it belongs to."""

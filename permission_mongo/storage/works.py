@@ -15,7 +15,7 @@ from pymongo.errors import BulkWriteError
 
 from permission_mongo.batch import Bound
 from permission_mongo.errors import DocumentNotFound
-from permission_mongo.jobs import Turn, added
+from permission_mongo.jobs import Overtaken, Turn, added
 from permission_mongo.outcomes import BatchOutcome, Failure, Item
 from permission_mongo.plans import Actor, Chunked
 from permission_mongo.storage.chunks import next_chunk, require_at_most, require_few_enough
@@ -80,7 +80,10 @@ class Work(ABC):
     async def _chunk(self) -> None:
         chunk, more = await next_chunk(self._rooms, self._work, self._turn.behind)
         if chunk:
-            await self._in_parts(chunk, last=more is None)
+            try:
+                await self._in_parts(chunk, last=more is None)
+            except Overtaken as overtaken:
+                raise Overtaken(len(self._progress.done)) from overtaken
         if self._progress.stopped is None:
             self._progress.more = more
 

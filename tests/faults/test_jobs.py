@@ -6,11 +6,16 @@ FAULT_JOB is the number of documents; 50,000 is what is promised of it.
 import os
 import signal
 import time
+from datetime import timedelta
+from http.client import HTTPConnection
 from pathlib import Path
 from random import Random
 
 import pytest
 
+from permission_mongo.outcomes import BatchOutcome
+from permission_mongo.replays import to_bson
+from permission_mongo.values import utc_now
 from tests.faults.processes import Asked, a_gateway_process, write_config
 from tests.faults.rows import SEED, add_rows, end_abandoned, look, open_transactions, rounds
 from tests.faults.summaries import Summary, tell
@@ -157,3 +162,22 @@ def peak_of(gateway) -> float:
     """The most memory it has ever had, in MB."""
     status = Path(f"/proc/{gateway.child.pid}/status").read_text()
     return int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]) / 1024
+
+
+def test_a_gateway_that_ends_does_not_wait_for_who_listens_to_a_job(mongo_uri, database, tmp_path):
+    """`server.shutdown_timeout` is for requests with an end of their own."""
+    folder = write_config(tmp_path / "config", database.name, LIMITS)
+    lease = {"open": True, "state": "running", "fence": 1, "holder": "another", "until": utc_now() + timedelta(hours=1)}
+    job = {**lease, "kind": "token", "asked": "delete", "outcome": to_bson(BatchOutcome("deleted", ()))}
+    about = {"collection": "notes", "tenant_id": "acme", "by": "alice", "at": utc_now()}
+    database["_pm_batches"].insert_one({"_id": "0" * 32, **about, "job": job})
+    with a_gateway_process(folder, mongo_uri) as gateway:
+        connection = HTTPConnection("127.0.0.1", gateway.port, timeout=30)
+        headers = {**gateway.headers(), "accept": "text/event-stream"}
+        connection.request("GET", f"/_pm/jobs/{'0' * 32}", headers=headers)
+        answer = connection.getresponse()
+        assert answer.readline() == b"event: progress\n"
+        gateway.child.terminate()
+        gateway.child.wait(5)
+        assert answer.read().endswith(b"\n\n")
+        connection.close()

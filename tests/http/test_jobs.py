@@ -4,12 +4,15 @@ import asyncio
 import json
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
 from permission_mongo.assembly import open_gateway
 from permission_mongo.auth.api_keys import new_key
+from permission_mongo.errors import DeadlineExceeded
 from permission_mongo.storage.keys import MongoKeyStore
+from permission_mongo.storage.store import Store
 from permission_mongo.values import utc_now
 from tests.http.harness import CONFIG, POLICY, SCHEMA, a_config, a_token, a_world
 
@@ -43,6 +46,20 @@ async def ended(world, job: str, **more) -> dict:
     raise AssertionError(told)
 
 
+async def has_done(world, job: str, least: int) -> None:
+    for _ in range(400):
+        if (await world.get(f"/_pm/jobs/{job}")).json()["progress"]["deleted"] >= least:
+            return
+        await asyncio.sleep(0.02)
+    raise AssertionError(job)
+
+
+def counted(world) -> float:
+    """The notes deleted, as the metrics tell it."""
+    labels = {"collection": "notes", "verb": "deleted"}
+    return world.gateway.metrics.registry.get_sample_value("permission_mongo_documents_written_total", labels) or 0
+
+
 @asynccontextmanager
 async def held(world, command="delete", milliseconds=400):
     """Each such command on notes takes long."""
@@ -71,7 +88,7 @@ async def test_work_of_one_transaction_is_no_job(small):
     ids = await add_many(small, 4)
     answer = await small.delete("/notes/batch", OPEN, headers=ALONE)
     assert (answer.status_code, answer.json()["deleted"]) == (200, 4)
-    assert await small.stored(*ids) == []
+    assert (await small.stored(*ids), counted(small)) == ([], 4)
     assert (await small.get("/_pm/jobs")).json() == {"data": []}
     assert "job" not in await small.database["_pm_batches"].find_one({"_id": answer.json()["batch"]})
 
@@ -79,19 +96,20 @@ async def test_work_of_one_transaction_is_no_job(small):
 async def test_who_waits_is_told_the_whole_outcome_and_the_job_is_done(small):
     ids = await add_many(small)
     answer = (await small.delete("/notes/batch", OPEN)).json()
-    assert (answer["deleted"], await small.stored(*ids)) == (10, [])
+    assert (answer["deleted"], await small.stored(*ids), counted(small)) == (10, [], 10)
     [job] = (await small.get("/_pm/jobs")).json()["data"]
     assert (job["id"], job["state"], job["progress"]) == (answer["batch"], "done", {"deleted": 10, "failed": 0})
     record = await small.database["_pm_batches"].find_one({"_id": answer["batch"]})
     assert record["counts"] == {"delete": 10}
-    assert not {"body", "claims", "until"} & set(record["job"])
+    of_the_asker = {"body", "claims", "request", "request_id", "roles", "credential", "until", "behind"}
+    assert not of_the_asker & set(record["job"])
 
 
 async def test_who_does_not_wait_is_told_where_to_look(small):
     ids = await add_many(small)
     job = await ended(small, await started(small))
     assert (job["state"], job["progress"], job["operation"]) == ("done", {"deleted": 10, "failed": 0}, "delete")
-    assert await small.stored(*ids) == []
+    assert (await small.stored(*ids), counted(small)) == ([], 10)
     back = await small.post(f"/notes/batch/{job['batch']}/undo", {})
     assert (back.json()["restored"], await small.stored(*ids)) == (10, ids)
 
@@ -165,6 +183,7 @@ async def test_who_holds_an_old_fence_commits_nothing(small):
     record = await small.database["_pm_batches"].find_one({"_id": answer["batch"]})
     assert (record["counts"], record["job"]["fence"] >= 3) == ({"delete": 20}, True)
     assert await small.database["_pm_versions"].count_documents({}) == 20
+    assert counted(small) == 20
 
 
 async def test_a_job_is_kept_alive_between_its_transactions(small):
@@ -174,6 +193,146 @@ async def test_a_job_is_kept_alive_between_its_transactions(small):
         answer = await small.delete("/notes/batch", OPEN)
     record = await small.database["_pm_batches"].find_one({"_id": answer.json()["batch"]})
     assert (answer.json()["deleted"], record["job"]["fence"]) == (9, 1)
+
+
+@asynccontextmanager
+async def failing(world, command, code, name="notes", **mode):
+    """Such a command on notes, or another collection, is answered with an error of this code."""
+    wrong = {"failCommands": [command], "namespace": f"{world.database.name}.{name}", "errorCode": code}
+    admin = world.database.client.admin
+    await admin.command("configureFailPoint", "failCommand", mode=mode or "alwaysOn", data=wrong)
+    try:
+        yield
+    finally:
+        await admin.command("configureFailPoint", "failCommand", mode="off")
+
+
+UNFORESEEN = 96  # the server's OperationFailed: no refusal is made of it
+
+
+@pytest.fixture
+async def patient(mongo_uri, tmp_path):
+    """A lease that runs out after no test waits."""
+    async with a_world(mongo_uri, a_config(tmp_path, SMALL.replace("600ms", "30s"), SCHEMA, ADMINS)) as found:
+        yield found
+
+
+async def test_what_goes_wrong_lets_go_of_the_job_at_once(patient):
+    """The caller is told of an error, and another need not wait until the lease runs out."""
+    ids = await add_many(patient)
+    async with failing(patient, "find", UNFORESEEN, skip=2):
+        answer = await patient.delete("/notes/batch", OPEN)
+    patient.gateway.running.waiting.set()
+    assert answer.status_code == 500
+    [job] = (await patient.get("/_pm/jobs")).json()["data"]
+    async with asyncio.timeout(5):
+        assert (await ended(patient, job["id"]))["state"] == "done"
+    assert await patient.stored(*ids) == []
+
+
+BROKEN = {"claims": "{", "roles": None, "outcome": {"form": "?"}, "asked": "sing"}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+async def test_a_record_that_can_not_be_read_ends_as_failed_and_frees_its_key(small, name):
+    ids = await add_many(small, 40)
+    sent = {**ALONE, "idempotency-key": "k"}
+    async with held(small, milliseconds=100):
+        job = (await small.delete("/notes/batch", OPEN, headers=sent)).json()["job"]["id"]
+        await has_done(small, job, 8)
+        broken = {"$set": {f"job.{name}": BROKEN[name]}, "$inc": {"job.fence": 1}}
+        await small.database["_pm_batches"].update_one({"_id": job}, broken)
+        for _ in range(400):
+            record = await small.database["_pm_batches"].find_one({"_id": job})
+            if not record["job"]["open"]:
+                break
+            await asyncio.sleep(0.02)
+    told = await ended(small, job)
+    assert (told["state"], told["error"]["code"]) == ("failed", "internal_error")
+    assert 8 <= told["progress"]["deleted"] == 40 - len(await small.stored(*ids)) < 40
+    again = await small.delete("/notes/batch", OPEN, headers=sent)
+    assert (again.status_code, again.json()["deleted"]) == (207, told["progress"]["deleted"])
+
+
+async def test_a_record_that_a_transaction_holds_does_not_delay_other_jobs(small):
+    """As after a kill inside a transaction, until the server has given that up."""
+    await add_many(small)
+    batches = small.database["_pm_batches"]
+    lease = {
+        "open": True,
+        "state": "running",
+        "fence": 1,
+        "holder": "killed",
+        "until": utc_now() + timedelta(seconds=1),
+    }
+    await batches.insert_one({"_id": "held", "job": lease})
+    async with batches.database.client.start_session() as session:
+        await session.start_transaction()
+        await batches.update_one({"_id": "held"}, {"$set": {"job.step": 1}}, session=session)
+        await asyncio.sleep(1.5)  # its lease has run out, and the carriers have met it
+        async with asyncio.timeout(8):
+            told = await ended(small, await started(small))
+        await session.abort_transaction()
+    assert (told["state"], told["progress"]["deleted"]) == ("done", 10)
+    for _ in range(400):
+        if (await batches.find_one({"_id": "held"}))["job"]["state"] == "failed":
+            return
+        await asyncio.sleep(0.02)
+    raise AssertionError("it was not taken up when it was free")
+
+
+# -- a first chunk of several transactions
+
+
+@pytest.fixture
+async def narrow(mongo_uri, tmp_path):
+    """A transaction holds one of the documents that `add_big` makes."""
+    limits = "limits: {max_batch_size: 8, job_lease: 600ms, max_transaction_bytes: 30000}\n"
+    async with a_world(mongo_uri, a_config(tmp_path, CONFIG + limits, SCHEMA, ADMINS)) as found:
+        yield found
+
+
+async def add_big(world, count=8) -> list[str]:
+    ids = [f"n{n:03}" for n in range(count)]
+    for one in ids:
+        await world.add(one, ssn="x" * 20_000)
+    return ids
+
+
+async def first_part(world, change) -> dict:
+    """The record of the only job, changed as soon as it is there."""
+    for _ in range(1000):
+        found = await world.database["_pm_batches"].find_one_and_update({"job.open": True}, change)
+        if found is not None:
+            return found
+        await asyncio.sleep(0.01)
+    raise AssertionError("no job")
+
+
+async def test_a_job_that_is_cancelled_in_its_first_chunk_ends_with_what_it_did(narrow):
+    ids = await add_big(narrow)
+    async with held(narrow, milliseconds=150):
+        asked = asyncio.create_task(narrow.delete("/notes/batch", OPEN))
+        record = await first_part(narrow, {"$set": {"job.state": "cancelling"}})
+        answer = await asked
+    told = answer.json()
+    assert (answer.status_code, told["error"]["code"]) == (207, "conflict")
+    assert 0 < told["deleted"] == 8 - len(await narrow.stored(*ids)) < 8
+    job = (await narrow.get(f"/_pm/jobs/{record['_id']}")).json()
+    assert (job["state"], job["progress"]["deleted"]) == ("cancelled", told["deleted"])
+    assert counted(narrow) == told["deleted"]
+
+
+@pytest.mark.parametrize("headers", [{}, ALONE])
+async def test_a_job_that_is_overtaken_in_its_first_chunk_is_ended_by_another(narrow, headers):
+    ids = await add_big(narrow)
+    async with held(narrow, milliseconds=150):
+        asked = asyncio.create_task(narrow.delete("/notes/batch", OPEN, headers=headers))
+        record = await first_part(narrow, {"$inc": {"job.fence": 1}})
+        answer = await asked
+    assert answer.status_code == (202 if headers else 200)
+    assert (await ended(narrow, record["_id"]))["progress"]["deleted"] == 8
+    assert (await narrow.stored(*ids), counted(narrow)) == ([], 8)
 
 
 # -- who may
@@ -281,20 +440,151 @@ async def test_t35_each_chunk_is_planned_by_the_policy_in_force(mongo_uri, tmp_p
         assert told["progress"]["deleted"] == 4 == 10 - len(await first.stored(*ids))
 
 
-# -- events
+@asynccontextmanager
+async def carried_by(world, config, mongo_uri):
+    """Another gateway, of this configuration, has the world's job as soon as there is one."""
+    batches = world.database["_pm_batches"]
+    async with open_gateway(replace(config, mongodb=world.gateway.config.mongodb), mongo_uri) as later:
+        # The first gateway is overtaken whenever it goes on, until the later one has the job.
+        overtaken = {"$set": {"job.until": utc_now() - timedelta(1)}, "$inc": {"job.fence": 1}}
+
+        async def taken() -> None:
+            for _ in range(1000):
+                if await batches.find_one({"job.holder": later.running.holder}):
+                    return
+                await batches.update_one({"job.open": True, "job.holder": {"$ne": later.running.holder}}, overtaken)
+                await asyncio.sleep(0.02)
+            raise AssertionError("the other gateway has not taken it")
+
+        yield taken
 
 
-async def test_events_tell_the_progress_and_the_end(small):
-    await add_many(small, 12)
-    async with held(small, milliseconds=600):
+RAISED = {"filter": {"status": "open"}, "update": {"age": 7, "pay": {"month": 3}}}
+SHRUNK = ADMINS.replace("actions: [create, read, update, delete, restore]", "actions: [create, read]")
+NARROWED = ADMINS.replace("fields: {mask: {ssn: last4}}", "fields: {mask: {ssn: last4}, readonly: [age]}")
+OTHERS = """
+collections:
+  plain:
+    id_type: objectId
+    access: {tenant_field: null, owner_field: null}
+    fields: {name: {type: string, required: true}, price: {type: decimal}}
+"""
+LATER = {
+    "delete, policy": ("DELETE", OPEN, SCHEMA, SHRUNK, "forbidden"),
+    "update, policy": ("PUT", RAISED, SCHEMA, SHRUNK, "forbidden"),
+    "update, schema": (
+        "PUT",
+        RAISED,
+        SCHEMA.replace("age: {type: integer, min: 0}", "age: {type: integer, min: 8}"),
+        ADMINS,
+        "partial",
+    ),
+    "update, no field": (
+        "PUT",
+        RAISED,
+        SCHEMA.replace("      age: {type: integer, min: 0}\n", ""),
+        ADMINS.replace(", age]", "]"),
+        "forbidden",
+    ),
+    "delete, no collection": ("DELETE", OPEN, None, None, "collection_not_found"),
+    "update, no collection": ("PUT", RAISED, None, None, "collection_not_found"),
+}
+
+
+@pytest.mark.parametrize("name", LATER)
+async def test_t35_each_chunk_is_planned_by_the_configuration_in_force(small, mongo_uri, tmp_path, name):
+    """The gateway that goes on has another one, by which what was asked is not to be done any more."""
+    method, body, schema, policy, code = LATER[name]
+    by_item = code == "partial"
+    ids = await add_many(small, 240)
+    (tmp_path / "later").mkdir()
+    if schema is None:
+        policy = ADMINS[: ADMINS.index("  notes:")] + ADMINS[ADMINS.index("  plain:") :]
+    other = a_config(tmp_path / "later", SMALL, schema or OTHERS, policy)
+    slow = "delete" if method == "DELETE" else "update"
+    async with carried_by(small, other, mongo_uri) as taken, held(small, slow, 200):
+        asked = asyncio.create_task(small.ask(method, "/notes/batch", body))
+        await taken()
+        answer = (await asked).json()
+    assert answer["error"]["code"] == code, answer
+    assert {one["error"]["code"] for one in answer.get("failed", [])} == ({"schema_validation"} if by_item else set())
+    if method == "DELETE":
+        told, left = answer["deleted"], len(await small.stored(*ids))
+    else:
+        told, left = answer["modified"], await small.database["notes"].count_documents({"age": {"$ne": 7}})
+    assert 0 < told == 240 - left < 240
+    [job] = (await small.get("/_pm/jobs")).json()["data"]
+    assert (job["state"], job.get("error", {}).get("code")) == (("done", None) if by_item else ("failed", code))
+
+
+# -- whose claims: who does not wait is served from the record alone
+
+
+ACMES = {"tenant_id": "acme", "owner_id": "x", "title": "t", "status": "open"}
+CLAIMS = POLICY.replace(
+    'when: "resource.owner_id == user.id"',
+    'when: "resource.email in user.claims.team.names && resource.age < user.claims.most"',
+)
+
+
+async def test_a_job_that_is_carried_on_knows_the_claims_of_who_began_it(mongo_uri, tmp_path):
+    """As they were signed: a list below an object, a number that is no whole one, and signs of every kind."""
+    async with a_world(mongo_uri, a_config(tmp_path, SMALL, SCHEMA, CLAIMS)) as world:
+        token = a_token(team={"names": ["grün", "\u2028", "\U0001f600"]}, most=2.5)
+        rows = [
+            {"_id": f"n{n:02}", **ACMES, "age": n % 3 + 1, "email": name}
+            for n, name in enumerate(["grün", "\u2028", "grun", None] * 20)
+        ]
+        await world.database["notes"].insert_many(rows)
+        reached = [row["_id"] for row in rows if row["age"] < 2.5 and row["email"] in ("grün", "\u2028")]
+        told = await ended(world, await started(world, token=token), token=token)
+        assert (told["state"], told["progress"]["deleted"]) == ("done", len(reached))
+        assert await world.database["notes"].count_documents({}) == 80 - len(reached)
+        assert await world.stored(*reached) == []
+
+
+async def test_a_job_of_who_crosses_tenants_is_carried_on_across_them(small):
+    rows = [{"_id": f"n{n:02}", **ACMES, "tenant_id": tenant} for n, tenant in enumerate(["acme", "evil", None] * 10)]
+    await small.database["notes"].insert_many(rows)
+    root = a_token("root", ["root"], None)
+    told = await ended(small, await started(small, token=root), token=root)
+    assert (told["state"], told["progress"]["deleted"]) == ("done", 30)
+
+
+async def test_a_job_in_which_something_goes_wrong_fails_with_all_that_it_did(small):
+    """Its counts are those of its last transaction, and not those of when it was taken up."""
+    ids = await add_many(small, 40)
+    async with held(small, milliseconds=100):
         job = await started(small)
-        streamed = await small.get(f"/_pm/jobs/{job}", headers={"accept": "text/event-stream"})
-    assert streamed.headers["content-type"].startswith("text/event-stream")
-    events = [dict(line.split(": ", 1) for line in one.splitlines()) for one in streamed.text.strip().split("\n\n")]
-    assert {one["event"] for one in events[:-1]} == {"progress"}
-    assert (events[-1]["event"], json.loads(events[-1]["data"])["state"]) == ("done", "done")
-    done = [json.loads(one["data"])["progress"]["deleted"] for one in events]
-    assert (done, done[-1]) == (sorted(done), 12)
+        await has_done(small, job, 12)
+        async with failing(small, "find", UNFORESEEN):
+            told = await ended(small, job)
+    assert (told["state"], told["error"]["code"]) == ("failed", "internal_error")
+    assert 12 <= told["progress"]["deleted"] == 40 - len(await small.stored(*ids)) < 40
+
+
+class Slow(Store):
+    """MongoDB does not answer in time where a job is to be closed, and that was done or was not."""
+
+    closes = False
+
+    async def finish_job(self, lease, state, outcome):
+        if self.closes:
+            await super().finish_job(lease, state, outcome)
+        raise DeadlineExceeded("the query took longer than limits.query_timeout")
+
+
+@pytest.mark.parametrize("closes", [False, True])
+async def test_a_job_that_can_not_be_closed_in_time_is_done_all_the_same(small, closes):
+    """Who waits is told the outcome; where the record stayed open, who takes it up closes it."""
+    ids = await add_many(small)
+    slow = Slow(small.gateway.store._rooms)
+    slow.closes = closes
+    small.app.state.gateway = replace(small.gateway, running=replace(small.gateway.running, store=slow))
+    answer = await small.delete("/notes/batch", OPEN)
+    assert (answer.status_code, answer.json()["deleted"], await small.stored(*ids)) == (200, 10, [])
+    told = await ended(small, answer.json()["batch"])
+    assert (told["state"], told["progress"]) == ("done", {"deleted": 10, "failed": 0})
 
 
 # -- under a key

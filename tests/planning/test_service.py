@@ -11,7 +11,7 @@ from permission_mongo.planning.service import plan_service
 from permission_mongo.policy.grants import Policy
 from permission_mongo.policy.rules import Role
 from permission_mongo.principal import Principal
-from permission_mongo.service import JobPlan, JobsPlan, Whose
+from permission_mongo.service import CancelPlan, JobPlan, JobsPlan, Whose
 from tests.builders import NOW, a_rule
 
 JOB = "0" * 32
@@ -28,7 +28,7 @@ def planned(operation, *, kind="token", tenant="acme", roles=("user",)):
 def test_a_creators_own_jobs_are_those_of_the_same_credential_kind_and_tenant():
     assert planned(ListJobs(7)) == JobsPlan(OWN, 7)
     assert planned(GetJob(JOB)) == JobPlan(JOB, OWN)
-    assert planned(CancelJob(JOB)) == JobPlan(JOB, OWN, cancels=True)
+    assert planned(CancelJob(JOB)) == CancelPlan(JOB, OWN)
     assert planned(GetJob(JOB), kind="key").whose == replace(OWN, kind="key")
     assert planned(GetJob(JOB), tenant=None).whose == replace(OWN, tenant=None)
 
