@@ -26,7 +26,7 @@ from permission_mongo.storage.parts import Ids, Progress, TooMuch
 from permission_mongo.storage.rooms import BY_ID, Rooms
 from permission_mongo.storage.singles import LENIENT, require_accepted
 from permission_mongo.storage.transactions import Raced
-from permission_mongo.storage.works import Told, Work
+from permission_mongo.storage.works import Came, Told, Work
 from permission_mongo.values import Document, DocumentId
 from permission_mongo.versions import LARGEST
 
@@ -57,7 +57,7 @@ class _Deletion(Work):
     def _live(self) -> AsyncCollection[Document]:
         return self._rooms.live(self._plan.target.collection)
 
-    async def attempt(self, session: AsyncClientSession, ids: Ids, renumber: bool) -> tuple[Progress, list[Document]]:
+    async def attempt(self, session: AsyncClientSession, ids: Ids, renumber: bool) -> tuple[Came, list[Document]]:
         failed = await self._unaccepted(session, ids)
         left = without(ids, failed)
         removed, records = await self._remove(session, left, renumber)

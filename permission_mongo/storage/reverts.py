@@ -10,7 +10,7 @@ from permission_mongo.outcomes import BatchOutcome
 from permission_mongo.plans import Actor, RevertPlan
 from permission_mongo.storage.parts import Ids, Progress
 from permission_mongo.storage.rooms import BY_ID, Rooms
-from permission_mongo.storage.works import State, Told, Work, marks_after
+from permission_mongo.storage.works import Came, State, Told, Work, marks_after
 from permission_mongo.values import Document, DocumentId
 from permission_mongo.versions import content_of, number_of
 
@@ -30,7 +30,7 @@ class _Reverting(Work):
         super().__init__(plan, actor, rooms, AT_FIRST, told)
         self._plan = plan
 
-    async def attempt(self, session: AsyncClientSession, ids: Ids, renumber: bool) -> tuple[Progress, list[Document]]:
+    async def attempt(self, session: AsyncClientSession, ids: Ids, renumber: bool) -> tuple[Came, list[Document]]:
         """Read again inside: in this snapshot the guards hold, and nobody writes between it and the commit."""
         former = await self._former(session, ids)
         states = [

@@ -24,7 +24,7 @@ from permission_mongo.storage.references import dangling, violation
 from permission_mongo.storage.rooms import BY_ID, Rooms
 from permission_mongo.storage.singles import require_accepted
 from permission_mongo.storage.transactions import Raced
-from permission_mongo.storage.works import Work, marks_after
+from permission_mongo.storage.works import Came, Work, marks_after
 from permission_mongo.values import Document, DocumentId
 
 
@@ -61,7 +61,7 @@ class _Updating(Work):
         super().__init__(plan, actor, rooms, turn)
         self._plan = plan
 
-    async def attempt(self, session: AsyncClientSession, ids: Ids, renumber: bool) -> tuple[Progress, list[Document]]:
+    async def attempt(self, session: AsyncClientSession, ids: Ids, renumber: bool) -> tuple[Came, list[Document]]:
         judged = await self._judged(session, ids)
         came = Progress([row.stored["_id"] for row in judged.rows], judged.same, judged.failed)
         # Of an atomic batch that fails, the first item's refusal is told, and not what the write would have met.

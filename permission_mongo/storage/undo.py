@@ -18,9 +18,8 @@ from permission_mongo.batch import without
 from permission_mongo.errors import BatchNotFound, Conflict, Forbidden, InvalidRequest, Refusal
 from permission_mongo.outcomes import BatchOutcome, Failure, Item
 from permission_mongo.plans import Actor, DeletePlan, RevertPlan, UndoPlan
-from permission_mongo.storage.creates import duplicate_index
 from permission_mongo.storage.deletes import delete_many
-from permission_mongo.storage.faults import told_or_raised
+from permission_mongo.storage.faults import duplicate_index, told_or_raised
 from permission_mongo.storage.ledger import Ledger, records_of
 from permission_mongo.storage.reverts import CHANGED, revert_many
 from permission_mongo.storage.rooms import BY_ID, Rooms

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import ClassVar, Literal, cast
 
@@ -14,11 +14,12 @@ from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.errors import BulkWriteError
 
 from permission_mongo.batch import Bound
-from permission_mongo.errors import DocumentNotFound
+from permission_mongo.errors import DocumentNotFound, Refusal
 from permission_mongo.jobs import Turn, added
 from permission_mongo.outcomes import BatchOutcome, Failure, Item
 from permission_mongo.plans import Actor, Chunked
 from permission_mongo.storage.chunks import next_chunk, require_at_most, require_few_enough
+from permission_mongo.storage.faults import duplicate_index
 from permission_mongo.storage.ledger import Ledger, Traces
 from permission_mongo.storage.parts import Ids, KeyExists, Progress, TooMuch, first_refusal, in_parts, tries
 from permission_mongo.storage.rooms import BY_ID, NumberTaken, Rooms
@@ -28,6 +29,7 @@ from permission_mongo.values import Document, DocumentId
 from permission_mongo.versions import LARGEST, made, number_of, record
 
 State = tuple[RawBSONDocument, Document]  # a stored document: its bytes, and read
+Came = Progress[DocumentId]
 Told = Callable[[BatchOutcome], BatchOutcome]
 
 
@@ -51,10 +53,10 @@ class Work(ABC):
         self._told = told
         self._ended = made(self.action, actor.subject, actor.now, plan.batch.reason, plan.batch.id)
         self._ledger = Ledger(rooms, actor, plan.target, plan.batch)
-        self._progress = Progress()
+        self._progress: Came = Progress()
 
     @abstractmethod
-    async def attempt(self, session: AsyncClientSession, ids: Ids, renumber: bool) -> tuple[Progress, list[Document]]:
+    async def attempt(self, session: AsyncClientSession, ids: Ids, renumber: bool) -> tuple[Came, list[Document]]:
         """What becomes of these items in the session's transaction, and the ids of the versions kept.
 
         `renumber` says that a number was taken. KeyExists, TooMuch and Raced end the transaction.
@@ -87,11 +89,15 @@ class Work(ABC):
     # -- transactions
 
     async def _in_parts(self, ids: Ids, *, last: bool) -> None:
-        await in_parts(ids, self._part, self._progress, atomic=self._work.batch.atomic, last=last)
+        whole = self._whole if self._work.batch.atomic else None
+        await in_parts(ids, self._part, self._progress, whole, last=last)
+
+    def _whole(self, failed: Mapping[DocumentId, Refusal]) -> Refusal:
+        return first_refusal(failed, f"nothing was {self.verb}")
 
     async def _part(self, ids: Ids, final: bool, renumber: bool = False) -> None:
         batch, part = self._work.batch, ObjectId()
-        body: Body[Progress] = lambda session: self._body(session, ids, part, renumber)  # noqa: E731
+        body: Body[Came] = lambda session: self._body(session, ids, part, renumber)  # noqa: E731
         try:
             came = await self._rooms.transactor.run(
                 self._step(body, ids, final=final),
@@ -110,14 +116,14 @@ class Work(ABC):
         self._progress.add(came)
         return None
 
-    def _step(self, body: Body[Progress], ids: Ids, *, final: bool) -> Body[Progress]:
+    def _step(self, body: Body[Came], ids: Ids, *, final: bool) -> Body[Came]:
         """A filter's work becomes a job with the first transaction that is not all of it."""
         turn, job = self._turn, None
         if turn.lease is not None and not (final and turn.origin is not None):
             body, job = self._ledger.stepped(body, turn, self._so_far, Bound(ids[-1])), turn.lease.job
         return self._ledger.once(body, self._outcome_with, final=final, job=job)
 
-    async def _body(self, session: AsyncClientSession, ids: Ids, part: ObjectId, renumber: bool) -> Progress:
+    async def _body(self, session: AsyncClientSession, ids: Ids, part: ObjectId, renumber: bool) -> Came:
         came, records = await self.attempt(session, ids, renumber)
         before = self._turn.before.met if self._turn.before else 0
         require_few_enough(self._work.batch, before + self._progress.met + came.met)
@@ -127,26 +133,26 @@ class Work(ABC):
             await self._ledger.note(session, part, self.action, came.done, Traces(records=records))
         return came
 
-    def _require_all(self, ids: Ids, came: Progress) -> None:
+    def _require_all(self, ids: Ids, came: Came) -> None:
         fine = {*came.done, *came.same}
         absent = DocumentNotFound("no such document", collection=self._work.target.collection)
         is_named = self._work.expected is not None  # what a filter no longer matches is not missed
         left = [one for one in ids if one not in fine and (is_named or one in came.failed)]
         failed = {one: came.failed.get(one, absent) for one in left}
         if failed:
-            raise first_refusal(failed, f"nothing was {self.verb}")
+            raise self._whole(failed)
 
     # -- what is told
 
-    def _outcome_with(self, came: Progress) -> BatchOutcome:
+    def _outcome_with(self, came: Came) -> BatchOutcome:
         """What the caller is told if the work ends with this part."""
         return self._told(self._outcome(self._progress.with_(came)))
 
-    def _so_far(self, came: Progress) -> BatchOutcome:
+    def _so_far(self, came: Came) -> BatchOutcome:
         """What the chunks did together, if the work ends with this part."""
         return added(self._turn.before, self._outcome_with(came))
 
-    def _outcome(self, progress: Progress) -> BatchOutcome:
+    def _outcome(self, progress: Came) -> BatchOutcome:
         plan = self._work
         return BatchOutcome(
             self.verb,
@@ -162,7 +168,7 @@ class Work(ABC):
             is_job=progress.is_job,
         )
 
-    def _results(self, progress: Progress) -> tuple[Item, ...]:
+    def _results(self, progress: Came) -> tuple[Item, ...]:
         done, same = {*progress.done}, {*progress.same}
 
         def item(one: DocumentId) -> Item:
@@ -209,8 +215,7 @@ class Work(ABC):
         try:
             matched = await self._rooms.change(session, self._work.target.collection, updates)
         except BulkWriteError as error:
-            written = (error.details or {}).get("writeErrors", [])
-            index = next((one["index"] for one in written if one.get("code") == 11000), None)
+            index = duplicate_index(error)
             if index is None:
                 raise
             raise KeyExists(updates[index]["q"]["_id"]) from error
