@@ -18,7 +18,16 @@ from permission_mongo.plans import Actor, CreatePlan, Draft
 from permission_mongo.storage.computed import read_again
 from permission_mongo.storage.faults import duplicate_index
 from permission_mongo.storage.ledger import Ledger
-from permission_mongo.storage.parts import DUPLICATE_TOLD, KeyExists, Progress, Unfit, first_refusal, in_parts, tries
+from permission_mongo.storage.parts import (
+    DUPLICATE_TOLD,
+    KeyExists,
+    Progress,
+    TooMuch,
+    Unfit,
+    first_refusal,
+    in_parts,
+    tries,
+)
 from permission_mongo.storage.references import Dangling, require_targets, violation
 from permission_mongo.storage.rooms import ANY_LIFE, Life, Rooms
 from permission_mongo.storage.transactions import Body, Lost, is_in_doubt
@@ -152,6 +161,8 @@ class _Creation:
     async def _part(self, indices: Sequence[int], final: bool) -> None:
         part, batch = ObjectId(), self._batch
         drafts = [self._drafts[n] for n in indices]
+        if len(drafts) > 1 and sum(len(draft.stored.raw) for draft in drafts) > self._plan.target.max_bytes:
+            raise TooMuch
         body: Body[list[Document]] = lambda session: self.body(session, drafts, part)  # noqa: E731
         try:
             await self._rooms.transactor.run(

@@ -30,6 +30,16 @@ async def test_more_bytes_than_a_transaction_may_hold_are_split_and_refused_whol
     assert batch["counts"] == {"delete": 4}
 
 
+async def test_created_documents_of_too_many_bytes_are_split_and_refused_whole_when_atomic(small):
+    documents = [{"_id": one, "title": "n", "ssn": "x" * 100} for one in "abcd"]
+    refused = await small.post("/notes/batch", {"documents": documents, "atomic": True})
+    assert (refused.status_code, refused.json()["error"]["code"]) == (413, "payload_too_large")
+    assert await small.stored("a", "b", "c", "d") == []
+    answer = await small.post("/notes/batch", {"documents": documents})
+    assert (answer.status_code, answer.json()["created"]) == (201, ["a", "b", "c", "d"])
+    assert await small.database["_pm_parts"].count_documents({"batch": answer.json()["batch"]}) > 1
+
+
 async def test_a_row_too_large_for_a_record_fails_alone_and_stays(world):
     await world.add("a", "big")
     await world.database["notes"].update_one({"_id": "big"}, {"$set": {"pay": "x" * (16 * 2**20 - 2000)}})
