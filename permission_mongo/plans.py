@@ -271,45 +271,60 @@ class DeletePlan:
     preconditions: Mapping[DocumentId, Precondition] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class UndoPlan:
-    """Put back what batch `undone` deleted or changed, and remove what it made.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RevivePlan:
+    """Make documents live again whose last contents the records `kept` hold, as far as these are of `match`.
 
-    `records` match versions whose content may be restored, `visible_records` those that may be seen; `former` and
-    `visible_former` the same for what it changed; `made` and `visible_made` for live documents. `changed` are live
-    documents that are as the batch left them.
-    """
-
-    target: Target
-    undone: str
-    records: Guarded
-    visible_records: Guarded
-    made: Guarded
-    visible_made: Guarded
-    former: Guarded
-    visible_former: Guarded
-    changed: Guarded
-    may_delete: bool
-    batch: Batch
-
-
-@dataclass(frozen=True, slots=True)
-class RevertPlan:
-    """Put back the states `former` that records `kept` hold, in the rows of `match` with these ids.
-
-    A row is left that is no longer the one that came after its record.
+    `visible` are the records that may be seen.
     """
 
     target: Target
     match: Guarded
     visible: Guarded
-    former: Guarded
     kept: Mapping[DocumentId, Document]
     batch: Batch
 
     @property
     def expected(self) -> tuple[DocumentId, ...]:
         return tuple(self.kept)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RevertPlan:
+    """Put back the states `former` that records `kept` hold, in the rows of `match` with these ids.
+
+    A row is left that is no longer the one that came after its record. `visible` are the rows that may be seen, and
+    `visible_former` the states.
+    """
+
+    target: Target
+    match: Guarded
+    visible: Guarded
+    former: Guarded
+    visible_former: GuardedStates
+    kept: Mapping[DocumentId, Document]
+    batch: Batch
+
+    @property
+    def expected(self) -> tuple[DocumentId, ...]:
+        return tuple(self.kept)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UndoPlan:
+    """Put back what batch `undone` deleted or changed, and remove what it made.
+
+    How each is done is a plan of its own, to which only the ids are wanting; without `removing` nothing may be
+    removed. `visible` are the live documents that may be seen.
+    """
+
+    target: Target
+    undone: str
+    visible: Guarded
+    reviving: RevivePlan
+    reverting: RevertPlan
+    removing: DeletePlan | None
+    batch: Batch
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,7 +345,7 @@ class DeletedPlan:
     computed: Computing = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RestorePlan:
     """Write the state `version` again. The row it replaces is one of `match`, or a content that `replaced` admits.
 

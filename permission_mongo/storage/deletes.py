@@ -26,7 +26,7 @@ from permission_mongo.storage.parts import Ids, Progress, TooMuch
 from permission_mongo.storage.rooms import BY_ID, Rooms
 from permission_mongo.storage.singles import LENIENT, require_accepted
 from permission_mongo.storage.transactions import Raced
-from permission_mongo.storage.works import Came, Told, Work
+from permission_mongo.storage.works import Came, Share, Work
 from permission_mongo.values import Document, DocumentId
 from permission_mongo.versions import LARGEST
 
@@ -34,14 +34,13 @@ _PIECE: Final = 250  # rows read ahead
 
 
 async def delete_many(
-    plan: DeletePlan, actor: Actor, rooms: Rooms, told: Told | None = None, turn: Turn = AT_FIRST
+    plan: DeletePlan, actor: Actor, rooms: Rooms, turn: Turn = AT_FIRST, share: Share | None = None
 ) -> BatchOutcome:
     """Remove the plan's rows: those it names, chunk by chunk, or of a filter's one chunk, as it is its `turn`.
 
-    What one transaction did stays done if a later one fails. `told` is what the caller is told of it, where the
-    deletion is part of something else.
+    What one transaction did stays done if a later one fails.
     """
-    return await _Deletion(plan, actor, rooms, turn, *([] if told is None else [told])).done()
+    return await _Deletion(plan, actor, rooms, turn, share).done()
 
 
 class _Deletion(Work):
@@ -50,8 +49,8 @@ class _Deletion(Work):
     action = "delete"
     verb = "deleted"
 
-    def __init__(self, plan: DeletePlan, actor: Actor, rooms: Rooms, turn: Turn, *told: Told) -> None:
-        super().__init__(plan, actor, rooms, turn, *told)
+    def __init__(self, plan: DeletePlan, actor: Actor, rooms: Rooms, turn: Turn, share: Share | None) -> None:
+        super().__init__(plan, actor, rooms, turn, share)
         self._plan = plan
 
     def _live(self) -> AsyncCollection[Document]:

@@ -2,32 +2,34 @@
 
 from __future__ import annotations
 
+from bson import decode
 from pymongo.asynchronous.client_session import AsyncClientSession
 
 from permission_mongo.errors import Conflict
 from permission_mongo.jobs import AT_FIRST
 from permission_mongo.outcomes import BatchOutcome
 from permission_mongo.plans import Actor, RevertPlan
+from permission_mongo.storage.layout import VERSIONS
 from permission_mongo.storage.parts import Ids, Progress
-from permission_mongo.storage.rooms import BY_ID, Rooms
-from permission_mongo.storage.works import Came, State, Told, Work, marks_after
-from permission_mongo.values import Document, DocumentId
+from permission_mongo.storage.rooms import Rooms
+from permission_mongo.storage.works import Came, Share, State, Work, marks_after
+from permission_mongo.values import CODEC, Document, DocumentId
 from permission_mongo.versions import content_of, number_of
 
 CHANGED = "somebody changed this document since; nothing was put back"
 
 
-async def revert_many(plan: RevertPlan, actor: Actor, rooms: Rooms, told: Told) -> BatchOutcome:
+async def revert_many(plan: RevertPlan, actor: Actor, rooms: Rooms, share: Share) -> BatchOutcome:
     """What changed since the look, or left the caller's reach, stays and is a conflict."""
-    return await _Reverting(plan, actor, rooms, told).done()
+    return await _Reverting(plan, actor, rooms, share).done()
 
 
 class _Reverting(Work):
     action = "restore"
     verb = "restored"
 
-    def __init__(self, plan: RevertPlan, actor: Actor, rooms: Rooms, told: Told) -> None:
-        super().__init__(plan, actor, rooms, AT_FIRST, told)
+    def __init__(self, plan: RevertPlan, actor: Actor, rooms: Rooms, share: Share) -> None:
+        super().__init__(plan, actor, rooms, AT_FIRST, share)
         self._plan = plan
 
     async def attempt(self, session: AsyncClientSession, ids: Ids, renumber: bool) -> tuple[Came, list[Document]]:
@@ -47,8 +49,9 @@ class _Reverting(Work):
         if self._plan.former.is_empty:
             return {}
         match = self._plan.former.also({"_id": {"$in": [self._plan.kept[one] for one in ids]}})
-        found = self._rooms.versions.find(match, hint=BY_ID, session=session)
-        return {one["doc_id"]: one async for one in found}
+        rows = await self._few(session, VERSIONS, match, len(ids))
+        records = (decode(row.raw, CODEC) for row in rows)
+        return {one["doc_id"]: one for one in records}
 
     async def _put_back(
         self, session: AsyncClientSession, states: list[State], former: dict[DocumentId, Document], renumber: bool

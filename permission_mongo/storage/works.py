@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal, cast
 
-from bson import decode_all
+from bson import decode, decode_all
 from bson.objectid import ObjectId
 from bson.raw_bson import RawBSONDocument
 from pymongo.asynchronous.client_session import AsyncClientSession
@@ -17,40 +17,42 @@ from permission_mongo.batch import Bound
 from permission_mongo.errors import DocumentNotFound, Refusal
 from permission_mongo.jobs import Turn, added
 from permission_mongo.outcomes import BatchOutcome, Failure, Item
-from permission_mongo.plans import Actor, Chunked
+from permission_mongo.plans import Actor, Chunked, RevivePlan
 from permission_mongo.storage.chunks import next_chunk, require_at_most, require_few_enough
 from permission_mongo.storage.faults import duplicate_index
+from permission_mongo.storage.layout import VERSIONS
 from permission_mongo.storage.ledger import Ledger, Traces
 from permission_mongo.storage.parts import Ids, KeyExists, Progress, TooMuch, first_refusal, in_parts, tries
 from permission_mongo.storage.rooms import BY_ID, NumberTaken, Rooms
 from permission_mongo.storage.singles import LENIENT
 from permission_mongo.storage.transactions import Body, Contended, Raced
-from permission_mongo.values import Document, DocumentId
+from permission_mongo.values import Document, DocumentId, MongoFilter
 from permission_mongo.versions import LARGEST, made, number_of, record
 
 State = tuple[RawBSONDocument, Document]  # a stored document: its bytes, and read
+Worked = Chunked | RevivePlan
 Came = Progress[DocumentId]
-Told = Callable[[BatchOutcome], BatchOutcome]
 
 
-def _itself(outcome: BatchOutcome) -> BatchOutcome:
-    return outcome
+@dataclass(frozen=True, slots=True)
+class Share:
+    """Of a work that is part of something else: what the caller is `told` then, and whether nothing comes after it."""
+
+    told: Callable[[BatchOutcome], BatchOutcome]
+    is_last: bool
 
 
 class Work(ABC):
-    """One batch on its way.
-
-    `told` is what the caller is told of it, where it is part of something else.
-    """
+    """One batch on its way, or a `share` of one."""
 
     action: ClassVar[Literal["update", "delete", "restore"]]  # as history and audit call it
     verb: ClassVar[Literal["updated", "deleted", "restored"]]
 
-    def __init__(self, plan: Chunked, actor: Actor, rooms: Rooms, turn: Turn, told: Told = _itself) -> None:
+    def __init__(self, plan: Worked, actor: Actor, rooms: Rooms, turn: Turn, share: Share | None = None) -> None:
         self._work = plan
         self._rooms = rooms
         self._turn = turn
-        self._told = told
+        self._share = share
         self._ended = made(self.action, actor.subject, actor.now, plan.batch.reason, plan.batch.id)
         self._ledger = Ledger(rooms, actor, plan.target, plan.batch)
         self._progress: Came = Progress()
@@ -66,20 +68,22 @@ class Work(ABC):
         """Work off the items that are named, chunk by chunk, or of a filter's one chunk, as it is its turn."""
         plan = self._work
         if not (plan.match.is_empty and plan.visible.is_empty):
-            await (self._chunk() if plan.expected is None else self._chunks(plan.expected))
-            if plan.batch.dry_run:
+            await (self._chunks(plan.expected) if plan.expected is not None else self._chunk())
+            if plan.batch.dry_run and self._share is None:
                 await self._ledger.note_rehearsal(self.action, self._progress.done)
         return self._outcome(self._progress)
 
     async def _chunks(self, expected: Ids) -> None:
-        await require_at_most(self._rooms, self._work)
-        size = self._work.target.chunk
+        if not isinstance(self._work, RevivePlan):
+            await require_at_most(self._rooms, self._work)
+        size, nothing_behind = self._work.target.chunk, self._share is None or self._share.is_last
         for n in range(0, len(expected), size):
-            await self._in_parts(expected[n : n + size], last=n + size >= len(expected))
+            await self._in_parts(expected[n : n + size], last=nothing_behind and n + size >= len(expected))
             if self._progress.stopped is not None:
                 return
 
     async def _chunk(self) -> None:
+        assert not isinstance(self._work, RevivePlan)  # noqa: S101  (it has no filter)
         chunk, more = await next_chunk(self._rooms, self._work, self._turn.behind)
         if chunk:
             await self._in_parts(chunk, last=more is None)
@@ -146,7 +150,8 @@ class Work(ABC):
 
     def _outcome_with(self, came: Came) -> BatchOutcome:
         """What the caller is told if the work ends with this part."""
-        return self._told(self._outcome(self._progress.with_(came)))
+        outcome = self._outcome(self._progress.with_(came))
+        return outcome if self._share is None else self._share.told(outcome)
 
     def _so_far(self, came: Came) -> BatchOutcome:
         """What the chunks did together, if the work ends with this part."""
@@ -187,19 +192,30 @@ class Work(ABC):
         rows = self._work.match if matching else self._work.visible
         if rows.is_empty or not ids:
             return []
-        stored, target = self._rooms.raw(self._work.target.collection), self._work.target
-        found = stored.find_raw_batches(rows.among(ids), hint=BY_ID, batch_size=len(ids) + 1, session=session)
-        states: list[State] = []
+        target = self._work.target
+        raws = await self._few(session, target.collection, rows.among(ids), len(ids))
+        if target.versioned and any(len(raw.raw) > LARGEST for raw in raws):
+            raise TooMuch
+        return [(raw, decode(raw.raw, LENIENT)) for raw in raws]
+
+    async def _few(
+        self, session: AsyncClientSession, name: str, match: MongoFilter, most: int
+    ) -> list[RawBSONDocument]:
+        """At most so many documents by their ids. TooMuch as soon as they are more bytes than one may hold.
+
+        Of records their contents count, as for the transaction that kept them.
+        """
+        stored = self._rooms.raw(name)
+        found = stored.find_raw_batches(match, hint=BY_ID, batch_size=most + 1, session=session)
+        raws: list[RawBSONDocument] = []
         size = 0
         async for answered in found:
-            batch = cast("bytes", answered)
-            size += len(batch)
-            if size > target.max_bytes and len(ids) > 1:
+            read = decode_all(cast("bytes", answered), stored.codec_options)
+            size += sum(len((row["data"] if name == VERSIONS else row).raw) for row in read)
+            if size > self._work.target.max_bytes and most > 1:
                 raise TooMuch
-            states += zip(decode_all(batch, stored.codec_options), decode_all(batch, LENIENT), strict=True)
-        if target.versioned and any(len(raw.raw) > LARGEST for raw, _ in states):
-            raise TooMuch
-        return states
+            raws += read
+        return raws
 
     async def _records(self, session: AsyncClientSession, states: list[State], renumber: bool) -> list[Document]:
         """The records of states that end now."""

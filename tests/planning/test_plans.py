@@ -35,6 +35,7 @@ from permission_mongo.operations import (
 from permission_mongo.pasts import Past
 from permission_mongo.planning.callers import Asking, Callers
 from permission_mongo.planning.make import Planner
+from permission_mongo.plans import DeletePlan, RevertPlan, RevivePlan
 from permission_mongo.policy.guard import Guarded, GuardedStates
 from permission_mongo.policy.rules import ACTIONS
 from permission_mongo.principal import Principal
@@ -74,9 +75,10 @@ def asked(principal=None, now=NOW) -> Asking:
 
 
 def parts_of(plan) -> list:
-    """The plan's own, and those of the past that it reads."""
+    """The plan's own, and those of the past that it reads, and of the plans that it is made of."""
     own = [getattr(plan, name) for name in plan.__slots__]
-    return own + [part for one in own if isinstance(one, Past) for part in parts_of(one)]
+    inner = (one for one in own if isinstance(one, Past | RevivePlan | RevertPlan | DeletePlan))
+    return own + [part for one in inner for part in parts_of(one)]
 
 
 def guards_of(plan) -> list[Guarded]:
@@ -315,11 +317,11 @@ def test_history_is_asked_only_of_collections_that_keep_it():
 def test_undo_asks_the_kept_content_and_that_one_rule_accepts_it():
     restores = a_rule(when="resource.owner == user.id", check="resource.title != 'locked'", actions=["restore"])
     plan = a_planner(restores, a_rule(actions=["read"])).plan(WRITES[2], asked())
-    assert "data.owner" in str(plan.records.filter)
-    assert "data.title" in str(plan.records.filter)
-    assert "data.tenant_id" in str(plan.visible_records.filter)
-    assert not plan.may_delete
-    assert plan.made.is_empty
+    for put_back in (plan.reviving.match, plan.reverting.former):
+        assert "data.owner" in str(put_back.filter)
+        assert "data.title" in str(put_back.filter)
+    assert "data.tenant_id" in str(plan.reviving.visible.filter)
+    assert plan.removing is None
 
 
 def test_fields_asked_for_must_be_readable_raw():
