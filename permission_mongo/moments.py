@@ -11,7 +11,7 @@ from permission_mongo.policy.grants import Lens
 from permission_mongo.policy.guard import Guarded
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AsOfPlan:
     """A page, in `_id` order behind `after`, of a collection as it was at `moment`.
 

@@ -23,8 +23,7 @@ from permission_mongo.policy.grants import Lens, Reach
 from permission_mongo.policy.guard import Guarded, GuardedStates
 from permission_mongo.policy.nodes import ALWAYS
 from permission_mongo.query import filters
-from permission_mongo.storage import deletes as deletions
-from permission_mongo.storage import moments, store
+from permission_mongo.storage import chunks, moments, store, works
 from tests.laws.two_worlds.contents import MOVED_IDS
 from tests.laws.two_worlds.requests import GENERATORS, Route
 from tests.laws.two_worlds.sequences import IN_THE_APP, run_sequences
@@ -118,11 +117,8 @@ def deletes_what_is_asked(operation, *more):
     return replace(plan, match=Guarded(asked), visible=Guarded({}))
 
 
-async def counts_against_all(deletion, match):
-    most = deletion._plan.batch.max_affected
-    found = await deletion._live().count_documents({})
-    if most is not None and found > most:
-        await HONEST_LIMIT(deletion, {})
+async def counts_against_all(rooms, plan):
+    await HONEST_LIMIT(rooms, replace(plan, match=Guarded({}), expected=None))
 
 
 async def tags_what_is_stored(endpoint, call):
@@ -142,7 +138,7 @@ async def counts_the_whole_collection(collection, *arguments, **more):
 
 HONEST_SPEAKING, HONEST_PAGE = Reach.speaks_for, store.list_page
 HONEST_GATHERING, HONEST_DELETE, HONEST_ANSWER = store.get_many, make.plan_delete, app._answered
-HONEST_LIMIT, HONEST_COUNT = deletions._Deletion._require_at_most, AsyncCollection.count_documents
+HONEST_LIMIT, HONEST_COUNT = chunks.require_at_most, AsyncCollection.count_documents
 
 
 def unless_routed(route: Route) -> Callable[[], str | None]:
@@ -189,7 +185,7 @@ PLANTS = {
     ),
     "a delete takes hidden rows along": Plant(patched((make, "plan_delete", deletes_what_is_asked)), "boss", (DELETE,)),
     "max_affected counts hidden rows": Plant(
-        patched((deletions._Deletion, "_require_at_most", counts_against_all)), "user", (DELETE,)
+        patched((chunks, "require_at_most", counts_against_all), (works, "require_at_most", counts_against_all)), "user", (DELETE,)
     ),
     "an ETag is made of the stored document": Plant(patched((app, "_answered", tags_what_is_stored)), "viewer", (GET,)),
     "a sort is not checked for hidden fields": Plant(
