@@ -26,6 +26,7 @@ from permission_mongo.storage.parts import Ids, Progress, TooMuch
 from permission_mongo.storage.rooms import BY_ID, Rooms
 from permission_mongo.storage.singles import LENIENT, require_accepted
 from permission_mongo.storage.transactions import Raced
+from permission_mongo.storage.turns import decoded
 from permission_mongo.storage.works import Came, Share, Work
 from permission_mongo.values import Document, DocumentId
 from permission_mongo.versions import LARGEST
@@ -104,8 +105,8 @@ class _Deletion(Work):
         async with aclosing(self._rows_ahead(ids)) as pieces:
             async for rows in pieces:
                 size = self._require_room(rows, size)
-                states = [(raw, decode(raw.raw, LENIENT)) for raw in rows]
-                records = await self._records(session, states, renumber)
+                states = zip(rows, await decoded(rows, LENIENT), strict=True)
+                records = await self._records(session, [*states], renumber)
                 if records:
                     await self._rooms.keep(session, records, self._plan.target.keeping)
                 removed += [one["doc_id"] for one in records]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from bson import decode
 from pymongo.asynchronous.client_session import AsyncClientSession
 
+from permission_mongo.batch import without
 from permission_mongo.errors import Conflict
 from permission_mongo.jobs import AT_FIRST
 from permission_mongo.outcomes import BatchOutcome
@@ -12,6 +12,7 @@ from permission_mongo.plans import Actor, RevertPlan
 from permission_mongo.storage.layout import VERSIONS
 from permission_mongo.storage.parts import Ids, Progress
 from permission_mongo.storage.rooms import Rooms
+from permission_mongo.storage.turns import decoded
 from permission_mongo.storage.works import Came, Share, State, Work, marks_after
 from permission_mongo.values import CODEC, Document, DocumentId
 from permission_mongo.versions import content_of, number_of
@@ -41,7 +42,7 @@ class _Reverting(Work):
             if stored["_id"] in former and number_of(stored) == former[stored["_id"]]["version"] + 1
         ]
         done: list[DocumentId] = [stored["_id"] for _, stored in states]
-        failed = {one: Conflict(CHANGED) for one in ids if one not in set(done)}
+        failed = {one: Conflict(CHANGED) for one in without(ids, done)}
         records = await self._put_back(session, states, former, renumber) if states else []
         return Progress(done, failed={**failed}), records
 
@@ -50,8 +51,7 @@ class _Reverting(Work):
             return {}
         match = self._plan.former.also({"_id": {"$in": [self._plan.kept[one] for one in ids]}})
         rows = await self._few(session, VERSIONS, match, len(ids))
-        records = (decode(row.raw, CODEC) for row in rows)
-        return {one["doc_id"]: one for one in records}
+        return {one["doc_id"]: one for one in await decoded(rows, CODEC)}
 
     async def _put_back(
         self, session: AsyncClientSession, states: list[State], former: dict[DocumentId, Document], renumber: bool

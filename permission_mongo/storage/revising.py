@@ -24,6 +24,7 @@ from permission_mongo.storage.references import dangling, violation
 from permission_mongo.storage.rooms import BY_ID, Rooms
 from permission_mongo.storage.singles import require_accepted
 from permission_mongo.storage.transactions import Raced
+from permission_mongo.storage.turns import in_turns
 from permission_mongo.storage.works import Came, Work, marks_after
 from permission_mongo.values import Document, DocumentId
 
@@ -79,7 +80,7 @@ class _Updating(Work):
             refused = ((one, edits[one].revision) for one in ids)
             judged.failed = {one: refusal for one, refusal in refused if isinstance(refusal, Refusal)}
         wanted = [one for one in ids if one not in judged.failed]
-        for raw, stored in await self._read(session, wanted, matching=self._plan.expected is None):
+        async for raw, stored in in_turns(await self._read(session, wanted, matching=self._plan.expected is None)):
             self._judge(raw, stored, judged)
         await self._refer(session, judged)
         return judged

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from bson import decode
+from bson import encode
 from bson.raw_bson import RawBSONDocument
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.errors import BulkWriteError
@@ -19,6 +19,7 @@ from permission_mongo.storage.layout import VERSIONS
 from permission_mongo.storage.parts import Ids, KeyExists, Progress
 from permission_mongo.storage.reverts import CHANGED
 from permission_mongo.storage.rooms import BY_ID, Rooms
+from permission_mongo.storage.turns import decoded, in_turns
 from permission_mongo.storage.works import Came, Share, Work
 from permission_mongo.values import CODEC, Document, DocumentId
 from permission_mongo.versions import TICK, content_of, made
@@ -61,13 +62,13 @@ class _Reviving(Work):
         if self._plan.match.is_empty or not ids:
             return []
         match = self._plan.match.also({"_id": {"$in": [self._plan.kept[one] for one in ids]}})
-        rows: list[RawBSONDocument] = await self._few(session, VERSIONS, match, len(ids))
-        return [decode(row.raw, CODEC) for row in rows]
+        return await decoded(await self._few(session, VERSIONS, match, len(ids)), CODEC)
 
     async def _revive(self, session: AsyncClientSession, records: list[Document]) -> None:
         target = self._plan.target
         try:
-            await self._rooms.insert(session, target.collection, [self._again(one) for one in records])
+            again = [self._again(one) async for one in in_turns(records)]
+            await self._rooms.insert(session, target.collection, again)
         except BulkWriteError as error:
             index = duplicate_index(error)
             if index is None:
@@ -75,9 +76,10 @@ class _Reviving(Work):
             raise KeyExists(records[index]["doc_id"], TAKEN) from error
         await self._rooms.revive(session, {"_id": {"$in": [one["_id"] for one in records]}}, target.keeping)
 
-    def _again(self, record: Document) -> Document:
-        """The last content whole, with the number behind its deletion's."""
+    def _again(self, record: Document) -> RawBSONDocument:
+        """The last content whole, with the number behind its deletion's; as bytes."""
         batch = self._plan.batch
         at = max(self._actor.now, record["ended"]["at"] + TICK)
         mark = made("restore", self._actor.subject, at, batch.reason, batch.id)
-        return {**content_of(record), "_version": record["version"] + 2, "_made": mark}
+        again = {**content_of(record), "_version": record["version"] + 2, "_made": mark}
+        return RawBSONDocument(encode(again, codec_options=CODEC))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal, cast
 
-from bson import decode, decode_all
+from bson import decode_all
 from bson.objectid import ObjectId
 from bson.raw_bson import RawBSONDocument
 from pymongo.asynchronous.client_session import AsyncClientSession
@@ -26,6 +26,7 @@ from permission_mongo.storage.parts import Ids, KeyExists, Progress, TooMuch, fi
 from permission_mongo.storage.rooms import BY_ID, NumberTaken, Rooms
 from permission_mongo.storage.singles import LENIENT
 from permission_mongo.storage.transactions import Body, Contended, Raced
+from permission_mongo.storage.turns import decoded, in_turns
 from permission_mongo.values import Document, DocumentId, MongoFilter
 from permission_mongo.versions import LARGEST, made, number_of, record
 
@@ -196,7 +197,7 @@ class Work(ABC):
         raws = await self._few(session, target.collection, rows.among(ids), len(ids))
         if target.versioned and any(len(raw.raw) > LARGEST for raw in raws):
             raise TooMuch
-        return [(raw, decode(raw.raw, LENIENT)) for raw in raws]
+        return [*zip(raws, await decoded(raws, LENIENT), strict=True)]
 
     async def _few(
         self, session: AsyncClientSession, name: str, match: MongoFilter, most: int
@@ -211,7 +212,7 @@ class Work(ABC):
         size = 0
         async for answered in found:
             read = decode_all(cast("bytes", answered), stored.codec_options)
-            size += sum(len((row["data"] if name == VERSIONS else row).raw) for row in read)
+            size += sum([_size_of(row, name) async for row in in_turns(read)])
             if size > self._work.target.max_bytes and most > 1:
                 raise TooMuch
             raws += read
@@ -221,7 +222,7 @@ class Work(ABC):
         """The records of states that end now."""
         target = self._work.target
         about = (target.collection, target.tenant_field)
-        records = [record(raw, stored, about, number_of(stored), self._ended) for raw, stored in states]
+        records = [record(raw, stored, about, number_of(stored), self._ended) async for raw, stored in in_turns(states)]
         if renumber or any(one["version"] == 0 for one in records):
             records = await self._rooms.renumbered(session, target.collection, records, target.keeping)
         return records
@@ -237,6 +238,10 @@ class Work(ABC):
             raise KeyExists(updates[index]["q"]["_id"]) from error
         if matched != len(updates):
             raise Raced
+
+
+def _size_of(row: RawBSONDocument, name: str) -> int:
+    return len(row["data"].raw) if name == VERSIONS else len(row.raw)
 
 
 def marks_after(kept: Document) -> Document:
