@@ -147,9 +147,13 @@ def test_a_job_of_many_documents_needs_little_memory(mongo_uri, database, tmp_pa
         idle = peak_of(gateway)
         status, answer = gateway.ask("DELETE", "/notes/batch", {"filter": {"title": "many"}})
         more = peak_of(gateway) - idle
+        undone = gateway.ask("POST", f"/notes/batch/{answer['batch']}/undo", {})
+        more_undone = peak_of(gateway) - idle
     assert (status, answer["deleted"]) == (200, COUNT)
-    tell(f"a job of {COUNT}: {more:.1f} MB more at its peak")
+    assert (undone[0], undone[1]["restored"]) == (200, COUNT)
+    tell(f"a job of {COUNT}: {more:.1f} MB more at its peak, {more_undone:.1f} MB with its undo")
     assert more < 60
+    assert more_undone < 60
 
 
 def test_rows_of_a_megabyte_are_not_read_all_at_once(mongo_uri, database, tmp_path):
@@ -164,9 +168,13 @@ def test_rows_of_a_megabyte_are_not_read_all_at_once(mongo_uri, database, tmp_pa
         idle = peak_of(gateway)
         status, answer = gateway.ask("DELETE", "/notes/batch", {"filter": {"title": "large"}})
         more = peak_of(gateway) - idle
+        undone = gateway.ask("POST", f"/notes/batch/{answer['batch']}/undo", {})
+        more_undone = peak_of(gateway) - idle
     assert (status, answer["deleted"]) == (200, 200)
-    tell(f"a delete of 200 rows of 1 MB: {more:.1f} MB more at its peak")
+    assert (undone[0], undone[1]["restored"]) == (200, 200)
+    tell(f"a delete of 200 rows of 1 MB: {more:.1f} MB more at its peak, {more_undone:.1f} MB with its undo")
     assert more < 160
+    assert more_undone < 160
 
 
 def peak_of(gateway) -> float:
