@@ -80,8 +80,9 @@ class _Updating(Work):
             refused = ((one, edits[one].revision) for one in ids)
             judged.failed = {one: refusal for one, refusal in refused if isinstance(refusal, Refusal)}
         wanted = [one for one in ids if one not in judged.failed]
-        async for raw, stored in in_turns(await self._read(session, wanted, matching=self._plan.expected is None)):
-            self._judge(raw, stored, judged)
+        async for some in in_turns(await self._read(session, wanted, matching=self._plan.expected is None)):
+            for raw, stored in some:
+                self._judge(raw, stored, judged)
         await self._refer(session, judged)
         return judged
 

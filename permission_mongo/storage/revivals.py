@@ -67,7 +67,7 @@ class _Reviving(Work):
     async def _revive(self, session: AsyncClientSession, records: list[Document]) -> None:
         target = self._plan.target
         try:
-            again = [self._again(one) async for one in in_turns(records)]
+            again = [self._again(one) async for some in in_turns(records) for one in some]
             await self._rooms.insert(session, target.collection, again)
         except BulkWriteError as error:
             index = duplicate_index(error)

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, Final, TypeVar, cast
 
 import pymongo
-from bson import decode, encode
+from bson import decode
 from bson.codec_options import CodecOptions
 from bson.raw_bson import DEFAULT_RAW_BSON_OPTIONS, RawBSONDocument
 from pymongo import AsyncMongoClient
@@ -25,7 +25,6 @@ from permission_mongo.storage.idempotency import Answers
 from permission_mongo.storage.jobs import Jobs
 from permission_mongo.storage.layout import AUDIT, BATCHES, PARTS, VERSIONS
 from permission_mongo.storage.transactions import Transactor
-from permission_mongo.storage.turns import in_turns
 from permission_mongo.values import CODEC, Document, DocumentId, MongoFilter
 from permission_mongo.versions import DAY, renumbered, with_end
 
@@ -155,7 +154,9 @@ class Rooms:
         By one plain command: within a transaction a bulk gives nothing more, and its work on each document is a tenth
         of a batch.
         """
-        kept = [_encoded(one, keeping) async for one in in_turns(records)]
+        kept = (
+            records if keeping.days is None else [with_end(one, keeping.days, keeping.deleted_days) for one in records]
+        )
         command = {"insert": VERSIONS, "documents": kept}
         answer: Document = await self._database.command(command, codec_options=cast("Any", CODEC), session=session)
         errors = answer.get("writeErrors")
@@ -248,12 +249,6 @@ class Rooms:
     async def ping(self) -> None:
         with pymongo.timeout(1.0):
             await self._database.command("ping")
-
-
-def _encoded(record: Document, keeping: Keeping) -> RawBSONDocument:
-    """As bytes, so that the command that holds many takes no time of its own."""
-    kept = record if keeping.days is None else with_end(record, keeping.days, keeping.deleted_days)
-    return RawBSONDocument(encode(kept, codec_options=CODEC))
 
 
 def _fitting(rows: list[RawBSONDocument], most_bytes: int) -> list[RawBSONDocument]:

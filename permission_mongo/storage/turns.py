@@ -16,13 +16,13 @@ T = TypeVar("T")
 _AT_ONCE: Final = 50  # documents: about half a millisecond
 
 
-async def in_turns(items: Sequence[T]) -> AsyncGenerator[T, None]:
-    """Each item, in order."""
-    for n, one in enumerate(items):
-        if n and n % _AT_ONCE == 0:
+async def in_turns(items: Sequence[T]) -> AsyncGenerator[Sequence[T], None]:
+    """The items in order, some at a time."""
+    for n in range(0, len(items), _AT_ONCE):
+        if n:
             await asyncio.sleep(0)
-        yield one
+        yield items[n : n + _AT_ONCE]
 
 
 async def decoded(rows: Sequence[RawBSONDocument], codec: CodecOptions[Any]) -> list[Document]:
-    return [decode(row.raw, codec) async for row in in_turns(rows)]
+    return [decode(row.raw, codec) async for some in in_turns(rows) for row in some]

@@ -212,7 +212,7 @@ class Work(ABC):
         size = 0
         async for answered in found:
             read = decode_all(cast("bytes", answered), stored.codec_options)
-            size += sum([_size_of(row, name) async for row in in_turns(read)])
+            size += sum([_size_of(row, name) async for some in in_turns(read) for row in some])
             if size > self._work.target.max_bytes and most > 1:
                 raise TooMuch
             raws += read
@@ -222,7 +222,11 @@ class Work(ABC):
         """The records of states that end now."""
         target = self._work.target
         about = (target.collection, target.tenant_field)
-        records = [record(raw, stored, about, number_of(stored), self._ended) async for raw, stored in in_turns(states)]
+        records = [
+            record(raw, stored, about, number_of(stored), self._ended)
+            async for some in in_turns(states)
+            for raw, stored in some
+        ]
         if renumber or any(one["version"] == 0 for one in records):
             records = await self._rooms.renumbered(session, target.collection, records, target.keeping)
         return records

@@ -27,7 +27,7 @@ async def turns_beside(work) -> int:
 
 async def test_others_have_a_turn_after_every_fifty_documents():
     async def worked() -> None:
-        assert [one async for one in in_turns(range(1000))] == [*range(1000)]
+        assert [one async for some in in_turns(range(1000)) for one in some] == [*range(1000)]
 
     assert await turns_beside(worked()) >= 19
 
