@@ -12,7 +12,7 @@ from permission_mongo.policy.guard import Guarded
 from permission_mongo.schema.model import Computing
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AsOfPlan:
     """A page, in `_id` order behind `after`, of a collection as it was at `moment`.
 

@@ -11,6 +11,7 @@ from bson import encode
 from bson.objectid import ObjectId
 from bson.raw_bson import RawBSONDocument
 
+from permission_mongo.aggregations import AggregatePlan
 from permission_mongo.batch import Batch
 from permission_mongo.documents.etags import Tags
 from permission_mongo.documents.paths import Path
@@ -273,41 +274,16 @@ class DeletePlan:
     preconditions: Mapping[DocumentId, Precondition] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class UndoPlan:
-    """Put back what batch `undone` deleted or changed, and remove what it made.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RevivePlan:
+    """Make documents live again whose last contents the records `kept` hold, as far as these are of `match`.
 
-    `records` match versions whose content may be restored, `visible_records` those that may be seen; `former` and
-    `visible_former` the same for what it changed; `made` and `visible_made` for live documents. `changed` are live
-    documents that are as the batch left them, and that may be replaced. `again` is what states may refer to.
-    """
-
-    target: Target
-    undone: str
-    records: Guarded
-    visible_records: Guarded
-    made: Guarded
-    visible_made: Guarded
-    former: Guarded
-    visible_former: Guarded
-    changed: Guarded
-    may_delete: bool
-    again: Again
-    batch: Batch
-
-
-@dataclass(frozen=True, slots=True)
-class RevertPlan:
-    """Put back the states `former` that records `kept` hold, in the rows of `match` with these ids.
-
-    A row is left that is no longer the one that came after its record, and one whose old state may not be stored
-    `again` for what it refers to.
+    `visible` are the records that may be seen; `again` judges what is stored again.
     """
 
     target: Target
     match: Guarded
     visible: Guarded
-    former: Guarded
     kept: Mapping[DocumentId, Document]
     again: Again
     batch: Batch
@@ -315,6 +291,45 @@ class RevertPlan:
     @property
     def expected(self) -> tuple[DocumentId, ...]:
         return tuple(self.kept)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RevertPlan:
+    """Put back the states `former` that records `kept` hold, in the rows of `match` with these ids.
+
+    A row is left that is no longer the one that came after its record. `visible` are the rows that may be seen, and
+    `visible_former` the states. `again` judges what is stored again.
+    """
+
+    target: Target
+    match: Guarded
+    visible: Guarded
+    former: Guarded
+    visible_former: GuardedStates
+    kept: Mapping[DocumentId, Document]
+    again: Again
+    batch: Batch
+
+    @property
+    def expected(self) -> tuple[DocumentId, ...]:
+        return tuple(self.kept)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UndoPlan:
+    """Put back what batch `undone` deleted or changed, and remove what it made.
+
+    How each is done is a plan of its own, to which only the ids are wanting; without `removing` nothing may be
+    removed. `visible` are the live documents that may be seen.
+    """
+
+    target: Target
+    undone: str
+    visible: Guarded
+    reviving: RevivePlan
+    reverting: RevertPlan
+    removing: DeletePlan | None
+    batch: Batch
 
 
 @dataclass(frozen=True, slots=True)
@@ -335,7 +350,7 @@ class DeletedPlan:
     computed: Computing = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RestorePlan:
     """Write the state `version` again. The row it replaces is one of `match`, or a content that `replaced` admits.
 
@@ -353,33 +368,6 @@ class RestorePlan:
     precondition: Precondition | None
     reason: str | None
     again: Again
-
-
-@dataclass(frozen=True, slots=True)
-class JoinPlan:
-    """The rows of `match` whose `foreign` is one of a row's `local`, as the list `name`: `fields` and the id."""
-
-    collection: str
-    match: Guarded
-    local: str
-    foreign: str
-    name: str
-    fields: tuple[Path, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class AggregatePlan:
-    """The caller's `stages` over the rows of `match`, of which they see `fields` and the id. No more than `most_rows`.
-
-    No field has another below it.
-    """
-
-    collection: str
-    match: Guarded
-    fields: tuple[Path, ...]
-    stages: tuple[dict[str, Any] | JoinPlan, ...]
-    most_rows: int
-    most_bytes: int
 
 
 Chunked = UpdateManyPlan | DeletePlan | RevertPlan  # of many documents; a filter's is done in chunks

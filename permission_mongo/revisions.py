@@ -164,7 +164,7 @@ class Sight:
 Holding = tuple[tuple[bool, ...], tuple[bool, ...], tuple[bool, ...]]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Revision:
     """One change, and what judges it in whatever document it is made.
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from permission_mongo.config.go_names import check_go_audit, go_secret, ignore_go_keys, with_go_limits
 from permission_mongo.config.model import FAMILIES, Audit, Auth, Logging, Metrics, MongoDB, Server
 from permission_mongo.config.section import Section, suggestion
 from permission_mongo.query.limits import Limits
 
+_MOST_BY_ONE_COMMAND: Final = 40 * 2**20
 SHORTEST_SECRET = 32  # RFC 7518, section 3.2: an HS256 key has at least the size of its hash
 
 
@@ -179,6 +181,10 @@ def _limits(section: Section) -> Limits:
     if limits.max_document_bytes > 16 * 2**20 - 64 * 2**10:
         # A version wraps the document, and MongoDB takes no record above 16 MiB.
         section.wrong("max_document_bytes", "'limits.max_document_bytes' is at most 16 MiB - 64 KiB")
+    for name in ("max_body_bytes", "max_transaction_bytes"):
+        if getattr(limits, name) > _MOST_BY_ONE_COMMAND:
+            # What is written of a transaction goes out as one command, of which MongoDB takes 48 MB.
+            section.wrong(name, f"'limits.{name}' is at most 40 MiB")
     section.done()
     return limits
 

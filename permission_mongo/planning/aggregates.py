@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
+from permission_mongo.aggregations import AggregatePlan, JoinPlan
 from permission_mongo.documents.paths import ID, Path, any_above
 from permission_mongo.errors import InvalidRequest
 from permission_mongo.operations import Aggregate
 from permission_mongo.planning.callers import Access, Asking, Callers, require_paths
 from permission_mongo.planning.reads import require_stored
-from permission_mongo.plans import AggregatePlan, JoinPlan
 from permission_mongo.policy.grants import Reach
 from permission_mongo.policy.guard import narrow
 from permission_mongo.policy.rules import Action

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from permission_mongo.errors import Forbidden, InvalidRequest
 from permission_mongo.operations import ByFilter, ByIds, ByTags, DeleteMany, DeleteOne, PurgeOne, Undo
 from permission_mongo.planning.callers import Asking, Callers
-from permission_mongo.planning.reads import asked_reach, require_versions
+from permission_mongo.planning.reads import asked_reach, prefix_of_records, require_versions
 from permission_mongo.planning.revisions import again_of
 from permission_mongo.planning.targets import precondition, target_of
-from permission_mongo.plans import DeleteOnePlan, DeletePlan, PurgePlan, UndoPlan
+from permission_mongo.plans import DeleteOnePlan, DeletePlan, PurgePlan, RevertPlan, RevivePlan, Target, UndoPlan
 from permission_mongo.policy.grants import Reach
-from permission_mongo.policy.guard import narrow, narrow_content, narrow_whole
-from permission_mongo.policy.nodes import NEVER
+from permission_mongo.policy.guard import narrow, narrow_content, narrow_states, narrow_whole
+from permission_mongo.revisions import Again
+from permission_mongo.schema.model import Collection
 from permission_mongo.values import MongoFilter
 from permission_mongo.versions import lives_of
 
@@ -76,32 +79,56 @@ def plan_undo(operation: Undo, asking: Asking, callers: Callers) -> UndoPlan:
 
     Of what the batch changed both states must be visible, and `restore` must allow both.
     """
-    collection = operation.collection
+    collection, options = operation.collection, operation.options
     require_versions(collection)
     restoring = callers.access(asking, collection, "restore").reach
     reading = callers.access(asking, collection, "read").reach
     deleting = _delete_reach(operation, asking, callers)
-    ended: MongoFilter = {
-        "collection": collection.name,
-        "ended.batch": operation.undone,
-        "ended.action": "delete",
-    }
-    changed: MongoFilter = {"collection": collection.name, "ended.batch": operation.undone}
-    made: MongoFilter = {"_made.batch": operation.undone}
+    target = target_of(collection, callers.config)
+    # How many there are of all of them only the undo can tell.
+    share = replace(options, max_affected=None)
+    visible = narrow({}, reading)
+    again = again_of(collection, asking, callers)
+    as_left = {"_made.batch": {"$eq": operation.undone}}
+    removing = None if deleting is None else DeletePlan(target, narrow(as_left, reading, deleting), visible, (), share)
     return UndoPlan(
-        target_of(collection, callers.config),
-        operation.undone,
-        narrow_whole({**ended, "gone": True}, reading, restoring, content=True),
-        narrow_content(ended, reading),
-        narrow(made, reading, deleting or _nothing(reading)),
-        narrow({}, reading),
-        narrow_whole(changed, reading, restoring, content=True),
-        narrow_content(changed, reading),
-        narrow(made, reading, restoring),
-        deleting is not None,
-        again_of(collection, asking, callers),
-        operation.options,
+        target=target,
+        undone=operation.undone,
+        visible=visible,
+        reviving=_reviving(operation, target, reading, restoring, again),
+        reverting=RevertPlan(
+            target=target,
+            match=narrow(as_left, reading, restoring),
+            visible=visible,
+            former=narrow_whole(_ended_by(operation), reading, restoring, content=True),
+            visible_former=narrow_states(_states(collection, asking, callers), reading.rows),
+            kept={},
+            again=again,
+            batch=share,
+        ),
+        removing=removing,
+        batch=options,
     )
+
+
+def _reviving(operation: Undo, target: Target, reading: Reach, restoring: Reach, again: Again) -> RevivePlan:
+    deleted: MongoFilter = {**_ended_by(operation), "ended.action": "delete"}
+    return RevivePlan(
+        target=target,
+        match=narrow_whole({**deleted, "gone": True}, reading, restoring, content=True),
+        visible=narrow_content(deleted, reading),
+        kept={},
+        again=again,
+        batch=replace(operation.options, max_affected=None),
+    )
+
+
+def _ended_by(operation: Undo) -> MongoFilter:
+    return {"collection": operation.collection.name, "ended.batch": {"$eq": operation.undone}}
+
+
+def _states(collection: Collection, asking: Asking, callers: Callers) -> MongoFilter:
+    return {"collection": collection.name, **dict(prefix_of_records(collection, asking, callers))}
 
 
 def _delete_reach(operation: Undo, asking: Asking, callers: Callers) -> Reach | None:
@@ -109,7 +136,3 @@ def _delete_reach(operation: Undo, asking: Asking, callers: Callers) -> Reach | 
         return callers.access(asking, operation.collection, "delete").reach
     except Forbidden:
         return None
-
-
-def _nothing(reach: Reach) -> Reach:
-    return Reach(reach.within, (), NEVER)

@@ -45,17 +45,17 @@ def plan_restore(operation: RestoreOne, asking: Asking, callers: Callers) -> Res
     reading = callers.access(asking, collection, "read")
     kept = _records(collection, operation.id, asking, callers)
     return RestorePlan(
-        target_of(collection, callers.config),
-        collection,
-        past_of(collection, operation.id, reading, asking, callers),
-        operation.version,
-        narrow({}, reading.reach, restoring),
-        narrow_states(kept, conjunction((reading.reach.rows, restoring.rows))),
-        narrow_states(kept, conjunction((reading.reach.rows, restoring.accepted_rows))),
-        reading.lens,
-        precondition(operation.if_match, reading),
-        operation.reason,
-        again_of(collection, asking, callers),
+        target=target_of(collection, callers.config),
+        collection=collection,
+        past=past_of(collection, operation.id, reading, asking, callers),
+        version=operation.version,
+        match=narrow({}, reading.reach, restoring),
+        replaced=narrow_states(kept, conjunction((reading.reach.rows, restoring.rows))),
+        restored=narrow_states(kept, conjunction((reading.reach.rows, restoring.accepted_rows))),
+        lens=reading.lens,
+        precondition=precondition(operation.if_match, reading),
+        reason=operation.reason,
+        again=again_of(collection, asking, callers),
     )
 
 

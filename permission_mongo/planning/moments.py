@@ -66,22 +66,22 @@ def _plan(operation: GetAsOf | ListAsOf, query: Query, asking: Asking, callers: 
     states: MongoFilter = {**kept, "gone": {"$in": [None, True]}, "ended.at": {"$gt": operation.moment}}
     asked = [{"$and": [states, below(query.match, CONTENT)]}] if query.match else [states]
     return AsOfPlan(
-        collection.name,
-        collection.tenant_field,
-        operation.moment,
-        access.matching(query.match, reach),
-        narrow_content(asked[0], reach),
-        access.rows,
-        narrow_content({**kept, "gone": True}, access.reach),
-        1,
-        None,
-        prefix,
-        bool(of_tenant),
-        access.lens,
-        (),
-        callers.config.limits.max_result_bytes,
-        fields,
-        collection.computed,
+        collection=collection.name,
+        tenant_field=collection.tenant_field,
+        moment=operation.moment,
+        live=access.matching(query.match, reach),
+        records=narrow_content(asked[0], reach),
+        present=access.rows,
+        last=narrow_content({**kept, "gone": True}, access.reach),
+        limit=1,
+        after=None,
+        prefix=prefix,
+        led=bool(of_tenant),
+        lens=access.lens,
+        question=(),
+        max_bytes=callers.config.limits.max_result_bytes,
+        fields=fields,
+        computed=collection.computed,
     )
 
 

@@ -99,19 +99,19 @@ class Reviser:
         self, change: Change, named: tuple[Named, ...], faults: tuple[FieldError, ...], *, is_plain: bool
     ) -> Revision:
         return Revision(
-            self.collection,
-            self.writers,
-            self.updating.reach.hiding,
-            change,
-            named,
-            faults,
-            self.stamps,
-            self.reading.lens,
-            self.asking.now,
-            self.callers.config.limits.max_document_bytes,
-            self.referable,
-            self.sights,
-            is_plain,
+            collection=self.collection,
+            writers=self.writers,
+            hiding=self.updating.reach.hiding,
+            change=change,
+            named=named,
+            faults=faults,
+            stamps=self.stamps,
+            lens=self.reading.lens,
+            now=self.asking.now,
+            max_document_bytes=self.callers.config.limits.max_document_bytes,
+            referable=self.referable,
+            sights=self.sights,
+            is_plain=is_plain,
         )
 
     def _require_writable(self, change: Change, named: tuple[Named, ...]) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any, NewType, cast
 
+from permission_mongo.aggregations import AggregatePlan
 from permission_mongo.documents.diffs import Difference, differences
 from permission_mongo.documents.fields import FieldRules
 from permission_mongo.documents.paths import Path
@@ -33,7 +34,6 @@ from permission_mongo.outcomes import (
 )
 from permission_mongo.pasts import AgainPlan, ComparePlan, VersionPlan
 from permission_mongo.plans import (
-    AggregatePlan,
     CountPlan,
     CreatePlan,
     DeletedPlan,

@@ -7,9 +7,9 @@ from typing import Any, Final
 from bson import decode
 from pymongo.errors import OperationFailure
 
+from permission_mongo.aggregations import AggregatePlan, JoinPlan
 from permission_mongo.errors import DeadlineExceeded, InvalidRequest, PayloadTooLarge, Refusal
 from permission_mongo.outcomes import Computed
-from permission_mongo.plans import AggregatePlan, JoinPlan
 from permission_mongo.storage.rooms import Rooms
 from permission_mongo.values import CODEC, Document
 

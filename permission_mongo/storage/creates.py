@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pymongo
 from bson.objectid import ObjectId
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.errors import BulkWriteError, PyMongoError
 
-from permission_mongo.batch import quarters
+from permission_mongo.batch import Batch, without
 from permission_mongo.errors import Conflict, Refusal
 from permission_mongo.outcomes import BatchOutcome, Created, Failure, Item
 from permission_mongo.plans import Actor, CreatePlan, Draft
 from permission_mongo.storage.computed import read_again
-from permission_mongo.storage.faults import told_or_raised
+from permission_mongo.storage.faults import duplicate_index
 from permission_mongo.storage.ledger import Ledger
+from permission_mongo.storage.parts import (
+    DUPLICATE_TOLD,
+    KeyExists,
+    Progress,
+    TooMuch,
+    Unfit,
+    first_refusal,
+    in_parts,
+    tries,
+)
 from permission_mongo.storage.references import Dangling, require_targets, violation
 from permission_mongo.storage.rooms import Life, Rooms
-from permission_mongo.storage.transactions import Body, Contended, Late, Lost, is_in_doubt
+from permission_mongo.storage.transactions import Body, Lost, is_in_doubt
 from permission_mongo.values import Document, DocumentId
 from permission_mongo.versions import moment_after
-
-_TAKEN_OUT_ONE_BY_ONE: Final = 8
-_DUPLICATE: Final = "a document with this key exists"
 
 
 async def create_one(plan: CreatePlan, actor: Actor, rooms: Rooms) -> Created:
@@ -62,104 +70,77 @@ async def create_many(plan: CreatePlan, actor: Actor, rooms: Rooms) -> BatchOutc
 
 
 class _Creation:
-    """One batch on its way."""
+    """One batch on its way; its items are the drafts' places among those sent."""
 
     def __init__(self, plan: CreatePlan, actor: Actor, rooms: Rooms) -> None:
         self._plan = plan
         self._rooms = rooms
         self.ledger = Ledger(rooms, actor, plan.target, plan.batch)
-        self._failed: dict[int, Refusal] = {draft.index: draft.refusal for draft in plan.drafts if draft.refusal}
-        self._done: list[Draft] = []
+        self._drafts = {draft.index: draft for draft in plan.drafts}
+        refused = {draft.index: draft.refusal for draft in plan.drafts if draft.refusal}
+        self._progress: Progress[int] = Progress(failed=refused)
 
     async def run(self) -> BatchOutcome:
-        plan, batch = self._plan, self._plan.batch
-        assert batch is not None  # noqa: S101  (create_many is planned with one)
-        drafts = self._without_repeats([draft for draft in plan.drafts if draft.refusal is None])
-        if batch.atomic and self._failed:
-            raise self._first_refusal()
-        stopped = await self._store(drafts)
+        batch = self._batch
+        indices = self._without_repeats([draft for draft in self._plan.drafts if draft.refusal is None])
+        if batch.atomic and self._progress.failed:
+            raise self._whole({})
+        if indices:
+            await in_parts(indices, self._part, self._progress, self._whole if batch.atomic else None, last=True)
+        self._note_left(indices)
         if batch.dry_run:
-            await self.ledger.note_rehearsal("create", [draft.id for draft in self._done])
-        return self._outcome(self._done, stopped)
+            await self.ledger.note_rehearsal("create", [self._drafts[n].id for n in self._progress.done])
+        return self._outcome(self._progress)
 
-    def _outcome(self, stored: list[Draft], stopped: Refusal | None = None) -> BatchOutcome:
+    @property
+    def _batch(self) -> Batch:
         batch = self._plan.batch
         assert batch is not None  # noqa: S101  (create_many is planned with one)
-        done = sorted(stored, key=lambda draft: draft.index)
+        return batch
+
+    def _whole(self, failed: Mapping[int, Refusal]) -> Refusal:
+        told = dict(sorted({**self._progress.failed, **failed}.items()))
+        return first_refusal(told, f"nothing was created; documents[{next(iter(told))}]", "index")
+
+    def _note_left(self, indices: list[int]) -> None:
+        """What was stored when it ended stays, and what was not is told."""
+        progress = self._progress
+        if progress.stopped is not None:
+            left = without(indices, [*progress.done, *progress.failed])
+            progress.failed |= dict.fromkeys(left, progress.stopped)
+
+    def _outcome(self, progress: Progress[int]) -> BatchOutcome:
+        batch, done = self._batch, sorted(progress.done)
         return BatchOutcome(
             "created",
-            tuple(draft.id for draft in done),
-            failed=tuple(Failure(refusal, index=index) for index, refusal in sorted(self._failed.items())),
+            tuple(self._drafts[n].id for n in done),
+            failed=tuple(Failure(refusal, index=n) for n, refusal in sorted(progress.failed.items())),
             batch=batch.id if done and not batch.dry_run else None,
             dry_run=batch.dry_run,
-            stopped=stopped,
-            results=self._results() if batch.results else None,
+            stopped=progress.stopped,
+            results=self._results(progress.failed) if batch.results else None,
         )
 
-    def _results(self) -> tuple[Item, ...]:
+    def _results(self, failed: Mapping[int, Refusal]) -> tuple[Item, ...]:
         def item(draft: Draft) -> Item:
-            refusal = self._failed.get(draft.index)
+            refusal = failed.get(draft.index)
             return Item(draft.id, "created") if refusal is None else Item(None, refusal.code, refusal)
 
         return tuple(item(draft) for draft in self._plan.drafts)
 
-    async def _store(self, drafts: list[Draft]) -> Refusal | None:
-        """Why it ended before all was stored, if it did: what is stored by then stays, and is told."""
-        try:
-            if drafts:
-                await self._all(drafts, _TAKEN_OUT_ONE_BY_ONE, final=True)
-        except (PyMongoError, Contended, Late, Lost) as error:
-            stopped = told_or_raised(error, after_some=bool(self._done))
-            stored = {draft.index for draft in self._done}
-            left = [draft.index for draft in drafts if draft.index not in stored and draft.index not in self._failed]
-            self._failed |= dict.fromkeys(left, stopped)
-            return stopped
-        return None
-
-    def _without_repeats(self, drafts: list[Draft]) -> list[Draft]:
+    def _without_repeats(self, drafts: list[Draft]) -> list[int]:
         seen: set[DocumentId] = set()
-        kept: list[Draft] = []
+        kept: list[int] = []
         for draft in drafts:
             if draft.id in seen:
-                self._failed[draft.index] = Conflict(_DUPLICATE)
+                self._progress.failed[draft.index] = Conflict(DUPLICATE_TOLD)
             else:
-                kept.append(draft)
+                kept.append(draft.index)
             seen.add(draft.id)
         return kept
 
-    async def _all(self, drafts: list[Draft], takes: int, final: bool) -> None:
-        """A duplicate key aborts the whole transaction and names one index: take it out, or halve, and run again.
-
-        References that find nothing abort it as well, and name all of theirs. `final` says that nothing comes after
-        these drafts.
-        """
-        try:
-            await self._transaction(drafts, final)
-        except Dangling as error:
-            rest = self._without_dangling(drafts, error)
-            if rest:
-                await self._all(rest, takes, final)
-        except BulkWriteError as error:
-            index = duplicate_index(error)
-            if index is None:
-                raise
-            if self._plan.batch is not None and self._plan.batch.atomic:
-                self._failed[drafts[index].index] = Conflict(_DUPLICATE)
-                raise self._first_refusal() from error
-            if takes > 0 or len(drafts) == 1:
-                self._failed[drafts[index].index] = Conflict(_DUPLICATE)
-                rest = [*drafts[:index], *drafts[index + 1 :]]
-                if rest:
-                    await self._all(rest, takes - 1, final)
-            else:
-                parts = quarters(drafts)
-                for n, part in enumerate(parts, 1):
-                    await self._all(list(part), _TAKEN_OUT_ONE_BY_ONE, final and n == len(parts))
-        else:
-            self._done += drafts
-
-    def _without_dangling(self, drafts: list[Draft], error: Dangling) -> list[Draft]:
-        """The drafts that refer to nothing missing, nor to one that is now taken out."""
+    def _dangling(self, drafts: list[Draft], error: Dangling) -> Unfit:
+        """The drafts that refer to what is missing, or to one that is now taken out."""
         missing = {*error.missing}
         wanted = [one for reference in self._plan.references for one in reference.wanted]
         ids = {draft.index: draft.id for draft in drafts}
@@ -170,23 +151,37 @@ class _Creation:
             if not more:
                 break
             missing |= more
+        failed: dict[int, Refusal] = {}
         for index in {one.index for one in missing}:
             told = sorted((one for one in missing if one.index == index), key=lambda one: one.field)
-            self._failed[index] = violation(told)
-        if self._plan.batch is not None and self._plan.batch.atomic:
-            raise self._first_refusal() from error
-        return [draft for draft in drafts if draft.index not in self._failed]
+            failed[index] = violation(told)
+        return Unfit(failed)
 
-    async def _transaction(self, drafts: list[Draft], final: bool) -> None:
-        part = ObjectId()
-        batch = self._plan.batch
+    async def _part(self, indices: Sequence[int], final: bool) -> None:
+        part, batch = ObjectId(), self._batch
+        drafts = [self._drafts[n] for n in indices]
+        if len(drafts) > 1 and sum(len(draft.stored.raw) for draft in drafts) > self._plan.target.max_bytes:
+            raise TooMuch
         body: Body[list[Document]] = lambda session: self.body(session, drafts, part)  # noqa: E731
-        await self._rooms.transactor.run(
-            self.ledger.once(body, lambda _: self._outcome([*self._done, *drafts]), final=final),
-            deadline=self._rooms.deadline(),
-            proof=self.ledger.proof(part),
-            commit=batch is None or not batch.dry_run,
-        )
+        try:
+            await self._rooms.transactor.run(
+                self.ledger.once(body, lambda _: self._outcome_with(indices), final=final),
+                deadline=self._rooms.deadline(),
+                proof=self.ledger.proof(part),
+                attempts=tries(indices, atomic=batch.atomic),
+                commit=not batch.dry_run,
+            )
+        except Dangling as error:
+            raise self._dangling(drafts, error) from error
+        except BulkWriteError as error:
+            index = duplicate_index(error)
+            if index is None:
+                raise
+            raise KeyExists(indices[index]) from error
+        self._progress.done += indices
+
+    def _outcome_with(self, indices: Sequence[int]) -> BatchOutcome:
+        return self._outcome(self._progress.with_(Progress([*indices])))
 
     async def one(self, session: AsyncClientSession, draft: Draft, part: Any) -> Document:
         """The one document stored; read again where fields of it are computed, if it is to be shown."""
@@ -235,15 +230,3 @@ class _Creation:
             }
 
         return [continued(document) for document in documents]
-
-    def _first_refusal(self) -> Refusal:
-        index = min(self._failed)
-        first = self._failed[index]
-        failed = [{"index": n, "error": refusal.as_entry()} for n, refusal in sorted(self._failed.items())]
-        return type(first)(f"nothing was created; documents[{index}]: {first.message}", **first.details, failed=failed)
-
-
-def duplicate_index(error: BulkWriteError) -> int | None:
-    """The place of the document whose key exists already; None if the error is another one."""
-    written = (error.details or {}).get("writeErrors", [])
-    return next((one["index"] for one in written if one.get("code") == 11000), None)

@@ -10,9 +10,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Final
+from typing import Final, cast
 
-from bson import decode
+from bson import decode, decode_all
 from bson.raw_bson import RawBSONDocument
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.collection import AsyncCollection
@@ -26,22 +26,22 @@ from permission_mongo.storage.parts import Ids, Progress, TooMuch
 from permission_mongo.storage.rooms import BY_ID, Rooms
 from permission_mongo.storage.singles import LENIENT, require_accepted
 from permission_mongo.storage.transactions import Raced
-from permission_mongo.storage.works import Told, Work
+from permission_mongo.storage.turns import decoded
+from permission_mongo.storage.works import Came, Share, Work
 from permission_mongo.values import Document, DocumentId
-from permission_mongo.versions import LARGEST, number_of, record
+from permission_mongo.versions import LARGEST
 
 _PIECE: Final = 250  # rows read ahead
 
 
 async def delete_many(
-    plan: DeletePlan, actor: Actor, rooms: Rooms, told: Told | None = None, turn: Turn = AT_FIRST
+    plan: DeletePlan, actor: Actor, rooms: Rooms, turn: Turn = AT_FIRST, share: Share | None = None
 ) -> BatchOutcome:
     """Remove the plan's rows: those it names, chunk by chunk, or of a filter's one chunk, as it is its `turn`.
 
-    What one transaction did stays done if a later one fails. `told` is what the caller is told of it, where the
-    deletion is part of something else.
+    What one transaction did stays done if a later one fails.
     """
-    return await _Deletion(plan, actor, rooms, turn, *([] if told is None else [told])).done()
+    return await _Deletion(plan, actor, rooms, turn, share).done()
 
 
 class _Deletion(Work):
@@ -50,14 +50,14 @@ class _Deletion(Work):
     action = "delete"
     verb = "deleted"
 
-    def __init__(self, plan: DeletePlan, actor: Actor, rooms: Rooms, turn: Turn, *told: Told) -> None:
-        super().__init__(plan, actor, rooms, turn, *told)
+    def __init__(self, plan: DeletePlan, actor: Actor, rooms: Rooms, turn: Turn, share: Share | None) -> None:
+        super().__init__(plan, actor, rooms, turn, share)
         self._plan = plan
 
     def _live(self) -> AsyncCollection[Document]:
         return self._rooms.live(self._plan.target.collection)
 
-    async def attempt(self, session: AsyncClientSession, ids: Ids, renumber: bool) -> tuple[Progress, list[Document]]:
+    async def attempt(self, session: AsyncClientSession, ids: Ids, renumber: bool) -> tuple[Came, list[Document]]:
         failed = await self._unaccepted(session, ids)
         left = without(ids, failed)
         removed, records = await self._remove(session, left, renumber)
@@ -105,11 +105,8 @@ class _Deletion(Work):
         async with aclosing(self._rows_ahead(ids)) as pieces:
             async for rows in pieces:
                 size = self._require_room(rows, size)
-                records = [self._record(row, decode(row.raw, LENIENT)) for row in rows]
-                if renumber or any(one["version"] == 0 for one in records):
-                    records = await self._rooms.renumbered(
-                        session, self._plan.target.collection, records, self._plan.target.keeping
-                    )
+                states = zip(rows, await decoded(rows, LENIENT), strict=True)
+                records = await self._records(session, [*states], renumber)
                 if records:
                     await self._rooms.keep(session, records, self._plan.target.keeping)
                 removed += [one["doc_id"] for one in records]
@@ -121,23 +118,33 @@ class _Deletion(Work):
     async def _rows_ahead(self, ids: Ids) -> AsyncGenerator[list[RawBSONDocument], None]:
         """The rows just removed, in pieces: the next are read while the versions of these are written.
 
+        Two pieces at most are in memory.
+        """
+        async with aclosing(self._pieces(ids)) as pieces:
+
+            async def following() -> list[RawBSONDocument] | None:
+                return await anext(pieces, None)
+
+            reading = asyncio.create_task(following())
+            try:
+                while (rows := await reading) is not None:
+                    reading = asyncio.create_task(following())
+                    yield rows
+            finally:
+                reading.cancel()
+                await asyncio.wait([reading])
+
+    async def _pieces(self, ids: Ids) -> AsyncGenerator[list[RawBSONDocument], None]:
+        """A piece is one answer of MongoDB, which puts no more than 16 MiB into one.
+
         Outside the transaction, on the primary: what was committed last is what was removed.
         """
         stored = self._rooms.raw(self._plan.target.collection)
-
-        def read(n: int) -> asyncio.Task[list[RawBSONDocument]]:
-            found = stored.find(self._plan.match.among(ids[n : n + _PIECE]), hint=BY_ID, batch_size=_PIECE + 1)
-            return asyncio.create_task(found.to_list())
-
-        reading = read(0)
-        try:
-            for n in range(_PIECE, len(ids), _PIECE):
-                rows = await reading
-                reading = read(n)
-                yield rows
-            yield await reading
-        finally:
-            reading.cancel()
+        for n in range(0, len(ids), _PIECE):
+            match = self._plan.match.among(ids[n : n + _PIECE])
+            async with stored.find_raw_batches(match, hint=BY_ID, batch_size=_PIECE + 1) as found:
+                async for answered in found:
+                    yield decode_all(cast("bytes", answered), stored.codec_options)
 
     async def _remove_unversioned(self, session: AsyncClientSession, match: Document) -> list[DocumentId]:
         rows = await self._live().find(match, {"_id": 1}, session=session).to_list()
@@ -153,7 +160,3 @@ class _Deletion(Work):
         if (total > self._plan.target.max_bytes and (before or len(rows) > 1)) or max(sizes, default=0) > LARGEST:
             raise TooMuch
         return total
-
-    def _record(self, raw: RawBSONDocument, row: Document) -> Document:
-        target = self._plan.target
-        return record(raw, row, (target.collection, target.tenant_field), number_of(row), self._ended)

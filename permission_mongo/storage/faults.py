@@ -28,6 +28,7 @@ from permission_mongo.errors import (
 )
 from permission_mongo.storage.transactions import Contended, Late, Lost
 
+DUPLICATE: Final = 11000
 _TOO_LARGE: Final = frozenset({2, 10334, 17419, 17420})
 _UNSTORABLE: Final = frozenset({52, 55, 56, 57})  # names with `$` or dots, as writers beside the gateway make them
 # A server that starts, ends, changes its place or has lost others, or gave up an operation for reasons of its own.
@@ -73,8 +74,7 @@ def refusal_of(error: Exception) -> Refusal | None:
         case DocumentTooLarge():
             return PayloadTooLarge("the document is too large to be kept with its versions")
         case BulkWriteError():
-            codes = {one.get("code") for one in error.details.get("writeErrors", [])} if error.details else set()
-            return Conflict("a document with this key exists") if 11000 in codes else None
+            return None if duplicate_index(error) is None else Conflict("a document with this key exists")
         case ServerSelectionTimeoutError() | WaitQueueTimeoutError():
             return Unavailable("MongoDB can't be reached just now")
         case PyMongoError() if error.timeout:
@@ -103,3 +103,9 @@ def _of_code(code: int | None) -> Refusal | None:
     if code in _TOO_MUCH_FOR_ONE:
         return PayloadTooLarge("too much for one transaction; send fewer or smaller documents")
     return None
+
+
+def duplicate_index(error: BulkWriteError) -> int | None:
+    """The place of the document whose key exists already; None if the error is another one."""
+    written = (error.details or {}).get("writeErrors", [])
+    return next((one["index"] for one in written if one.get("code") == DUPLICATE), None)

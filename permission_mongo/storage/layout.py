@@ -12,6 +12,7 @@ from pymongo.operations import IndexModel
 from permission_mongo.config.model import Config
 from permission_mongo.errors import StartupFailure
 from permission_mongo.schema.model import Collection
+from permission_mongo.storage.faults import DUPLICATE
 from permission_mongo.storage.starting import passes
 from permission_mongo.values import Document
 
@@ -137,7 +138,7 @@ async def _make_indexes(database: AsyncDatabase[Document], name: str, models: It
             index = f"index on ({', '.join(model.document['key'])}) of '{name}'"
             if error.code in _CONFLICTS:
                 reason = f"an {index} exists with other options; drop it yourself, or declare it as it is"
-            elif error.code == 11000:
+            elif error.code == DUPLICATE:
                 reason = f"the unique {index} can't be made: documents with equal values exist"
             else:
                 reason = f"the {index} can't be made: {(error.details or {}).get('codeName')}"

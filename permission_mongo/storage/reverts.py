@@ -10,30 +10,32 @@ from permission_mongo.jobs import AT_FIRST
 from permission_mongo.old_states import stored_again
 from permission_mongo.outcomes import BatchOutcome
 from permission_mongo.plans import Actor, RevertPlan
+from permission_mongo.storage.layout import VERSIONS
 from permission_mongo.storage.parts import Ids, Progress
 from permission_mongo.storage.references import refused_again
-from permission_mongo.storage.rooms import BY_ID, Rooms
-from permission_mongo.storage.works import State, Told, Work
-from permission_mongo.values import Document, DocumentId
+from permission_mongo.storage.rooms import Rooms
+from permission_mongo.storage.turns import decoded, in_turns
+from permission_mongo.storage.works import Came, Share, State, Work
+from permission_mongo.values import CODEC, Document, DocumentId
 from permission_mongo.versions import content_of, marks_after, number_of
 
 CHANGED = "somebody changed this document since; nothing was put back"
 
 
-async def revert_many(plan: RevertPlan, actor: Actor, rooms: Rooms, told: Told) -> BatchOutcome:
+async def revert_many(plan: RevertPlan, actor: Actor, rooms: Rooms, share: Share) -> BatchOutcome:
     """What changed since the look, or left the caller's reach, stays and is a conflict."""
-    return await _Reverting(plan, actor, rooms, told).done()
+    return await _Reverting(plan, actor, rooms, share).done()
 
 
 class _Reverting(Work):
     action = "restore"
     verb = "restored"
 
-    def __init__(self, plan: RevertPlan, actor: Actor, rooms: Rooms, told: Told) -> None:
-        super().__init__(plan, actor, rooms, AT_FIRST, told)
+    def __init__(self, plan: RevertPlan, actor: Actor, rooms: Rooms, share: Share) -> None:
+        super().__init__(plan, actor, rooms, AT_FIRST, share)
         self._plan = plan
 
-    async def attempt(self, session: AsyncClientSession, ids: Ids, renumber: bool) -> tuple[Progress, list[Document]]:
+    async def attempt(self, session: AsyncClientSession, ids: Ids, renumber: bool) -> tuple[Came, list[Document]]:
         """Read again inside: in this snapshot the guards hold, and nobody writes between it and the commit."""
         former = await self._former(session, ids)
         states = [
@@ -41,7 +43,7 @@ class _Reverting(Work):
             for raw, stored in await self._read(session, ids, matching=True)
             if stored["_id"] in former and number_of(stored) == former[stored["_id"]]["version"] + 1
         ]
-        contents, failed = self._judged(states, former)
+        contents, failed = await self._judged(states, former)
         for one, refusal in (await self._dangling(session, contents)).items():
             failed[one] = refusal
             del contents[one]
@@ -50,18 +52,19 @@ class _Reverting(Work):
         records = await self._put_back(session, states, contents, renumber) if states else []
         return Progress([*contents], failed=failed), records
 
-    def _judged(
+    async def _judged(
         self, states: list[State], former: dict[DocumentId, Document]
     ) -> tuple[dict[DocumentId, Document], dict[DocumentId, Refusal]]:
         """What is to be stored of each, and what may not be."""
         contents: dict[DocumentId, Document] = {}
         failed: dict[DocumentId, Refusal] = {}
-        for _, stored in states:
-            one: DocumentId = stored["_id"]
-            try:
-                contents[one] = stored_again(self._plan.again, stored, content_of(former[one]))
-            except Refusal as refusal:
-                failed[one] = refusal
+        async for some in in_turns(states):
+            for _, stored in some:
+                one: DocumentId = stored["_id"]
+                try:
+                    contents[one] = stored_again(self._plan.again, stored, content_of(former[one]))
+                except Refusal as refusal:
+                    failed[one] = refusal
         return contents, failed
 
     async def _dangling(
@@ -76,8 +79,8 @@ class _Reverting(Work):
         if self._plan.former.is_empty:
             return {}
         match = self._plan.former.also({"_id": {"$in": [self._plan.kept[one] for one in ids]}})
-        found = self._rooms.versions.find(match, hint=BY_ID, session=session)
-        return {one["doc_id"]: one async for one in found}
+        rows = await self._few(session, VERSIONS, match, len(ids))
+        return {one["doc_id"]: one for one in await decoded(rows, CODEC)}
 
     async def _put_back(
         self, session: AsyncClientSession, states: list[State], contents: dict[DocumentId, Document], renumber: bool

@@ -7,10 +7,8 @@ much as all the rest of the write.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from time import monotonic
 from typing import Final
 
 from bson.raw_bson import RawBSONDocument
@@ -28,7 +26,8 @@ from permission_mongo.storage.references import dangling, violations
 from permission_mongo.storage.rooms import BY_ID, Rooms
 from permission_mongo.storage.singles import require_accepted
 from permission_mongo.storage.transactions import Raced
-from permission_mongo.storage.works import Work
+from permission_mongo.storage.turns import in_turns
+from permission_mongo.storage.works import Came, Work
 from permission_mongo.values import Document, DocumentId
 from permission_mongo.versions import marks_after
 
@@ -68,7 +67,7 @@ class _Updating(Work):
         super().__init__(plan, actor, rooms, turn)
         self._plan = plan
 
-    async def attempt(self, session: AsyncClientSession, ids: Ids, renumber: bool) -> tuple[Progress, list[Document]]:
+    async def attempt(self, session: AsyncClientSession, ids: Ids, renumber: bool) -> tuple[Came, list[Document]]:
         judged = await self._judged(session, ids)
         came = Progress([row.stored["_id"] for row in judged.rows], judged.same, judged.failed)
         # Of an atomic batch that fails, the first item's refusal is told, and not what the write would have met.
@@ -86,14 +85,12 @@ class _Updating(Work):
             refused = ((one, edits[one].revision) for one in ids)
             judged.failed = {one: refusal for one, refusal in refused if isinstance(refusal, Refusal)}
         wanted = [one for one in ids if one not in judged.failed]
-        began, size = monotonic(), 0
-        for raw, stored in await self._read(session, wanted, matching=self._plan.expected is None):
-            size += self._judge(raw, stored, judged)
-            if size > self._plan.target.max_bytes and len(judged.rows) > 1:
-                raise TooMuch
-            if monotonic() - began > _LONGEST_TURN:
-                await asyncio.sleep(0)
-                began = monotonic()
+        size = 0
+        async for some in in_turns(await self._read(session, wanted, matching=self._plan.expected is None)):
+            for raw, stored in some:
+                size += self._judge(raw, stored, judged)
+                if size > self._plan.target.max_bytes and len(judged.rows) > 1:
+                    raise TooMuch
         await self._refer(session, judged)
         return judged
 

@@ -21,6 +21,7 @@ from pymongo.errors import AutoReconnect, BulkWriteError
 from permission_mongo.errors import Unavailable
 from permission_mongo.schema.model import Keeping
 from permission_mongo.storage.chains import prune, thin
+from permission_mongo.storage.faults import DUPLICATE
 from permission_mongo.storage.idempotency import Answers
 from permission_mongo.storage.jobs import Jobs
 from permission_mongo.storage.layout import AUDIT, BATCHES, PARTS, VERSIONS
@@ -37,7 +38,6 @@ _RAW: CodecOptions[Any] = DEFAULT_RAW_BSON_OPTIONS.with_options(uuid_representat
 BY_ID: Final = [("_id", 1)]
 # Whether a life has ended or not, as the index is led: `gone` is true or absent.
 ANY_LIFE: Final = {"$in": [None, True]}
-_DUPLICATE: Final = 11000
 Life = tuple[Any, DocumentId]  # a tenant and an id: made again by another tenant, an id has a history of its own
 
 
@@ -162,7 +162,7 @@ class Rooms:
         answer: Document = await self._database.command(command, codec_options=cast("Any", CODEC), session=session)
         errors = answer.get("writeErrors")
         if errors:
-            raise NumberTaken if errors[0]["code"] == _DUPLICATE else BulkWriteError(answer)
+            raise NumberTaken if errors[0]["code"] == DUPLICATE else BulkWriteError(answer)
         if keeping.differences:
             await thin(self.raw(VERSIONS), session, records)
         if keeping.most is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import assert_never
 
+from permission_mongo.aggregations import AggregatePlan
 from permission_mongo.errors import Refusal, Unavailable
 from permission_mongo.jobs import AT_FIRST, Lease, Turn, Unreadable, added
 from permission_mongo.jobs import Taken as TakenJob
@@ -12,7 +13,6 @@ from permission_mongo.outcomes import BatchOutcome, Job, JobList, JobState, Outc
 from permission_mongo.pasts import AgainPlan, ComparePlan, VersionPlan, VersionsPlan
 from permission_mongo.plans import (
     Actor,
-    AggregatePlan,
     CountPlan,
     CreatePlan,
     DeletedPlan,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal, cast
 
 from bson import decode_all
@@ -14,47 +14,52 @@ from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.errors import BulkWriteError
 
 from permission_mongo.batch import Bound
-from permission_mongo.errors import DocumentNotFound
+from permission_mongo.errors import DocumentNotFound, Refusal
 from permission_mongo.jobs import Overtaken, Turn, added
 from permission_mongo.outcomes import BatchOutcome, Failure, Item
-from permission_mongo.plans import Actor, Chunked
+from permission_mongo.plans import Actor, Chunked, RevivePlan
 from permission_mongo.storage.chunks import next_chunk, require_at_most, require_few_enough
+from permission_mongo.storage.faults import duplicate_index
+from permission_mongo.storage.layout import VERSIONS
 from permission_mongo.storage.ledger import Ledger, Traces
 from permission_mongo.storage.parts import Ids, KeyExists, Progress, TooMuch, first_refusal, in_parts, tries
 from permission_mongo.storage.rooms import BY_ID, NumberTaken, Rooms
 from permission_mongo.storage.singles import LENIENT
 from permission_mongo.storage.transactions import Body, Contended, Raced
-from permission_mongo.values import Document, DocumentId
+from permission_mongo.storage.turns import decoded, in_turns
+from permission_mongo.values import Document, DocumentId, MongoFilter
 from permission_mongo.versions import LARGEST, made, number_of, record
 
 State = tuple[RawBSONDocument, Document]  # a stored document: its bytes, and read
-Told = Callable[[BatchOutcome], BatchOutcome]
+Worked = Chunked | RevivePlan
+Came = Progress[DocumentId]
 
 
-def _itself(outcome: BatchOutcome) -> BatchOutcome:
-    return outcome
+@dataclass(frozen=True, slots=True)
+class Share:
+    """Of a work that is part of something else: what the caller is `told` then, and whether nothing comes after it."""
+
+    told: Callable[[BatchOutcome], BatchOutcome]
+    is_last: bool
 
 
 class Work(ABC):
-    """One batch on its way.
-
-    `told` is what the caller is told of it, where it is part of something else.
-    """
+    """One batch on its way, or a `share` of one."""
 
     action: ClassVar[Literal["update", "delete", "restore"]]  # as history and audit call it
     verb: ClassVar[Literal["updated", "deleted", "restored"]]
 
-    def __init__(self, plan: Chunked, actor: Actor, rooms: Rooms, turn: Turn, told: Told = _itself) -> None:
+    def __init__(self, plan: Worked, actor: Actor, rooms: Rooms, turn: Turn, share: Share | None = None) -> None:
         self._work = plan
         self._rooms = rooms
         self._turn = turn
-        self._told = told
+        self._share = share
         self._ended = made(self.action, actor.subject, actor.now, plan.batch.reason, plan.batch.id)
         self._ledger = Ledger(rooms, actor, plan.target, plan.batch)
-        self._progress = Progress()
+        self._progress: Came = Progress()
 
     @abstractmethod
-    async def attempt(self, session: AsyncClientSession, ids: Ids, renumber: bool) -> tuple[Progress, list[Document]]:
+    async def attempt(self, session: AsyncClientSession, ids: Ids, renumber: bool) -> tuple[Came, list[Document]]:
         """What becomes of these items in the session's transaction, and the ids of the versions kept.
 
         `renumber` says that a number was taken. KeyExists, TooMuch and Raced end the transaction.
@@ -64,20 +69,22 @@ class Work(ABC):
         """Work off the items that are named, chunk by chunk, or of a filter's one chunk, as it is its turn."""
         plan = self._work
         if not (plan.match.is_empty and plan.visible.is_empty):
-            await (self._chunk() if plan.expected is None else self._chunks(plan.expected))
-            if plan.batch.dry_run:
+            await (self._chunks(plan.expected) if plan.expected is not None else self._chunk())
+            if plan.batch.dry_run and self._share is None:
                 await self._ledger.note_rehearsal(self.action, self._progress.done)
         return self._outcome(self._progress)
 
     async def _chunks(self, expected: Ids) -> None:
-        await require_at_most(self._rooms, self._work)
-        size = self._work.target.chunk
+        if not isinstance(self._work, RevivePlan):
+            await require_at_most(self._rooms, self._work)
+        size, nothing_behind = self._work.target.chunk, self._share is None or self._share.is_last
         for n in range(0, len(expected), size):
-            await self._in_parts(expected[n : n + size], last=n + size >= len(expected))
+            await self._in_parts(expected[n : n + size], last=nothing_behind and n + size >= len(expected))
             if self._progress.stopped is not None:
                 return
 
     async def _chunk(self) -> None:
+        assert not isinstance(self._work, RevivePlan)  # noqa: S101  (it has no filter)
         chunk, more = await next_chunk(self._rooms, self._work, self._turn.behind)
         if chunk:
             try:
@@ -90,11 +97,15 @@ class Work(ABC):
     # -- transactions
 
     async def _in_parts(self, ids: Ids, *, last: bool) -> None:
-        await in_parts(ids, self._part, self._progress, atomic=self._work.batch.atomic, last=last)
+        whole = self._whole if self._work.batch.atomic else None
+        await in_parts(ids, self._part, self._progress, whole, last=last)
+
+    def _whole(self, failed: Mapping[DocumentId, Refusal]) -> Refusal:
+        return first_refusal(failed, f"nothing was {self.verb}")
 
     async def _part(self, ids: Ids, final: bool, renumber: bool = False) -> None:
         batch, part = self._work.batch, ObjectId()
-        body: Body[Progress] = lambda session: self._body(session, ids, part, renumber)  # noqa: E731
+        body: Body[Came] = lambda session: self._body(session, ids, part, renumber)  # noqa: E731
         try:
             came = await self._rooms.transactor.run(
                 self._step(body, ids, final=final),
@@ -113,14 +124,14 @@ class Work(ABC):
         self._progress.add(came)
         return None
 
-    def _step(self, body: Body[Progress], ids: Ids, *, final: bool) -> Body[Progress]:
+    def _step(self, body: Body[Came], ids: Ids, *, final: bool) -> Body[Came]:
         """A filter's work becomes a job with the first transaction that is not all of it."""
         turn, job = self._turn, None
         if turn.lease is not None and not (final and turn.origin is not None):
             body, job = self._ledger.stepped(body, turn, self._so_far, Bound(ids[-1])), turn.lease.job
         return self._ledger.once(body, self._outcome_with, final=final, job=job)
 
-    async def _body(self, session: AsyncClientSession, ids: Ids, part: ObjectId, renumber: bool) -> Progress:
+    async def _body(self, session: AsyncClientSession, ids: Ids, part: ObjectId, renumber: bool) -> Came:
         came, records = await self.attempt(session, ids, renumber)
         before = self._turn.before.met if self._turn.before else 0
         require_few_enough(self._work.batch, before + self._progress.met + came.met)
@@ -130,26 +141,27 @@ class Work(ABC):
             await self._ledger.note(session, part, self.action, came.done, Traces(records=records))
         return came
 
-    def _require_all(self, ids: Ids, came: Progress) -> None:
+    def _require_all(self, ids: Ids, came: Came) -> None:
         fine = {*came.done, *came.same}
         absent = DocumentNotFound("no such document", collection=self._work.target.collection)
         is_named = self._work.expected is not None  # what a filter no longer matches is not missed
         left = [one for one in ids if one not in fine and (is_named or one in came.failed)]
         failed = {one: came.failed.get(one, absent) for one in left}
         if failed:
-            raise first_refusal(failed, f"nothing was {self.verb}")
+            raise self._whole(failed)
 
     # -- what is told
 
-    def _outcome_with(self, came: Progress) -> BatchOutcome:
+    def _outcome_with(self, came: Came) -> BatchOutcome:
         """What the caller is told if the work ends with this part."""
-        return self._told(self._outcome(self._progress.with_(came)))
+        outcome = self._outcome(self._progress.with_(came))
+        return outcome if self._share is None else self._share.told(outcome)
 
-    def _so_far(self, came: Progress) -> BatchOutcome:
+    def _so_far(self, came: Came) -> BatchOutcome:
         """What the chunks did together, if the work ends with this part."""
         return added(self._turn.before, self._outcome_with(came))
 
-    def _outcome(self, progress: Progress) -> BatchOutcome:
+    def _outcome(self, progress: Came) -> BatchOutcome:
         plan = self._work
         return BatchOutcome(
             self.verb,
@@ -165,7 +177,7 @@ class Work(ABC):
             is_job=progress.is_job,
         )
 
-    def _results(self, progress: Progress) -> tuple[Item, ...]:
+    def _results(self, progress: Came) -> tuple[Item, ...]:
         done, same = {*progress.done}, {*progress.same}
 
         def item(one: DocumentId) -> Item:
@@ -184,25 +196,40 @@ class Work(ABC):
         rows = self._work.match if matching else self._work.visible
         if rows.is_empty or not ids:
             return []
-        stored, target = self._rooms.raw(self._work.target.collection), self._work.target
-        found = stored.find_raw_batches(rows.among(ids), hint=BY_ID, batch_size=len(ids) + 1, session=session)
-        states: list[State] = []
+        target = self._work.target
+        raws = await self._few(session, target.collection, rows.among(ids), len(ids))
+        if target.versioned and any(len(raw.raw) > LARGEST for raw in raws):
+            raise TooMuch
+        return [*zip(raws, await decoded(raws, LENIENT), strict=True)]
+
+    async def _few(
+        self, session: AsyncClientSession, name: str, match: MongoFilter, most: int
+    ) -> list[RawBSONDocument]:
+        """At most so many documents by their ids. TooMuch as soon as they are more bytes than one may hold.
+
+        Of records their contents count, as for the transaction that kept them.
+        """
+        stored = self._rooms.raw(name)
+        found = stored.find_raw_batches(match, hint=BY_ID, batch_size=most + 1, session=session)
+        raws: list[RawBSONDocument] = []
         size = 0
         async for answered in found:
-            batch = cast("bytes", answered)
-            size += len(batch)
-            if size > target.max_bytes and len(ids) > 1:
+            read = decode_all(cast("bytes", answered), stored.codec_options)
+            size += sum([_size_of(row, name) async for some in in_turns(read) for row in some])
+            if size > self._work.target.max_bytes and most > 1:
                 raise TooMuch
-            states += zip(decode_all(batch, stored.codec_options), decode_all(batch, LENIENT), strict=True)
-        if target.versioned and any(len(raw.raw) > LARGEST for raw, _ in states):
-            raise TooMuch
-        return states
+            raws += read
+        return raws
 
     async def _records(self, session: AsyncClientSession, states: list[State], renumber: bool) -> list[Document]:
         """The records of states that end now."""
         target = self._work.target
         about = (target.collection, target.tenant_field)
-        records = [record(raw, stored, about, number_of(stored), self._ended) for raw, stored in states]
+        records = [
+            record(raw, stored, about, number_of(stored), self._ended)
+            async for some in in_turns(states)
+            for raw, stored in some
+        ]
         if renumber or any(one["version"] == 0 for one in records):
             records = await self._rooms.renumbered(session, target.collection, records, target.keeping)
         return records
@@ -212,10 +239,13 @@ class Work(ABC):
         try:
             matched = await self._rooms.change(session, self._work.target.collection, updates)
         except BulkWriteError as error:
-            written = (error.details or {}).get("writeErrors", [])
-            index = next((one["index"] for one in written if one.get("code") == 11000), None)
+            index = duplicate_index(error)
             if index is None:
                 raise
             raise KeyExists(updates[index]["q"]["_id"]) from error
         if matched != len(updates):
             raise Raced
+
+
+def _size_of(row: RawBSONDocument, name: str) -> int:
+    return len(row["data"].raw) if name == VERSIONS else len(row.raw)

@@ -85,6 +85,8 @@ def test_a_configuration_is_read_into_types(tmp_path):
         ({"config": "limits: {query_timeout: 1:30}"}, "config.yaml:1:25", "a duration such as 500ms"),
         ({"config": "limits: {max_body_bytes: 1MB}"}, "config.yaml:1:26", "a size such as"),
         ({"config": "limits: {max_document_bytes: 17MiB}"}, "config.yaml:1:30", "at most 16 MiB - 64 KiB"),
+        ({"config": "limits: {max_body_bytes: 41MiB}"}, "config.yaml:1:26", "at most 40 MiB"),
+        ({"config": "limits: {max_transaction_bytes: 48MiB}"}, "config.yaml:1:33", "at most 40 MiB"),
         ({"config": "mongodb: {uri: localhost}"}, "config.yaml:1:16", "begins with mongodb://"),
         ({"config": "mongodb: {database: admin}"}, "config.yaml:1:21", "can't be the database"),
         ({"config": "auth: {algorithm: HS265}"}, "config.yaml:1:19", "did you mean 'HS256'"),

@@ -17,7 +17,7 @@ from permission_mongo.outcomes import BatchOutcome
 from permission_mongo.replays import to_bson
 from permission_mongo.values import utc_now
 from tests.faults.processes import Asked, a_gateway_process, write_config
-from tests.faults.rows import SEED, add_rows, end_abandoned, look, open_transactions, rounds
+from tests.faults.rows import SEED, a_row, add_rows, end_abandoned, look, open_transactions, rounds
 from tests.faults.summaries import Summary, tell
 
 pytestmark = [pytest.mark.mongo, pytest.mark.faults]
@@ -153,9 +153,35 @@ def test_a_job_of_many_documents_needs_little_memory(mongo_uri, database, tmp_pa
         idle = peak_of(gateway)
         status, answer = gateway.ask("DELETE", "/notes/batch", {"filter": {"title": "many"}})
         more = peak_of(gateway) - idle
+        undone = gateway.ask("POST", f"/notes/batch/{answer['batch']}/undo", {})
+        more_undone = peak_of(gateway) - idle
     assert (status, answer["deleted"]) == (200, COUNT)
-    tell(Summary("", "a job's memory", 1, "jobs", notes=f"{COUNT} documents, {more:.1f} MB more at its peak"))
+    assert (undone[0], undone[1]["restored"]) == (200, COUNT)
+    notes = f"{COUNT} documents, {more:.1f} MB more at its peak, {more_undone:.1f} MB with its undo"
+    tell(Summary("", "a job's memory", 1, "jobs", notes=notes))
     assert more < 60
+    assert more_undone < 60
+
+
+def test_rows_of_a_megabyte_are_not_read_all_at_once(mongo_uri, database, tmp_path):
+    """A chunk of 200 MB is worked off in parts, and no more of it is in memory than a few answers of MongoDB."""
+    folder = write_config(tmp_path / "config", database.name, "{max_batch_size: 200, job_lease: 1s}")
+    add_rows(database, Random(SEED), "warm", 400)
+    large = ({**a_row(Random(SEED), f"large-{n}", "large"), "filling": "x" * 2**20} for n in range(200))
+    for row in large:
+        database["notes"].insert_one(row)
+    with a_gateway_process(folder, mongo_uri) as gateway:
+        gateway.ask("DELETE", "/notes/batch", {"filter": {"title": "warm"}})
+        idle = peak_of(gateway)
+        status, answer = gateway.ask("DELETE", "/notes/batch", {"filter": {"title": "large"}})
+        more = peak_of(gateway) - idle
+        undone = gateway.ask("POST", f"/notes/batch/{answer['batch']}/undo", {})
+        more_undone = peak_of(gateway) - idle
+    assert (status, answer["deleted"]) == (200, 200)
+    assert (undone[0], undone[1]["restored"]) == (200, 200)
+    tell(f"a delete of 200 rows of 1 MB: {more:.1f} MB more at its peak, {more_undone:.1f} MB with its undo")
+    assert more < 160
+    assert more_undone < 160
 
 
 def peak_of(gateway) -> float:

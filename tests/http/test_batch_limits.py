@@ -18,6 +18,12 @@ async def small(mongo_uri, tmp_path):
         yield found
 
 
+@pytest.fixture
+async def chunks(mongo_uri, tmp_path):
+    async with a_world(mongo_uri, a_config(tmp_path, CONFIG + "limits: {max_batch_size: 4}\n")) as found:
+        yield found
+
+
 async def test_more_bytes_than_a_transaction_may_hold_are_split_and_refused_whole_when_atomic(small):
     await small.add("a", "b", "c", "d", ssn="x" * 100)
     refused = await small.delete("/notes/batch", {"ids": ["a", "b", "c", "d"], "atomic": True})
@@ -28,6 +34,16 @@ async def test_more_bytes_than_a_transaction_may_hold_are_split_and_refused_whol
     batch = await small.database["_pm_batches"].find_one({"_id": answer.json()["batch"]})
     assert await small.database["_pm_parts"].count_documents({"batch": batch["_id"]}) > 1
     assert batch["counts"] == {"delete": 4}
+
+
+async def test_created_documents_of_too_many_bytes_are_split_and_refused_whole_when_atomic(small):
+    documents = [{"_id": one, "title": "n", "ssn": "x" * 100} for one in "abcd"]
+    refused = await small.post("/notes/batch", {"documents": documents, "atomic": True})
+    assert (refused.status_code, refused.json()["error"]["code"]) == (413, "payload_too_large")
+    assert await small.stored("a", "b", "c", "d") == []
+    answer = await small.post("/notes/batch", {"documents": documents})
+    assert (answer.status_code, answer.json()["created"]) == (201, ["a", "b", "c", "d"])
+    assert await small.database["_pm_parts"].count_documents({"batch": answer.json()["batch"]}) > 1
 
 
 async def test_a_row_too_large_for_a_record_fails_alone_and_stays(world):
@@ -65,24 +81,24 @@ async def test_an_undo_of_an_undo_is_worked_off_in_chunks(small):
     assert await small.stored(*ids) == []
 
 
-async def test_a_batch_that_is_stopped_half_way_tells_what_it_did(small, mongo_uri):
+async def test_a_batch_that_is_stopped_half_way_tells_what_it_did(chunks, mongo_uri):
     """The server refuses the second chunk: what the first committed is counted, and the answer carries its batch."""
-    await small.add("a", "b", "c", "d")
-    await small.add("e", "f")
-    gone = (await small.delete("/notes/batch", {"filter": {"status": "open"}})).json()["batch"]
+    await chunks.add("a", "b", "c", "d")
+    await chunks.add("e", "f")
+    gone = (await chunks.delete("/notes/batch", {"filter": {"status": "open"}})).json()["batch"]
     slow = {"appName": "permission-mongo", "failCommands": ["insert"], "errorCode": 50}
     async with AsyncMongoClient(mongo_uri) as plain:
         # Of the first chunk three inserts go through: its documents, its audit entry and its part.
         await plain.admin.command("configureFailPoint", "failCommand", mode={"skip": 3}, data=slow)
         try:
-            answer = await small.post(f"/notes/batch/{gone}/undo", {})
+            answer = await chunks.post(f"/notes/batch/{gone}/undo", {})
         finally:
             await plain.admin.command("configureFailPoint", "failCommand", mode="off")
     body = answer.json()
     assert (answer.status_code, body["restored"], body["error"]["code"]) == (207, 4, "timeout")
     assert [one["id"] for one in body["failed"]] == ["e", "f"]
-    assert await small.stored("a", "b", "c", "d", "e", "f") == ["a", "b", "c", "d"]
-    assert (await small.post(f"/notes/batch/{body['batch']}/undo", {})).json()["restored"] == 4
+    assert await chunks.stored("a", "b", "c", "d", "e", "f") == ["a", "b", "c", "d"]
+    assert (await chunks.post(f"/notes/batch/{body['batch']}/undo", {})).json()["restored"] == 4
 
 
 async def test_an_undo_beyond_max_affected_changes_nothing(world):

@@ -4,12 +4,12 @@ from uuid import UUID
 
 import pytest
 
+from permission_mongo.aggregations import JoinPlan
 from permission_mongo.config.model import Config
 from permission_mongo.errors import Forbidden, InvalidRequest
 from permission_mongo.operations import Aggregate
 from permission_mongo.planning.callers import Callers
 from permission_mongo.planning.make import Planner
-from permission_mongo.plans import JoinPlan
 from permission_mongo.query.cursors import CursorKey
 from permission_mongo.query.limits import Limits
 from permission_mongo.query.pipeline import read_pipeline

@@ -383,11 +383,11 @@ def test_history_is_asked_only_of_collections_that_keep_it():
 def test_undo_asks_the_kept_content_and_that_one_rule_accepts_it():
     restores = a_rule(when="resource.owner == user.id", check="resource.title != 'locked'", actions=["restore"])
     plan = a_planner(restores, a_rule(actions=["read"])).plan(UNDO, asked())
-    assert "data.owner" in str(plan.records.filter)
-    assert "data.title" in str(plan.records.filter)
-    assert "data.tenant_id" in str(plan.visible_records.filter)
-    assert not plan.may_delete
-    assert plan.made.is_empty
+    for put_back in (plan.reviving.match, plan.reverting.former):
+        assert "data.owner" in str(put_back.filter)
+        assert "data.title" in str(put_back.filter)
+    assert "data.tenant_id" in str(plan.reviving.visible.filter)
+    assert plan.removing is None
 
 
 def test_fields_asked_for_must_be_readable_raw():

@@ -160,7 +160,8 @@ PLANTS = {
     "403 tells that a hidden document exists": Plant(patched((app, "_answered", tells_forbidden_from_absent)), "user", (GET,)),
     "batch get leaves out what exists": Plant(patched((store, "get_many", tells_which_ids_exist)), "manager", (GET_MANY,)),
     "undo works on what is hidden": Plant(
-        patched((deletes, "narrow_content", unguarded), (deletes, "narrow", unguarded)), "user", (UNDO,)
+        patched((deletes, "narrow_content", unguarded), (deletes, "narrow_states", unguarded_states), (deletes, "narrow", unguarded)),
+        "user", (UNDO,)
     ),
     "history shows hidden states": Plant(patched((history, "narrow_states", unguarded_states)), "user", (VERSIONS,)),
     "a version shows hidden states": Plant(patched((history, "narrow_states", unguarded_states)), "user", (VERSION,)),

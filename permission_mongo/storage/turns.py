@@ -1,0 +1,28 @@
+"""Long work on many documents, cut short again and again, so that other callers have their turn."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from typing import Any, Final, TypeVar
+
+from bson import decode
+from bson.codec_options import CodecOptions
+from bson.raw_bson import RawBSONDocument
+
+from permission_mongo.values import Document
+
+T = TypeVar("T")
+_AT_ONCE: Final = 50  # documents: about half a millisecond
+
+
+async def in_turns(items: Sequence[T]) -> AsyncGenerator[Sequence[T], None]:
+    """The items in order, some at a time."""
+    for n in range(0, len(items), _AT_ONCE):
+        if n:
+            await asyncio.sleep(0)
+        yield items[n : n + _AT_ONCE]
+
+
+async def decoded(rows: Sequence[RawBSONDocument], codec: CodecOptions[Any]) -> list[Document]:
+    return [decode(row.raw, codec) async for some in in_turns(rows) for row in some]
