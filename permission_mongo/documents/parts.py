@@ -66,7 +66,9 @@ def _written(was: Any, becomes: Any, may: Callable[[Path], bool], path: Path) ->
     # What is there and may not be written stays, of whatever shape it is.
     old, new = {} if was is ABSENT or was is None else was, _as_object(becomes, may, path)
     if plain and _is_plain_object(old) and _is_plain_object(new):
-        return written_over(old, new, may, path) or was
+        over = written_over(old, new, may, path)
+        # An object that loses its last part stays, empty: whether something hidden was left in it is not told.
+        return over if over or isinstance(was, dict) else was
     return was
 
 
