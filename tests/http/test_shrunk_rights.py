@@ -6,11 +6,13 @@ it, and each route is asked for all of them.
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from itertools import permutations
 
 import pytest
 
 from tests.http.harness import CONFIG, SCHEMA, World, a_config, a_token, a_world
+from tests.http.moments import Timed, a_timed_world
 
 pytestmark = pytest.mark.mongo
 POLICY = """
@@ -251,3 +253,38 @@ async def test_t35_so_are_states_that_are_kept_as_differences(mongo_uri, tmp_pat
         batch = await written(world, case)
         assert await world.database["_pm_versions"].count_documents({"mode": "diff"}) > 0
         await route(world, case, batch)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda one: one.name)
+async def test_t35_so_are_states_as_of_their_moments(mongo_uri, tmp_path, case):
+    """By `_as_of` of the document and of the list: a state out of reach is an absent document."""
+    async with a_timed_world(mongo_uri, a_config(tmp_path, CONFIG, SCHEMA, POLICY)) as timed:
+        moments = await moments_of(timed, case)
+        for number, moment in enumerate(moments, 1):
+            one = await timed.one(moment, token=case.token)
+            listed = await timed.list(moment, token=case.token)
+            if case.role == "lost":
+                assert refusal(one) == refusal(listed) == NOT_ALLOWED
+            elif number not in (case.seen or ()):
+                assert (refusal(one), listed.json()["data"]) == (NO_DOCUMENT, [])
+            else:
+                assert listed.json()["data"] == [one.json()]
+                assert one.json()["_version"] == number
+                expected = case.shows.get(number, {})
+                assert all(one.json().get(name, ...) == value for name, value in expected.items())
+
+
+async def moments_of(timed: Timed, case: Case) -> list[datetime]:
+    """The document through all its states; a moment of each."""
+    world, moments = timed.world, []
+    await world.add("a", token=ROOT, tenant_id="acme", tags=["x" * 400])
+    for number, state in enumerate(case.states, 1):
+        await world.database["notes"].update_one({"_id": "a"}, {"$set": MINE | state})
+        moments.append(timed.clock.tick())
+        if number < len(case.states):
+            answer = await world.ask("PATCH", "/notes/a", {"at": f"2026-01-0{number}"}, token=ROOT)
+            assert answer.status_code == 200, answer.text
+    if case.deleted:
+        assert (await world.delete("/notes/batch", {"ids": ["a"]}, token=ROOT)).json()["deleted"] == 1
+    timed.clock.tick()
+    return moments
