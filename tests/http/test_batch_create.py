@@ -164,6 +164,20 @@ async def test_many_taken_ids_are_all_found(world):
     assert [one["index"] for one in answer.json()["failed"]] == list(range(0, 50, 2))
 
 
+@pytest.mark.parametrize("taken", [1, 20, 1000])
+async def test_taken_keys_among_a_thousand_are_named_by_their_places_and_the_others_are_created(world, taken):
+    places = range(0, 1000, 1000 // taken)
+    rows = [{"_id": f"n{n:04}", "tenant_id": "acme", "title": "there"} for n in places]
+    await world.database["notes"].insert_many(rows)
+    sent = [{"_id": f"n{n:04}", "title": "x"} for n in range(1000)]
+    answer = await world.post("/notes/batch", {"documents": sent})
+    body = answer.json()
+    assert (answer.status_code, len(body["created"])) == (207, 1000 - taken)
+    assert [(one["index"], one["error"]["code"]) for one in body["failed"]] == [(n, "conflict") for n in places]
+    assert await world.database["notes"].count_documents({}) == 1000
+    assert await world.database["notes"].count_documents({"title": "x"}) == 1000 - taken
+
+
 @pytest.mark.parametrize(
     ("body", "message"),
     [
