@@ -22,7 +22,7 @@ from permission_mongo.rewrites import rewrite
 from permission_mongo.schema.model import Collection, Field
 from tests.builders import NOW, a_policy, a_rule, some_fields
 
-CASES = int(os.environ.get("LAW_EXAMPLES", "2000"))
+CASES = int(os.environ.get("LAW_EXAMPLES", "1000"))
 OID, UUID_ = ObjectId("65f000000000000000000001"), UUID(int=5)
 FIELDS = {
     one.name: one
@@ -147,7 +147,7 @@ def HONEST_MAY(attempt, path):
 
 def _disagreements() -> int:
     random, found = Random(7), 0
-    for _ in range(2000):
+    for _ in range(400):
         reviser = _or_none(random)
         if reviser is None:
             continue
