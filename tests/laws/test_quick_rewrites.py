@@ -147,7 +147,7 @@ def HONEST_MAY(attempt, path):
 
 def _disagreements() -> int:
     random, found = Random(7), 0
-    for _ in range(400):
+    for _ in range(2000):
         reviser = _or_none(random)
         if reviser is None:
             continue
