@@ -165,7 +165,8 @@ class Begun:
             return self.effects(scene) == 1
         if status == 503 and UNKNOWN in told["error"]["message"]:
             return self.effects(scene) in (0, 1)
-        return status in (409, 503, 504) and self.effects(scene) == 0
+        # A batch that was split and met it again in each part says of each item that it was not done.
+        return status in (207, 409, 503, 504) and self.effects(scene) == 0
 
 
 # Those that the driver, or the loop of a transaction, meets more often than it asks again.
