@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from permission_mongo.revisions import Rewrite
 from tests.http.harness import CONFIG, SCHEMA, a_config, a_token, a_world
 
 pytestmark = pytest.mark.mongo
@@ -151,6 +152,16 @@ async def test_a_visible_row_that_may_not_be_changed_is_a_failure(world):
     answer = await world.ask("PUT", "/notes/batch", {"ids": ["a", "b", "c"], "update": {"age": 1}, "results": True})
     assert (answer.status_code, answer.json()["error"]["code"], answer.json()["missing"]) == (207, "partial", ["c"])
     assert await statuses(answer) == [("a", "updated"), ("b", "forbidden"), ("c", "not_found")]
+    assert (await row(world, "b")).get("age") is None
+
+
+async def test_mongodb_is_asked_for_the_rule_too_whatever_was_judged_in_memory(world, monkeypatch):
+    """The guard stands in the query: were the judgement in memory wrong, the row would still not be written."""
+    await world.add("a", "b")
+    await world.database["notes"].update_one({"_id": "b"}, {"$set": {"owner_id": "bob", "status": "closed"}})
+    monkeypatch.setattr("permission_mongo.storage.revising.rewrite", lambda *_: Rewrite({"age": 1}, (), 100))
+    answer = await world.ask("PUT", "/notes/batch", {"ids": ["a", "b"], "update": {"age": 1}, "results": True})
+    assert await statuses(answer) == [("a", "updated"), ("b", "conflict")]
     assert (await row(world, "b")).get("age") is None
 
 
