@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal, Protocol
+from typing import Any, Final, Literal, Protocol
+
+DEFAULT_NAMESPACE: Final = "default"
+IN_DEFAULT: Final = frozenset({DEFAULT_NAMESPACE})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -14,6 +17,7 @@ class Principal:
     principal can never serve another.
 
     `expires` is a POSIX time in seconds. `credential` names the token (`jti`) or the key (its prefix) in the audit.
+    `namespaces` are those that the credential lists; one that lists none has the default one alone.
     """
 
     subject: str
@@ -23,6 +27,7 @@ class Principal:
     kind: Literal["token", "key"]
     expires: float | None = None
     credential: str | None = None
+    namespaces: frozenset[str] = IN_DEFAULT
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +42,7 @@ class KeyRecord:
     created_at: datetime
     expires_at: datetime | None = None
     revoked_at: datetime | None = None
+    namespaces: tuple[str, ...] = ()
 
 
 class KeyStore(Protocol):

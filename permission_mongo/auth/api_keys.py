@@ -13,7 +13,7 @@ from hmac import compare_digest
 from typing import Final
 
 from permission_mongo.errors import Unauthenticated
-from permission_mongo.principal import KeyRecord, KeyStore, Principal
+from permission_mongo.principal import IN_DEFAULT, KeyRecord, KeyStore, Principal
 
 _FORM: Final = re.compile(r"pmk_([0-9a-f]{16})_([A-Za-z0-9_-]{43})")
 _EPOCH: Final = datetime(1970, 1, 1)
@@ -31,12 +31,17 @@ class NewKey:
 
 
 def new_key(
-    subject: str, tenant: str | None, roles: tuple[str, ...], now: datetime, lifetime: timedelta | None
+    subject: str,
+    tenant: str | None,
+    roles: tuple[str, ...],
+    now: datetime,
+    lifetime: timedelta | None,
+    namespaces: tuple[str, ...] = (),
 ) -> NewKey:
-    """A key with 256 random bits."""
+    """A key with 256 random bits. Without `namespaces` it is good in the default one."""
     prefix, secret = secrets.token_hex(8), secrets.token_urlsafe(32)
     expires = None if lifetime is None else now + lifetime
-    record = KeyRecord(prefix, _hash(secret), subject, tenant, roles, now, expires)
+    record = KeyRecord(prefix, _hash(secret), subject, tenant, roles, now, expires, namespaces=namespaces)
     return NewKey(f"pmk_{prefix}_{secret}", record)
 
 
@@ -92,4 +97,5 @@ class KeyVerifier:
 
 def _principal(record: KeyRecord) -> Principal:
     expires = None if record.expires_at is None else (record.expires_at - _EPOCH).total_seconds()
-    return Principal(record.subject, record.tenant, frozenset(record.roles), {}, "key", expires, record.prefix)
+    roles, namespaces = frozenset(record.roles), frozenset(record.namespaces) or IN_DEFAULT
+    return Principal(record.subject, record.tenant, roles, {}, "key", expires, record.prefix, namespaces)

@@ -12,11 +12,11 @@ import jwt
 from permission_mongo.auth.signing_keys import KeySet
 from permission_mongo.config.model import Auth
 from permission_mongo.errors import Unauthenticated
-from permission_mongo.principal import Principal
+from permission_mongo.principal import IN_DEFAULT, Principal
 
 MOST_REMEMBERED: Final = 10_000
 LONGEST_TOKEN: Final = 8192
-MOST_ROLES: Final = 256
+MOST_NAMES: Final = 256
 _IDENTITY: Final = 256
 _LATEST: Final = 2**40  # seconds
 
@@ -92,11 +92,12 @@ class TokenVerifier:
         return Principal(
             subject=_identity(subject, self._auth.user_claim),
             tenant=None if tenant is None else _identity(tenant, self._auth.tenant_claim),
-            roles=_roles(_at(claims, self._auth.roles_claim), self._auth.roles_claim),
+            roles=_names(_at(claims, self._auth.roles_claim), self._auth.roles_claim),
             claims=claims,
             kind="token",
             expires=float(expires) + self._auth.leeway,
             credential=jti[:_IDENTITY] if isinstance(jti, str) else None,
+            namespaces=_names(_at(claims, self._auth.namespaces_claim), self._auth.namespaces_claim) or IN_DEFAULT,
         )
 
 
@@ -115,10 +116,11 @@ def _identity(value: Any, name: str) -> str:
     return value
 
 
-def _roles(value: Any, name: str) -> frozenset[str]:
+def _names(value: Any, name: str) -> frozenset[str]:
+    """Of roles, of namespaces."""
     if value is None:
         return frozenset()
     listed = [value] if isinstance(value, str) else value
-    if not isinstance(listed, list) or len(listed) > MOST_ROLES or not all(isinstance(role, str) for role in listed):
-        raise Unauthenticated(f"the token's '{name}' must be a list of at most {MOST_ROLES} texts")
+    if not isinstance(listed, list) or len(listed) > MOST_NAMES or not all(isinstance(one, str) for one in listed):
+        raise Unauthenticated(f"the token's '{name}' must be a list of at most {MOST_NAMES} texts")
     return frozenset(listed)

@@ -17,6 +17,7 @@ from permission_mongo.config.load import load_config
 from permission_mongo.config.model import Config
 from permission_mongo.config.section import read_duration
 from permission_mongo.errors import StartupFailure
+from permission_mongo.principal import DEFAULT_NAMESPACE
 from permission_mongo.storage.connection import new_client, require_server
 from permission_mongo.storage.embedded import running_uri, start_embedded
 from permission_mongo.storage.keys import MongoKeyStore
@@ -30,6 +31,7 @@ def add_token(commands: Commands) -> None:
     token.add_argument("--sub", required=True, help="who: user.id in rules")
     token.add_argument("--roles", default="", help="comma-separated")
     token.add_argument("--tenant", help="the tenant claim")
+    token.add_argument("--namespaces", help="comma-separated; without it the default one")
     token.add_argument("--claim", action="append", default=[], metavar="NAME=VALUE", help="a further claim; repeatable")
     token.add_argument("--expires", default="12h", metavar="TIME", help="such as 15m, 12h or 30d (default 12h)")
     token.set_defaults(run=_token)
@@ -40,9 +42,11 @@ def _token(options: argparse.Namespace) -> int:
     auth = with_secret(config).auth
     if auth.family != "HMAC" or not auth.secret:
         raise StartupFailure(f"tokens are made for HS256 only; this configuration takes {auth.algorithms[0]}")
-    claims = dict(_claim(text) for text in options.claim)
+    claims: dict[str, object] = dict(_claim(text) for text in options.claim)
     if options.tenant is not None:
         claims[auth.tenant_claim] = options.tenant
+    if options.namespaces is not None:
+        claims[auth.namespaces_claim] = _declared(config, options.namespaces)
     for name, value in (("iss", auth.issuer), ("aud", auth.audience)):
         if value is not None:
             claims[name] = value
@@ -70,6 +74,15 @@ def _split(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
+def _declared(config: Config, text: str) -> tuple[str, ...]:
+    """Namespaces by name. StartupFailure for one that there is not."""
+    names, known = _split(text), (DEFAULT_NAMESPACE, *config.namespaces)
+    unknown = [name for name in names if name not in known]
+    if unknown or not names:
+        raise StartupFailure(f"unknown namespace '{', '.join(unknown)}'; known: {', '.join(known)}")
+    return tuple(names)
+
+
 def _lifetime(text: str) -> timedelta:
     seconds = read_duration(text)
     if seconds is None:
@@ -87,6 +100,7 @@ def add_keys(commands: Commands) -> None:
     create.add_argument("--sub", required=True, help="who: user.id in rules")
     create.add_argument("--roles", required=True, help="comma-separated")
     create.add_argument("--tenant", help="required unless every role of the key is cross-tenant")
+    create.add_argument("--namespaces", help="comma-separated; without it the default one")
     create.add_argument("--expires", metavar="TIME", help="such as 90d; without it the key does not expire")
     create.set_defaults(run=_keys_create)
     listing = actions.add_parser("list", help="the keys, without their secrets")
@@ -134,7 +148,8 @@ def _keys_create(options: argparse.Namespace) -> int:
         if options.tenant is None and not all(config.policy.roles[role].cross_tenant for role in roles):
             raise StartupFailure("a key without --tenant is for cross-tenant roles only")
         lifetime = None if options.expires is None else _lifetime(options.expires)
-        key = new_key(options.sub, options.tenant, roles, utc_now(), lifetime)
+        namespaces = () if options.namespaces is None else _declared(config, options.namespaces)
+        key = new_key(options.sub, options.tenant, roles, utc_now(), lifetime, namespaces)
         await store.add(key.record)
         print(key.text)
         return 0

@@ -56,6 +56,7 @@ def load_config(place: Path, environment: Mapping[str, str] | None = None) -> Co
         settings.logging,
         tuple(findings),
         digest.hexdigest(),
+        settings.namespaces,
     )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from permission_mongo.errors import Finding
 from permission_mongo.policy.grants import Policy
+from permission_mongo.principal import DEFAULT_NAMESPACE
 from permission_mongo.query.limits import Limits
 from permission_mongo.schema.model import Collection
 
@@ -67,6 +68,7 @@ class Auth:
     user_claim: str = "sub"
     tenant_claim: str = "tenant_id"
     roles_claim: str = "roles"
+    namespaces_claim: str = "namespaces"
     api_keys: bool = True
 
     @property
@@ -94,7 +96,10 @@ class Logging:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """One loaded and checked configuration. `digest` is the SHA-256 of its files' contents."""
+    """One loaded and checked configuration. `digest` is the SHA-256 of its files' contents.
+
+    `namespaces` tells the database of each beside the default one, whose database is that of `mongodb`.
+    """
 
     collections: Mapping[str, Collection]
     policy: Policy
@@ -107,3 +112,8 @@ class Config:
     logging: Logging = Logging()
     warnings: tuple[Finding, ...] = ()
     digest: str = ""
+    namespaces: Mapping[str, str] = field(default_factory=dict)
+
+    def database(self, namespace: str) -> str:
+        """KeyError for a namespace that is not declared."""
+        return self.mongodb.database if namespace == DEFAULT_NAMESPACE else self.namespaces[namespace]

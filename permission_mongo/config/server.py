@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +11,12 @@ from typing import Final
 from permission_mongo.config.go_names import check_go_audit, go_secret, ignore_go_keys, with_go_limits
 from permission_mongo.config.model import FAMILIES, Audit, Auth, Logging, Metrics, MongoDB, Server
 from permission_mongo.config.section import Section, suggestion
+from permission_mongo.principal import DEFAULT_NAMESPACE
 from permission_mongo.query.limits import Limits
 
 _MOST_BY_ONE_COMMAND: Final = 40 * 2**20
+_DATABASE: Final = re.compile(r"[A-Za-z0-9_-]{1,63}")
+_NAMESPACE: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 SHORTEST_SECRET = 32  # RFC 7518, section 3.2: an HS256 key has at least the size of its hash
 
 
@@ -27,20 +31,23 @@ class Settings:
     audit: Audit
     metrics: Metrics
     logging: Logging
+    namespaces: Mapping[str, str]
 
 
 def read_settings(root: Section, folder: Path, environment: Mapping[str, str]) -> Settings:
     root.text("version")
     ignore_go_keys(root, "")
-    root.unavailable("namespaces", "doors", "console", "blobs", "tracing", "openapi")
+    root.unavailable("doors", "console", "blobs", "tracing", "openapi")
+    mongodb = _mongodb(root.section("mongodb"), environment)
     settings = Settings(
         _server(root.section("server"), environment),
-        _mongodb(root.section("mongodb"), environment),
+        mongodb,
         _auth(root.section("auth"), folder),
         _limits(with_go_limits(root)),
         _audit(root.section("audit")),
         _metrics(root.section("metrics")),
         _logging(root.section("logging")),
+        _namespaces(root.section("namespaces"), mongodb.database),
     )
     root.done()
     return settings
@@ -86,17 +93,39 @@ def _mongodb(section: Section, environment: Mapping[str, str]) -> MongoDB:
         server_selection_timeout=section.seconds("server_selection_timeout", 5.0),
         connect_timeout=section.seconds("connect_timeout", 10.0),
     )
-    if found.database in ("admin", "local", "config") or not found.database.replace("_", "").replace("-", "").isalnum():
+    if not _can_hold_documents(found.database):
         section.wrong("database", f"'{found.database}' can't be the database of documents")
     section.done(["uri", "database"])
     return found
+
+
+def _can_hold_documents(database: str) -> bool:
+    return bool(_DATABASE.fullmatch(database)) and database not in ("admin", "local", "config")
+
+
+def _namespaces(section: Section, default: str) -> Mapping[str, str]:
+    """The database of each, and of each its own: what belongs to one is found in no other."""
+    databases: dict[str, str] = {}
+    taken = {default.lower(): DEFAULT_NAMESPACE}
+    for name in section.node.entries:
+        own = section.section(name)
+        database = own.text("database")
+        own.done()
+        if name == DEFAULT_NAMESPACE or not _NAMESPACE.fullmatch(name):
+            section.wrong(name, f"'{name}': a namespace is 1 to 64 of a-z, A-Z, 0-9, '_' and '-', and not 'default'")
+        elif not _can_hold_documents(database):
+            own.wrong("database", f"'{database}' can't be the database of documents")
+        elif database.lower() in taken:  # MongoDB takes no two databases that differ by case alone
+            own.wrong("database", f"'{database}' is the database of the namespace '{taken[database.lower()]}'")
+        databases[name] = database
+        taken[database.lower()] = name
+    return databases
 
 
 def _auth(section: Section, folder: Path) -> Auth:
     section.unavailable("jwks_url")
     ignore_go_keys(section, "auth")
     claims = section.section("claims")
-    claims.unavailable("namespaces")
     of_go = go_secret(section)
     secret = section.optional_text("secret") or of_go
     auth = Auth(
@@ -110,6 +139,7 @@ def _auth(section: Section, folder: Path) -> Auth:
         user_claim=claims.text("user", "sub"),
         tenant_claim=claims.text("tenant", "tenant_id"),
         roles_claim=claims.text("roles", "roles"),
+        namespaces_claim=claims.text("namespaces", "namespaces"),
         api_keys=section.boolean("api_keys", True),
     )
     claims.done()

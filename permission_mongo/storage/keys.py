@@ -37,6 +37,7 @@ class MongoKeyStore:
             "created_at": record.created_at,
             "expires_at": record.expires_at,
             "revoked_at": None,
+            "namespaces": list(record.namespaces),
         }
         with refusing():
             await self._collection.insert_one(stored)
@@ -63,4 +64,5 @@ def _record(found: dict[str, Any]) -> KeyRecord:
         found["created_at"],
         found["expires_at"],
         found["revoked_at"],
+        tuple(found.get("namespaces", ())),
     )
