@@ -94,7 +94,10 @@ class Logging:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """One loaded and checked configuration. `digest` is the SHA-256 of its files' contents."""
+    """One loaded and checked configuration.
+
+    `digest` is the SHA-256 of its files' contents, `policy_digest` that of schema and policy, which hold no secret.
+    """
 
     collections: Mapping[str, Collection]
     policy: Policy
@@ -107,3 +110,4 @@ class Config:
     logging: Logging = Logging()
     warnings: tuple[Finding, ...] = ()
     digest: str = ""
+    policy_digest: str = ""

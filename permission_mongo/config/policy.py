@@ -295,17 +295,22 @@ def _default_denials(section: Section, roles: Mapping[str, Role], collections: M
 def _check_pairs(rules: list[Rule], roles: Mapping[str, Role], findings: list[Finding]) -> None:
     """What two rules of one caller can't both mean: a denial that the other voids, two stamps for one field."""
     ancestry = {name: _ancestors(name, roles) for name in {rule.role for rule in rules}}
+    allowing: dict[tuple[str, str], list[Rule]] = {}
     for rule in rules:
-        for other in rules:
-            related = other.role == rule.role or other.role in ancestry[rule.role]
-            if other is rule or rule.collection != other.collection or "deny" in (rule.effect, other.effect):
-                continue
-            shared = set(rule.actions) & set(other.actions)
-            if not related or not shared:
-                continue
-            if "read" in shared and other.role != rule.role:
-                findings += _void_denials(rule, other)
-            findings += _two_stamps(rule, other)
+        if rule.effect == "allow":
+            allowing.setdefault((rule.collection, rule.role), []).append(rule)
+    for rule in rules:
+        for role in (rule.role, *sorted(ancestry[rule.role] - {rule.role})) if rule.effect == "allow" else ():
+            for other in allowing.get((rule.collection, role), ()):
+                findings += _clashes(rule, other) if other is not rule else []
+
+
+def _clashes(rule: Rule, other: Rule) -> list[Finding]:
+    shared = set(rule.actions) & set(other.actions)
+    if not shared:
+        return []
+    void = _void_denials(rule, other) if "read" in shared and other.role != rule.role else []
+    return [*void, *_two_stamps(rule, other)]
 
 
 def _ancestors(role: str, roles: Mapping[str, Role], seen: frozenset[str] = frozenset()) -> frozenset[str]:
