@@ -55,13 +55,15 @@ class Revocations:
 
     def revoke(self, principal: Principal) -> bool:
         """Whether they speak of this token. One that does not say when it was issued counts as an old one."""
-        if principal.claims.get("jti") in self.tokens:
+        token = principal.claims.get("jti")
+        if isinstance(token, str) and token in self.tokens:
             return True
         until = self.subjects.get(principal.subject)
         if until is None:
             return False
         issued = principal.claims.get("iat")
-        return not isinstance(issued, int | float) or isinstance(issued, bool) or issued <= until
+        is_later = isinstance(issued, int | float) and not isinstance(issued, bool) and issued > until
+        return not is_later
 
 
 class RevocationStore(Protocol):

@@ -96,7 +96,7 @@ class Logging:
 class Config:
     """One loaded and checked configuration.
 
-    `digest` is the SHA-256 of its files' contents, `policy_digest` that of schema and policy, which hold no secret.
+    `digest` is the SHA-256 of its files' contents, `policy_digest` begins that of schema and policy.
     """
 
     collections: Mapping[str, Collection]
