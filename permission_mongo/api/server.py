@@ -35,6 +35,7 @@ from permission_mongo.watching import watched
 App = Starlette
 Watch = Callable[[], None]
 _LOG: Final = logging.getLogger("permission_mongo")
+_HEALTHY_WITHIN: Final = 30  # seconds
 _WATCH_EVERY: Final = 0.5  # seconds
 _PR_SET_PDEATHSIG: Final = 1
 _GC_THRESHOLD: Final = 50_000
@@ -84,6 +85,8 @@ def _uvicorn_config(app: Starlette | str, config: Config, *, factory: bool = Fal
         proxy_headers=False,
         server_header=False,
         timeout_graceful_shutdown=int(config.server.shutdown_timeout),
+        # Also how long a worker that follows another one may take to load thousands of rules.
+        timeout_worker_healthcheck=_HEALTHY_WITHIN,
     )
 
 
