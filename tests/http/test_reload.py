@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from permission_mongo import reloading
 from permission_mongo.api.app import build_app
 from permission_mongo.assembly import open_lasting
 from permission_mongo.auth.development import make_token
@@ -19,9 +20,11 @@ from permission_mongo.reloading import Reloading, Source
 from permission_mongo.storage.connection import new_client
 from permission_mongo.watching import watched
 from tests.http.harness import CONFIG, POLICY, SCHEMA, SECRET, World, a_config, a_token
+from tests.http.test_jobs import SMALL, held
 
 pytestmark = pytest.mark.mongo
 BOSS = a_token("bea", ["boss"])
+OPEN_ONES = {"filter": {"status": "open"}}
 BROKEN = (
     POLICY.replace("actions: [read]", "actions: [raed]"),
     POLICY.replace("owner_id == user.id", "owner_idd == user.id"),
@@ -109,7 +112,9 @@ async def world(mongo_uri, tmp_path):
         yield world
 
 
-async def test_f9_of_200_swaps_half_of_them_broken_none_lets_a_forbidden_request_through(mongo_uri, tmp_path):
+async def test_f9_of_200_swaps_half_of_them_broken_none_lets_a_forbidden_request_through(
+    mongo_uri, tmp_path, monkeypatch
+):
     """Two policies that agree in what they forbid, and broken ones between them that would allow it."""
     forbidden = a_token("eve", ["viewer"])
     allowing = POLICY.replace(
@@ -117,6 +122,7 @@ async def test_f9_of_200_swaps_half_of_them_broken_none_lets_a_forbidden_request
     )
     assert allowing != POLICY
     broken = [f"{allowing}\n{end}" for end in ("defaults: [", "polices: {}", "roles: {}", "defaults: {deny_field: []}")]
+    monkeypatch.setattr(reloading, "_SETTLED", 0.01)
     chance, through, asked = random.Random(9), [], 0
     async with a_reloaded_world(mongo_uri, tmp_path, watching=False) as world:
         await world.add("a", "b", status="open", ssn="123")
@@ -134,6 +140,7 @@ async def test_f9_of_200_swaps_half_of_them_broken_none_lets_a_forbidden_request
                 ):
                     answer = await world.ask(method, path, body, token=forbidden)
                     asked += 1
+                    await asyncio.sleep(0.01)  # the swaps are to come to their turn as well
                     if answer.status_code not in (403, 404):
                         through.append((method, path, answer.status_code, answer.text))
 
@@ -235,6 +242,44 @@ async def test_a_collection_that_is_removed_is_not_found_and_one_that_is_added_i
     assert (await world.post("/fresh", {"name": "n"}, token=BOSS)).status_code == 201
 
 
+async def a_batch_under_way(world, body=OPEN_ONES, method="DELETE"):
+    """A batch of 40 in chunks of 4, held back at each, once some of it is done."""
+    batch = asyncio.create_task(world.ask(method, "/notes/batch", body))
+    while await world.database["notes"].count_documents({"status": "open"}) > 32:  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+    return batch
+
+
+SHRINKS = {
+    "no right to delete": (POLICY.replace("read, update, delete, restore]", "read, update, restore]"), SCHEMA, "forbidden"),
+    "no rows": (POLICY.replace("resource.owner_id == user.id", "resource.owner_id == user.id && resource.age > 5"), SCHEMA, None),
+    "no such field": (POLICY.replace("- {actions: [create", "- {actions: [create").replace("resource.status == 'closed'", "true")
+        .replace("status, ", "").replace(", status]", "]").replace("resource.status", "resource.title"),
+        re.sub(r"      status: .*\n", "", SCHEMA), "forbidden"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("shrink", SHRINKS)
+async def test_t35_a_batch_under_way_goes_by_the_policy_in_force_from_the_next_chunk_on(mongo_uri, tmp_path, shrink):
+    policy, schema, code = SHRINKS[shrink]
+    async with a_reloaded_world(mongo_uri, tmp_path, watching=False, config=SMALL) as world:
+        ids = [f"n{n:02}" for n in range(40)]
+        for n in range(0, 40, 4):
+            await world.add(*ids[n : n + 4], status="open")
+        async with held(world, milliseconds=150):
+            batch = await a_batch_under_way(world)
+            world.write("policy.yml", policy)
+            world.write("schema.yml", schema)
+            assert await world.reloading.reload()
+            left_at_swap = len(await world.stored(*ids))
+            answer = await batch
+        left = len(await world.stored(*ids))
+        assert left > 0
+        assert left_at_swap - left <= 4, "the chunk that was in hand, and no other"
+        assert answer.json()["deleted"] == 40 - left
+        assert answer.json().get("error", {}).get("code") == code
+
+
 async def test_what_the_database_stands_against_is_told_and_taken_once_it_does_no_longer(world, caplog):
     """A unique index that can't be made: the files are fine, and are tried again."""
     await world.add("a", "b", ssn="1")
@@ -242,6 +287,7 @@ async def test_what_the_database_stands_against_is_told_and_taken_once_it_does_n
     world.write("schema.yml", unique)
     await world.until("stale")
     assert "documents with equal values exist" in caplog.text
+    assert world.gateway.current is world.gateway, "nothing of it is in force"
     await world.database["notes"].update_one({"_id": "a"}, {"$set": {"ssn": "2"}})
     await world.until("ok")
     assert (await world.post("/notes", {"title": "n", "ssn": "2"})).status_code == 409
