@@ -112,7 +112,8 @@ class _Answers:
         started = perf_counter()
         request = Request(scope, receive)
         method: str = scope["method"]
-        gateway: Gateway = scope["app"].state.gateway
+        opened: Gateway = scope["app"].state.gateway
+        gateway = opened.current  # looked at once: the whole request is judged by one configuration
         request_id = request_id_of(request)
         response = await _answered(self.by_method[method], Call(request, gateway, request_id))
         response.raw_headers.append((b"x-request-id", request_id.encode("ascii")))
