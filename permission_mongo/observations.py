@@ -39,4 +39,17 @@ class JobEnded:
     state: str
 
 
-Observation = Served | Refused | Wrote | JobEnded
+@dataclass(frozen=True, slots=True)
+class ConfigTaken:
+    """A configuration came into force, at start or by a reload; `policy` is the digest of its schema and policy."""
+
+    policy: str
+    reloaded: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigRefused:
+    """An edit was not taken: the configuration in force stays."""
+
+
+Observation = Served | Refused | Wrote | JobEnded | ConfigTaken | ConfigRefused

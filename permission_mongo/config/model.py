@@ -96,9 +96,10 @@ class Logging:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """One loaded and checked configuration. `digest` is the SHA-256 of its files' contents.
+    """One loaded and checked configuration.
 
-    `namespaces` tells the database of each beside the default one, whose database is that of `mongodb`.
+    `digest` is the SHA-256 of its files' contents, `policy_digest` begins that of schema and policy. `namespaces` tells
+    the database of each beside the default one, whose database is that of `mongodb`.
     """
 
     collections: Mapping[str, Collection]
@@ -112,6 +113,7 @@ class Config:
     logging: Logging = Logging()
     warnings: tuple[Finding, ...] = ()
     digest: str = ""
+    policy_digest: str = ""
     namespaces: Mapping[str, str] = field(default_factory=dict)
 
     def database(self, namespace: str) -> str:
