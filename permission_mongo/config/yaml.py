@@ -29,8 +29,8 @@ class Mark:
     line: int
     column: int
 
-    def finding(self, message: str, *, warning: bool = False) -> Finding:
-        return Finding(self.file, self.line, self.column, message, warning)
+    def finding(self, message: str, *, warning: bool = False, code: str = "invalid") -> Finding:
+        return Finding(self.file, self.line, self.column, message, warning, code)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,8 @@ class _Reader:
         self._count += 1
         mark = self._mark(node.start_mark)
         if self._count > MAX_NODES or depth > MAX_NESTING:
-            raise _Refused(mark.finding("too large once its aliases are followed, or nested too deep"))
+            message = "too large once its aliases are followed, or nested too deep"
+            raise _Refused(mark.finding(message, code="not-yaml"))
         if isinstance(node, yaml.MappingNode):
             return self._map(node, mark, depth)
         if isinstance(node, yaml.SequenceNode):
@@ -96,11 +97,12 @@ class _Reader:
         for key_node, value_node in node.value:
             key_mark = self._mark(key_node.start_mark)
             if not isinstance(key_node, yaml.ScalarNode):
-                self.findings.append(key_mark.finding("a key must be text"))
+                self.findings.append(key_mark.finding("a key must be text", code="not-yaml"))
                 continue
             key = str(key_node.value)
             if key in entries:
-                self.findings.append(key_mark.finding(f"'{key}' stands here twice; first at line {keys[key].line}"))
+                message = f"'{key}' stands here twice; first at line {keys[key].line}"
+                self.findings.append(key_mark.finding(message, code="duplicate-key"))
                 continue
             keys[key] = key_mark
             entries[key] = self.convert(value_node, depth + 1)
@@ -123,14 +125,14 @@ class _Reader:
             case "float":
                 return float(text)
             case other:
-                self.findings.append(mark.finding(f"the tag '{other}' is not taken here"))
+                self.findings.append(mark.finding(f"the tag '{other}' is not taken here", code="not-yaml"))
                 return None
 
     def _variable(self, found: re.Match[str], mark: Mark) -> str:
         name, default = str(found[1]), found[2]
         if name not in self._environment and not isinstance(default, str):
             message = f"the environment has no {name}; set it, or write ${{ENV.{name}:-default}}"
-            self.findings.append(mark.finding(message))
+            self.findings.append(mark.finding(message, code="missing-variable"))
         return self._environment.get(name, default or "")
 
     def _mark(self, mark: Any) -> Mark:
@@ -148,17 +150,19 @@ def read_yaml(text: str, file: str, environment: Mapping[str, str] | None = None
     reader = _Reader(file, os.environ if environment is None else environment)
     empty = Map({}, {}, Mark(file, 1, 1))
     if len(text.encode()) > MAX_BYTES:
-        return empty, [Finding(file, 0, 0, f"larger than {MAX_BYTES} bytes")]
+        return empty, [Finding(file, 0, 0, f"larger than {MAX_BYTES} bytes", code="file")]
     try:
         node = yaml.compose(text, _Loader)
         root = empty if node is None else reader.convert(node)
     except yaml.MarkedYAMLError as error:
         mark = reader._mark(error.problem_mark) if error.problem_mark else empty.mark
-        return empty, [*reader.findings, mark.finding(f"not YAML: {error.problem or error.context}")]
+        message = f"not YAML: {error.problem or error.context}"
+        return empty, [*reader.findings, mark.finding(message, code="not-yaml")]
     except (yaml.YAMLError, RecursionError) as error:
-        return empty, [*reader.findings, Finding(file, 0, 0, f"not YAML: {error}")]
+        return empty, [*reader.findings, Finding(file, 0, 0, f"not YAML: {error}", code="not-yaml")]
     except _Refused as refused:
         return empty, [*reader.findings, refused.finding]
     if not isinstance(root, Map):
-        return empty, [*reader.findings, root.mark.finding('expected keys and values, such as `version: "1.0"`')]
+        message = 'expected keys and values, such as `version: "1.0"`'
+        return empty, [*reader.findings, root.mark.finding(message, code="wrong-type")]
     return root, reader.findings
