@@ -23,9 +23,10 @@ from permission_mongo.api.server import App, Listening, address_of, listen, serv
 from permission_mongo.assembly import open_gateway
 from permission_mongo.cli.credentials import with_secret
 from permission_mongo.cli.options import Commands, add_config
-from permission_mongo.config.load import load_config
+from permission_mongo.config.load import load_config, load_with_trees
 from permission_mongo.config.model import Config, Logging
 from permission_mongo.errors import StartupFailure
+from permission_mongo.linting.table import lint
 from permission_mongo.metrics import SHARED_FOLDER, shared_registry
 from permission_mongo.storage.connection import new_client, require_server
 from permission_mongo.storage.embedded import EmbeddedServer, running_uri, start_embedded
@@ -47,9 +48,10 @@ def add_serve(commands: Commands) -> None:
 
 
 def _serve(options: argparse.Namespace) -> int:
-    config = with_secret(_chosen(load_config(options.config), options))
+    loaded = load_with_trees(options.config)
+    config = with_secret(_chosen(loaded.config, options))
     log_to_stderr(config.logging)
-    for warning in config.warnings:
+    for warning in (*config.warnings, *lint(loaded, at_start=True)):
         _LOG.warning("%s", warning)
     bound = listen(config.server.host, config.server.port)
     with _engine(config, options.mongod) as engine:

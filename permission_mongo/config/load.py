@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
@@ -27,8 +28,21 @@ _NAMES = {
 _UNAVAILABLE = ("hooks.yml", "hooks.yaml", "policy_tests.yml", "policy_tests.yaml")
 
 
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A configuration with the trees it was read from, by kind: `config`, `schema`, `policy`."""
+
+    config: Config
+    trees: Mapping[str, Map]
+
+
 def load_config(place: Path, environment: Mapping[str, str] | None = None) -> Config:
     """Read `place`, a folder or the config.yaml in one. Misconfigured names all mistakes of all files."""
+    return load_with_trees(place, environment).config
+
+
+def load_with_trees(place: Path, environment: Mapping[str, str] | None = None) -> Loaded:
+    """The same, for who tells of places in the files."""
     environment = os.environ if environment is None else environment
     folder = place if place.is_dir() else place.parent
     findings: list[Finding] = []
@@ -48,7 +62,7 @@ def load_config(place: Path, environment: Mapping[str, str] | None = None) -> Co
         findings.append(Finding("schema.yml", 0, 0, message, code="file"))
     if any(not finding.warning for finding in findings):
         raise Misconfigured(sorted(set(findings), key=lambda one: (one.warning, one.file, one.line, one.column)))
-    return Config(
+    config = Config(
         collections,
         Policy(shade_computed(text.rules, collections), text.roles),
         settings.server,
@@ -61,6 +75,7 @@ def load_config(place: Path, environment: Mapping[str, str] | None = None) -> Co
         tuple(findings),
         digest.hexdigest(),
     )
+    return Loaded(config, {kind: root.node for kind, root in roots.items()})
 
 
 def _as_far_as_read(

@@ -179,13 +179,13 @@ class _RuleReader:
             written = parse(text)
             code = "type-clash"
             for path in paths_of(written):
-                self._check_path(key, text, path)
+                self._check_path(key, path)
             return typed(written, self._collection.kind_of)
         except RuleError as error:
-            self._section.findings.append(self._place(key, text, error.offset).finding(str(error), code=code))
+            self._section.findings.append(self._place(key, error.offset).finding(str(error), code=code))
             return UNKNOWN
 
-    def _check_path(self, key: str, text: str, path: Path) -> None:
+    def _check_path(self, key: str, path: Path) -> None:
         fault, code = None, "unknown-field"
         if path.root == "resource" and not self._collection.knows(path.dotted):
             near = suggestion(path.segments[0], [*self._collection.fields, "_id"])
@@ -196,18 +196,12 @@ class _RuleReader:
             fault = f"'user.{path.segments[0]}' needs a hierarchy, which this version does not have"
             code = "not-available"
         if fault is not None:
-            self._section.findings.append(self._place(key, text, path.offset).finding(fault, code=code))
+            self._section.findings.append(self._place(key, path.offset).finding(fault, code=code))
 
-    def _place(self, key: str, text: str, offset: int) -> Mark:
-        """The place of a sign of an expression; of a folded block, the block's."""
+    def _place(self, key: str, offset: int) -> Mark:
+        """The place of a sign of an expression."""
         node = self._section.node.entries[key]
-        mark = node.mark
-        style = node.style if isinstance(node, Scalar) else None
-        if style == "|":
-            return Mark(mark.file, mark.line + 1 + text[:offset].count("\n"), 1)
-        if style == ">" or "\n" in text:
-            return mark
-        return Mark(mark.file, mark.line, mark.column + offset + (1 if style in ("'", '"') else 0))
+        return node.at(offset) if isinstance(node, Scalar) else node.mark
 
     def _fields(self) -> FieldRules:
         section = self._section.section("fields")

@@ -69,7 +69,8 @@ class Section:
 
     def raw(self, key: str) -> Node | None:
         self._known.append(key)
-        return self.node.entries.get(key)
+        node = self.node.entries.get(key)
+        return None if isinstance(node, Scalar) and node.lacking else node
 
     def _scalar(self, key: str, default: T, expected: str, accept: Callable[[Any], T | None]) -> T:
         node = self.raw(key)

@@ -38,6 +38,16 @@ class Scalar:
     value: Any
     mark: Mark
     style: str | None = None  # None for plain, else ' " | >
+    lacking: bool = False  # a variable of it is not in the environment, which has been told
+
+    def at(self, offset: int) -> Mark:
+        """The place of a sign of the text; of a folded text the place where it begins."""
+        mark, text = self.mark, str(self.value)
+        if self.style == "|":
+            return Mark(mark.file, mark.line + 1 + text[:offset].count("\n"), 1)
+        if self.style == ">" or "\n" in text:
+            return mark
+        return Mark(mark.file, mark.line, mark.column + offset + (1 if self.style in ("'", '"') else 0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +99,10 @@ class _Reader:
         if isinstance(node, yaml.SequenceNode):
             return Sequence(tuple(self.convert(item, depth + 1) for item in node.value), mark)
         assert isinstance(node, yaml.ScalarNode)  # noqa: S101  (YAML has no fourth kind of node)
-        return Scalar(self._value(node, mark), mark, node.style)
+        before = len(self.findings)
+        value = self._value(node, mark)
+        lacking = any(one.code == "missing-variable" for one in self.findings[before:])
+        return Scalar(value, mark, node.style, lacking)
 
     def _map(self, node: yaml.MappingNode, mark: Mark, depth: int) -> Map:
         entries: dict[str, Node] = {}
