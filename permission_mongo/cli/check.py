@@ -6,15 +6,19 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from permission_mongo.cli.findings import Lines, as_json, counts, for_github, for_people, lines_of
 from permission_mongo.cli.options import Commands
 from permission_mongo.config.load import Loaded, load_with_trees
 from permission_mongo.errors import Finding, Misconfigured, StartupFailure
+from permission_mongo.linting.planner import probes, told_of
+from permission_mongo.linting.subject import Subject
 from permission_mongo.linting.table import is_waived, lint
+from permission_mongo.storage.index_use import index_uses
 
 
 def add_check(commands: Commands) -> None:
@@ -46,8 +50,14 @@ def _check(options: argparse.Namespace) -> int:
     return _tell(options, folder, kept, _summary(loaded, options.config))
 
 
-def _of_the_planner(loaded: Loaded, uri: str | None) -> Sequence[Finding]:
-    return ()
+def _of_the_planner(loaded: Loaded, uri: str | None) -> Iterable[Finding]:
+    if uri is None:
+        return ()
+    subject = Subject(loaded)
+    asked = tuple(probes(subject))
+    uses = asyncio.run(index_uses(uri, loaded.config.mongodb, asked))
+    told = (told_of(subject, probe, use) for probe, use in zip(asked, uses, strict=True))
+    return [one for one in told if one is not None]
 
 
 def _summary(loaded: Loaded, place: Path) -> str:

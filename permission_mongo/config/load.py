@@ -61,7 +61,7 @@ def load_with_trees(place: Path, environment: Mapping[str, str] | None = None) -
         message = "declares no collection: there would be nothing to serve"
         findings.append(Finding("schema.yml", 0, 0, message, code="file"))
     if any(not finding.warning for finding in findings):
-        raise Misconfigured(sorted(set(findings), key=lambda one: (one.warning, one.file, one.line, one.column)))
+        raise Misconfigured(sorted(set(findings), key=lambda one: (one.warning, one)))
     config = Config(
         collections,
         Policy(shade_computed(text.rules, collections), text.roles),

@@ -166,7 +166,7 @@ class _RuleReader:
                 known = suggestion(text, ACTIONS) or f"; known: {', '.join(ACTIONS)}, *"
                 self._section.findings.append(mark.finding(f"unknown action '{text}'{known}", code="unknown-action"))
             found += [action for action in named if action not in found]
-        if not self._section.has("actions"):
+        if not self._section.has("actions") and not suggestion("actions", self._section.node.entries):
             self._section.wrong("actions", "a rule names its actions, such as `actions: [read]`")
         return tuple(found)
 
@@ -331,15 +331,15 @@ def _void_denials(rule: Rule, other: Rule) -> list[Finding]:
         f"'fields.deny' of {', '.join(void)} is void: the rule at {other.place}, which '{rule.role}' inherits from "
         f"'{other.role}', gives it; use a deny rule with `fields`"
     )
-    return [_at(rule, message, "void-deny")] if void else []
+    return [_at(rule, message, code="void-deny")] if void else []
 
 
 def _two_stamps(rule: Rule, other: Rule) -> list[Finding]:
     stamps = dict(other.stamps)
     clashing = sorted(name for name, value in rule.stamps if name in stamps and stamps[name] != value)
     message = f"'set' of {', '.join(clashing)} has another value in the rule at {other.place}, which speaks as well"
-    return [_at(rule, message, "two-stamps")] if clashing else []
+    return [_at(rule, message, code="two-stamps")] if clashing else []
 
 
-def _at(rule: Rule, message: str, code: str) -> Finding:
+def _at(rule: Rule, message: str, *, code: str) -> Finding:
     return Finding(rule.place.file, rule.place.line, rule.place.column, message, code=code)

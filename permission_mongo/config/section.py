@@ -14,6 +14,8 @@ T = TypeVar("T")
 _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)")
 _SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _SIZE: Final = re.compile(r"(\d+)\s*(B|KiB|MiB|GiB)?")
+# Words of old YAML, which are texts here.
+_TRUTHS: Final = {"no": "false", "off": "false", "false": "false", "yes": "true", "on": "true", "true": "true"}
 _BYTES: Final = {None: 1, "B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 
 
@@ -96,7 +98,10 @@ class Section:
         return self.optional_text(key)
 
     def boolean(self, key: str, default: bool) -> bool:
-        return self._scalar(key, default, "true or false", lambda v: v if isinstance(v, bool) else None)
+        node = self.node.entries.get(key)
+        meant = _TRUTHS.get(str(node.value).lower()) if isinstance(node, Scalar) else None
+        expected = "true or false" + (f"; did you mean '{meant}'?" if meant else "")
+        return self._scalar(key, default, expected, lambda v: v if isinstance(v, bool) else None)
 
     def integer(self, key: str, default: int, least: int = 0, most: int = 2**31) -> int:
         return self._scalar(key, default, f"a whole number from {least} to {most}", lambda v: _within(v, least, most))

@@ -169,7 +169,9 @@ def read_yaml(text: str, file: str, environment: Mapping[str, str] | None = None
         root = empty if node is None else reader.convert(node)
     except yaml.MarkedYAMLError as error:
         mark = reader._mark(error.problem_mark) if error.problem_mark else empty.mark
-        message = f"not YAML: {error.problem or error.context}"
+        begun = error.context_mark
+        inside = f" ({error.context} that begins at line {begun.line + 1})" if error.context and begun else ""
+        message = f"not YAML: {error.problem or error.context}{inside}"
         return empty, [*reader.findings, mark.finding(message, code="not-yaml")]
     except (yaml.YAMLError, RecursionError) as error:
         return empty, [*reader.findings, Finding(file, 0, 0, f"not YAML: {error}", code="not-yaml")]
