@@ -13,6 +13,7 @@ from permission_mongo import __version__
 from permission_mongo.cli.check import add_check
 from permission_mongo.cli.credentials import add_keys, add_token
 from permission_mongo.cli.serve import add_serve
+from permission_mongo.cli.shapes import add_schema
 from permission_mongo.errors import Misconfigured, Refusal, StartupFailure
 
 
@@ -33,6 +34,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"permission-mongo {__version__}")
     commands = parser.add_subparsers(title="commands", required=True)
     add_check(commands)
+    add_schema(commands)
     add_token(commands)
     add_keys(commands)
     add_serve(commands)
