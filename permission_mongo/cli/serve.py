@@ -23,9 +23,10 @@ from permission_mongo.api.server import App, Listening, address_of, listen, serv
 from permission_mongo.assembly import open_gateway
 from permission_mongo.cli.credentials import with_secret
 from permission_mongo.cli.options import Commands, add_config
-from permission_mongo.config.load import folder_of, load_config
+from permission_mongo.config.load import folder_of, load_config, load_with_trees
 from permission_mongo.config.model import Config, Logging
 from permission_mongo.errors import StartupFailure
+from permission_mongo.linting.table import lint
 from permission_mongo.metrics import shared_registry
 from permission_mongo.reloading import Source
 from permission_mongo.standing import SHARED_FOLDER
@@ -53,7 +54,7 @@ def _serve(options: argparse.Namespace) -> int:
     source = Source(folder_of(options.config), lambda: with_secret(_chosen(load_config(options.config), options)))
     config = source.load()
     log_to_stderr(config.logging)
-    for warning in config.warnings:
+    for warning in (*config.warnings, *lint(load_with_trees(options.config), at_start=True)):
         _LOG.warning("%s", warning)
     bound = listen(config.server.host, config.server.port)
     with _engine(config, options.mongod) as engine:

@@ -34,7 +34,9 @@ def ignore_go_keys(section: Section, name: str) -> None:
     """A warning for each key that has a meaning there and none here."""
     for key, reason in IGNORED[name].items():
         if section.raw(key) is not None:
-            section.wrong(key, f"'{f'{name}.' if name else ''}{key}' is ignored: {reason}", warning=True)
+            section.wrong(
+                key, f"'{f'{name}.' if name else ''}{key}' is ignored: {reason}", warning=True, code="ignored-key"
+            )
 
 
 def with_go_limits(root: Section) -> Section:
@@ -49,7 +51,7 @@ def with_go_limits(root: Section) -> Section:
             scalability.wrong(key, f"stands beside 'limits.{key}'; keep that one")
         else:
             entries[key], keys[key] = node, scalability.node.keys[key]
-            scalability.wrong(key, f"'scalability.{key}' is read as 'limits.{key}'", warning=True)
+            scalability.wrong(key, f"'scalability.{key}' is read as 'limits.{key}'", warning=True, code="other-name")
     scalability.done()
     return Section(Map(entries, keys, limits.node.mark), root.findings, "limits")
 
@@ -60,14 +62,16 @@ def go_secret(auth: Section) -> str | None:
     if secret is not None and auth.has("secret"):
         auth.wrong("jwt_secret", "stands beside 'auth.secret'; keep that one")
     elif secret is not None:
-        auth.wrong("jwt_secret", "'auth.jwt_secret' is read as 'auth.secret'", warning=True)
+        auth.wrong("jwt_secret", "'auth.jwt_secret' is read as 'auth.secret'", warning=True, code="other-name")
     return secret
 
 
 def check_go_audit(audit: Section) -> None:
     ignore_go_keys(audit, "audit")
     if audit.boolean("log_reads", False):
-        audit.wrong("log_reads", "'audit.log_reads: true' is not available in this version; reads are not audited")
+        message = "'audit.log_reads: true' is not available in this version; reads are not audited"
+        audit.wrong("log_reads", message, code="not-available")
     if audit.has("storage"):
         audit.choice("storage", "mongodb", ["mongodb"])
-        audit.wrong("storage", "'audit.storage' is ignored: entries are in MongoDB", warning=True)
+        message = "'audit.storage' is ignored: entries are in MongoDB"
+        audit.wrong("storage", message, warning=True, code="ignored-key")

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
 from permission_mongo.config.computed import shade_computed
 from permission_mongo.config.model import Config
-from permission_mongo.config.policy import read_policy
+from permission_mongo.config.policy import open_collection, read_policy
 from permission_mongo.config.schema import read_collections
 from permission_mongo.config.section import Section
 from permission_mongo.config.server import read_settings
 from permission_mongo.config.yaml import Map, Mark, read_yaml
 from permission_mongo.errors import Finding, Misconfigured
 from permission_mongo.policy.grants import Policy
+from permission_mongo.schema.model import Collection
 
 _GO_NAMES = ("server.yml", "server.yaml")
 _NAMES = {
@@ -27,21 +29,37 @@ _SHORT = 16  # digits: as many as a person compares
 _UNAVAILABLE = ("hooks.yml", "hooks.yaml", "policy_tests.yml", "policy_tests.yaml")
 
 
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A configuration with the trees it was read from, by kind: `config`, `schema`, `policy`."""
+
+    config: Config
+    trees: Mapping[str, Map]
+
+
 def load_config(place: Path, environment: Mapping[str, str] | None = None) -> Config:
     """Read `place`, a folder or the config.yaml in one. Misconfigured names all mistakes of all files."""
+    return load_with_trees(place, environment).config
+
+
+def load_with_trees(place: Path, environment: Mapping[str, str] | None = None) -> Loaded:
+    """The same, for who tells of places in the files."""
     environment = os.environ if environment is None else environment
     folder = folder_of(place)
     findings: list[Finding] = []
     roots = {kind: _root(kind, folder, environment, findings) for kind in _NAMES}
-    findings += [Finding(n, 0, 0, "is not available in this version") for n in _UNAVAILABLE if (folder / n).exists()]
+    for name in _UNAVAILABLE:
+        if (folder / name).exists():
+            findings.append(Finding(name, 0, 0, "is not available in this version", code="not-available"))
     settings = read_settings(roots["config"], folder, environment)
     collections = read_collections(roots["schema"])
-    text = read_policy(roots["policy"], collections)
+    text = read_policy(roots["policy"], _as_far_as_read(collections, roots, findings))
     if not collections and not findings:
-        findings.append(Finding("schema.yml", 0, 0, "declares no collection: there would be nothing to serve"))
+        message = "declares no collection: there would be nothing to serve"
+        findings.append(Finding("schema.yml", 0, 0, message, code="file"))
     if any(not finding.warning for finding in findings):
-        raise Misconfigured(sorted(set(findings), key=lambda one: (one.warning, one.file, one.line, one.column)))
-    return Config(
+        raise Misconfigured(sorted(set(findings), key=lambda one: (one.warning, one)))
+    config = Config(
         collections,
         Policy(shade_computed(text.rules, collections), text.roles),
         settings.server,
@@ -55,6 +73,29 @@ def load_config(place: Path, environment: Mapping[str, str] | None = None) -> Co
         digest_of(folder),
         digest_of(folder, ("schema", "policy"))[:_SHORT],
     )
+    return Loaded(config, {kind: root.node for kind, root in roots.items()})
+
+
+def _as_far_as_read(
+    collections: Mapping[str, Collection], roots: Mapping[str, Section], findings: Sequence[Finding]
+) -> Mapping[str, Collection]:
+    """What rules are held against. Where schema.yml is broken, all is taken to be there that could not be read:
+
+    a rule's own mistakes are told beside those of the schema, and none that are only its consequences.
+    """
+    schema = roots["schema"].node
+    if not any(one.file == schema.mark.file and not one.warning for one in findings):
+        return collections
+    declared = schema.entries.get("collections")
+    if not isinstance(declared, Map) or not declared.entries:
+        policies = roots["policy"].node.entries.get("policies")
+        return {name: open_collection(name) for name in (policies.entries if isinstance(policies, Map) else ())}
+    return {
+        name: one
+        if isinstance(section, Map) and isinstance(section.entries.get("fields"), Map)
+        else open_collection(name)
+        for (name, one), section in zip(collections.items(), declared.entries.values(), strict=True)
+    }
 
 
 def folder_of(place: Path) -> Path:
@@ -80,17 +121,17 @@ def _root(kind: str, folder: Path, environment: Mapping[str, str], findings: lis
     empty = Map({}, {}, Mark(name, 1, 1))
     if not found:
         where = f"in {folder}" if folder.is_dir() else f"{folder} is no folder"
-        findings.append(Finding(name, 0, 0, f"not found ({where})"))
+        findings.append(Finding(name, 0, 0, f"not found ({where})", code="file"))
         return Section(empty, findings)
     if len(found) > 1:
-        findings.append(Finding(found[1].name, 0, 0, f"stands beside {name}; keep one of them"))
+        findings.append(Finding(found[1].name, 0, 0, f"stands beside {name}; keep one of them", code="file"))
     if name in _GO_NAMES:
-        findings.append(Finding(name, 0, 0, "is read as config.yaml", warning=True))
+        findings.append(Finding(name, 0, 0, "is read as config.yaml", warning=True, code="other-name"))
     content = found[0].read_bytes()
     try:
         text = content.decode()
     except UnicodeDecodeError:
-        findings.append(Finding(name, 0, 0, "is not UTF-8"))
+        findings.append(Finding(name, 0, 0, "is not UTF-8", code="file"))
         return Section(empty, findings)
     tree, wrong = read_yaml(text, name, environment)
     findings += wrong

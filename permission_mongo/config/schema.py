@@ -134,6 +134,7 @@ def _access(
                 key,
                 f"'{name}' declares no field '{field}'{suggestion(field, fields)}"
                 + ("; declare it, or say `access: {tenant_field: null}`" if key == "tenant_field" else ""),
+                code="no-tenant" if key == "tenant_field" else "unknown-field",
             )
         elif fields[field].type not in ("string", "objectId", "uuid", "integer", "number"):
             access.wrong(key, f"'{field}' is of type {fields[field].type}; a {key} is a string, an id or a number")

@@ -51,7 +51,7 @@ def _server(section: Section, environment: Mapping[str, str]) -> Server:
     ignore_go_keys(section, "server")
     secret = section.optional_text("secret")
     if secret is not None and len(secret.encode()) < SHORTEST_SECRET:
-        section.wrong("secret", f"'server.secret' needs at least {SHORTEST_SECRET} bytes")
+        section.wrong("secret", f"'server.secret' needs at least {SHORTEST_SECRET} bytes", code="weak-secret")
     server = Server(
         host=environment.get("SERVER_HOST") or section.text("host", "127.0.0.1"),
         port=_port(section, environment),
@@ -123,7 +123,7 @@ def _algorithms(section: Section) -> tuple[str, ...]:
     for name, mark in section.texts("algorithm"):
         if name not in FAMILIES:
             known = suggestion(name, FAMILIES) or f"; known: {', '.join(FAMILIES)}"
-            section.findings.append(mark.finding(f"unknown algorithm '{name}'{known}"))
+            section.findings.append(mark.finding(f"unknown algorithm '{name}'{known}", code="not-one-of"))
         elif names and FAMILIES[name] != FAMILIES[names[0]]:
             section.findings.append(
                 mark.finding(f"'{name}' and '{names[0]}' are of two families; a key must never serve both")
@@ -145,7 +145,7 @@ def _file(section: Section, key: str, folder: Path) -> Path | None:
         return None
     path = folder / name
     if not path.is_file():
-        section.wrong(key, f"there is no file {name} (looked from the folder of config.yaml)")
+        section.wrong(key, f"there is no file {name} (looked from the folder of config.yaml)", code="file")
         return None
     return path
 
@@ -158,7 +158,7 @@ def _check_keys(section: Section, auth: Auth) -> None:
         section.wrong("algorithm", f"'{auth.algorithms[0]}' takes 'public_key', 'public_key_file' or 'jwks_file'")
     if auth.secret is not None and len(auth.secret.encode()) < SHORTEST_SECRET:
         key = "secret" if section.has("secret") else "jwt_secret"
-        section.wrong(key, f"'auth.{key}' needs at least {SHORTEST_SECRET} bytes")
+        section.wrong(key, f"'auth.{key}' needs at least {SHORTEST_SECRET} bytes", code="weak-secret")
 
 
 def _limits(section: Section) -> Limits:
