@@ -13,9 +13,10 @@ from pathlib import Path
 from permission_mongo import __version__
 from permission_mongo.cli.credentials import add_keys, add_token
 from permission_mongo.cli.options import Commands
+from permission_mongo.cli.policy import add_policy
 from permission_mongo.cli.serve import add_serve
-from permission_mongo.config.load import load_config
 from permission_mongo.errors import Finding, Misconfigured, Refusal, StartupFailure
+from permission_mongo.trials.load import load_tested
 from permission_mongo.values import write_json
 
 
@@ -39,6 +40,7 @@ def _parser() -> argparse.ArgumentParser:
     add_token(commands)
     add_keys(commands)
     add_serve(commands)
+    add_policy(commands)
     return parser
 
 
@@ -51,7 +53,7 @@ def _add_check(commands: Commands) -> None:
 
 def _check(options: argparse.Namespace) -> int:
     try:
-        config = load_config(options.config)
+        config = load_tested(options.config)
     except Misconfigured as error:
         _print_findings(error.findings, as_json=options.json)
         return 1

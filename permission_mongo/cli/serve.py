@@ -23,13 +23,13 @@ from permission_mongo.api.server import App, Listening, address_of, listen, serv
 from permission_mongo.assembly import open_gateway
 from permission_mongo.cli.credentials import with_secret
 from permission_mongo.cli.options import Commands, add_config
-from permission_mongo.config.load import load_config
 from permission_mongo.config.model import Config, Logging
 from permission_mongo.errors import StartupFailure
 from permission_mongo.metrics import SHARED_FOLDER, shared_registry
 from permission_mongo.storage.connection import new_client, require_server
 from permission_mongo.storage.embedded import EmbeddedServer, running_uri, start_embedded
 from permission_mongo.storage.mongod import find_mongod
+from permission_mongo.trials.load import load_tested
 from permission_mongo.values import write_json
 
 _CONFIG: Final = "PERMISSION_MONGO_CONFIG"  # how a worker, which begins anew, finds its configuration
@@ -47,7 +47,7 @@ def add_serve(commands: Commands) -> None:
 
 
 def _serve(options: argparse.Namespace) -> int:
-    config = with_secret(_chosen(load_config(options.config), options))
+    config = with_secret(_chosen(load_tested(options.config), options))
     log_to_stderr(config.logging)
     for warning in config.warnings:
         _LOG.warning("%s", warning)
@@ -120,7 +120,7 @@ def _serve_shared(listening: Listening, config: Path) -> None:
 
 def make_worker() -> App:
     """The app of a worker, which finds its configuration and the embedded server's address by itself."""
-    config = with_secret(load_config(Path(os.environ[_CONFIG])))
+    config = with_secret(load_tested(Path(os.environ[_CONFIG])))
     log_to_stderr(config.logging)
     uri = running_uri(config.mongodb.folder) if config.mongodb.is_embedded else config.mongodb.uri
     if uri is None:

@@ -7,15 +7,18 @@ from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
 
+from permission_mongo.config.cases import PolicyTests
 from permission_mongo.config.computed import shade_computed
 from permission_mongo.config.model import Config
-from permission_mongo.config.policy import read_policy
+from permission_mongo.config.policy import PolicyText, read_policy
+from permission_mongo.config.policy_tests import read_policy_tests
 from permission_mongo.config.schema import read_collections
 from permission_mongo.config.section import Section
 from permission_mongo.config.server import read_settings
 from permission_mongo.config.yaml import Map, Mark, read_yaml
 from permission_mongo.errors import Finding, Misconfigured
 from permission_mongo.policy.grants import Policy
+from permission_mongo.schema.model import Collection
 
 _GO_NAMES = ("server.yml", "server.yaml")
 _NAMES = {
@@ -23,7 +26,8 @@ _NAMES = {
     "schema": ("schema.yml", "schema.yaml"),
     "policy": ("policy.yml", "policy.yaml"),
 }
-_UNAVAILABLE = ("hooks.yml", "hooks.yaml", "policy_tests.yml", "policy_tests.yaml")
+_TESTS = ("policy_tests.yml", "policy_tests.yaml")
+_UNAVAILABLE = ("hooks.yml", "hooks.yaml")
 
 
 def load_config(place: Path, environment: Mapping[str, str] | None = None) -> Config:
@@ -32,14 +36,15 @@ def load_config(place: Path, environment: Mapping[str, str] | None = None) -> Co
     folder = place if place.is_dir() else place.parent
     findings: list[Finding] = []
     digest = sha256()
-    roots = {kind: _root(kind, folder, environment, findings) for kind in _NAMES}
-    for names in _NAMES.values():
+    roots = {kind: _root(_NAMES[kind], folder, environment, findings) for kind in _NAMES}
+    for names in (*_NAMES.values(), _TESTS):
         for name in names:
             digest.update((folder / name).read_bytes() if (folder / name).is_file() else b"\x00")
     findings += [Finding(n, 0, 0, "is not available in this version") for n in _UNAVAILABLE if (folder / n).exists()]
     settings = read_settings(roots["config"], folder, environment)
     collections = read_collections(roots["schema"])
     text = read_policy(roots["policy"], collections)
+    tests = _tests(folder, collections, text, environment, findings)
     if not collections and not findings:
         findings.append(Finding("schema.yml", 0, 0, "declares no collection: there would be nothing to serve"))
     if any(not finding.warning for finding in findings):
@@ -56,12 +61,26 @@ def load_config(place: Path, environment: Mapping[str, str] | None = None) -> Co
         settings.logging,
         tuple(findings),
         digest.hexdigest(),
+        tests,
     )
 
 
-def _root(kind: str, folder: Path, environment: Mapping[str, str], findings: list[Finding]) -> Section:
-    found = [folder / name for name in _NAMES[kind] if (folder / name).is_file()]
-    name = found[0].name if found else _NAMES[kind][0]
+def _tests(
+    folder: Path,
+    collections: Mapping[str, Collection],
+    text: PolicyText,
+    environment: Mapping[str, str],
+    findings: list[Finding],
+) -> PolicyTests | None:
+    """The policy tests, where there is a file of them. They are read here and run by `trials`."""
+    if not any((folder / name).is_file() for name in _TESTS):
+        return None
+    return read_policy_tests(_root(_TESTS, folder, environment, findings), collections, text.roles)
+
+
+def _root(names: tuple[str, ...], folder: Path, environment: Mapping[str, str], findings: list[Finding]) -> Section:
+    found = [folder / name for name in names if (folder / name).is_file()]
+    name = found[0].name if found else names[0]
     empty = Map({}, {}, Mark(name, 1, 1))
     if not found:
         where = f"in {folder}" if folder.is_dir() else f"{folder} is no folder"

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from permission_mongo.config.cases import PolicyTests
 from permission_mongo.errors import Finding
 from permission_mongo.policy.grants import Policy
 from permission_mongo.query.limits import Limits
@@ -94,7 +95,10 @@ class Logging:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """One loaded and checked configuration. `digest` is the SHA-256 of its files' contents."""
+    """One loaded and checked configuration. `digest` is the SHA-256 of its files' contents.
+
+    `tests` are the policy's own, None without a file of them: `trials` runs them before it serves.
+    """
 
     collections: Mapping[str, Collection]
     policy: Policy
@@ -107,3 +111,4 @@ class Config:
     logging: Logging = Logging()
     warnings: tuple[Finding, ...] = ()
     digest: str = ""
+    tests: PolicyTests | None = None

@@ -61,6 +61,10 @@ class Reviser:
         """`change` names no id. A Refusal where no rule could allow it in any document, or no schema."""
         return self._plain_revision(change) or self._revision(change)
 
+    def idle(self) -> Revision:
+        """Of no change: what judges any."""
+        return self._made(Merge({}), (), (), is_plain=False)
+
     def _plain_revision(self, change: Change) -> Revision | None:
         """Of a merge patch that sets declared scalar fields; None where one look does not tell that it is fine."""
         if not isinstance(change, Merge) or not change.patch:
