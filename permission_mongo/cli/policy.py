@@ -9,10 +9,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from permission_mongo.cli.options import Commands
-from permission_mongo.config.load import load_config
-from permission_mongo.config.model import Config
-from permission_mongo.errors import Misconfigured, StartupFailure
+from permission_mongo.cli.diff import add_diff
+from permission_mongo.cli.options import Commands, loaded
+from permission_mongo.errors import StartupFailure
 from permission_mongo.trials.coverage import Coverage, share
 from permission_mongo.trials.reports import as_json, as_junit, as_tap, coverage_in_words, in_words
 from permission_mongo.trials.run import run_tests
@@ -22,6 +21,7 @@ def add_policy(commands: Commands) -> None:
     policy = commands.add_parser("policy", help="test a policy, or tell what a change of it changes")
     inner = policy.add_subparsers(title="commands", required=True)
     _add_test(inner)
+    add_diff(inner)
 
 
 def _add_test(commands: Commands) -> None:
@@ -69,13 +69,3 @@ def _write(file: Path, content: bytes) -> None:
         file.write_bytes(content)
     except OSError as error:
         raise StartupFailure(f"{file} can't be written: {error.strerror}") from error
-
-
-def loaded(place: Path) -> Config | None:
-    """The configuration, its tests not run; None where it has mistakes, which are told on stderr."""
-    try:
-        return load_config(place)
-    except Misconfigured as error:
-        for finding in error.findings:
-            print(f"{place}: {finding}", file=sys.stderr)
-        return None
