@@ -13,7 +13,7 @@ from permission_mongo.config.model import Config
 from permission_mongo.impact.facets import facet_changes, right_changes
 from permission_mongo.impact.implication import applies_within, implies
 from permission_mongo.impact.kinds import Change, Kind
-from permission_mongo.impact.phrases import fields, stamp, where
+from permission_mongo.impact.phrases import fields, stamp, where, written
 from permission_mongo.impact.sides import Given, Side, are_alike, at_most, paths_between, side_of
 from permission_mongo.impact.wholes import Whole
 from permission_mongo.policy.rules import ACTIONS, Action, Place, Rule
@@ -109,6 +109,9 @@ class _Excess:
             if not widens and not self.gains:
                 return  # told already, as what the new rule may
             yield self._change(self._moved(grant, partner, told), grant.rule, partner.rule, unsure=not widens)
+            if grant.rule.check is None and partner.rule.check is None:
+                # By default a document stays within the rows, and of these it is told already.
+                partner = replace(partner, check=grant.check, barred=grant.barred)
         yield from self._aspects(grant, partner)
 
     def _partner(self, grant: Given) -> Given | None:
@@ -173,10 +176,9 @@ class _Excess:
         if unsure and not self.gains:
             return
         now, before = (one.check, other.check) if self.gains else (other.check, one.check)
-        may = "may now" if self.gains else "may no longer"
-        told = f"{may} {{does}} {self.comparison.whole.collection} that are then{where(now) or ' anything'}"
-        loosened = "" if now != before else "; what denies bar, they bar before the write alone"
-        text = f"{told} (before:{where(before) or ' anything'}){loosened}"
+        told = f"what it may {{does}} in {self.comparison.whole.collection} must then be: {written(now)}"
+        loosened = "" if now != before else "; deny rules are asked before the write alone, or no longer so"
+        text = f"{told} (before: {written(before)}){loosened}"
         yield self._change(text, one.rule, other.rule, unsure=unsure)
 
     def _in(self, grant: Given) -> str:

@@ -79,9 +79,9 @@ def _grouped(changes: Iterable[Change]) -> Iterator[str]:
         # A sentence that names no action is the same for all of them.
         told = one.text.replace("{does}", _joined(ones)) if "{does}" in one.text else one.text
         roles.setdefault((one.collection, told, one.before, one.after), []).append(one)
-    for (_, told, _, _), ones in roles.items():
+    for (_, text, _, _), ones in roles.items():
         who = ", ".join("+".join(one.roles) for one in ones if one.roles) or f"everybody in {ones[0].collection}"
-        yield f"{who}: {told}{_places(ones[0].before, ones[0].after)}"
+        yield f"{who}: {text}{_places(ones[0].before, ones[0].after)}"
 
 
 def _joined(changes: Iterable[Change]) -> str:

@@ -1,0 +1,62 @@
+"""The difference of two policies is a proof: where it says that nothing is gained, nothing is."""
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from permission_mongo.impact import compare as comparing
+from permission_mongo.impact.compare import compare
+from permission_mongo.impact.kinds import widening
+from tests.impact.worlds import ROLES, a_config, callers, documents, gains, pairs, policies, roles_of
+
+SETTINGS = {"deadline": None, "suppress_health_check": list(HealthCheck)}
+
+
+def law(examples: int) -> tuple[int, int, int]:
+    """Runs the law; the pairs, those with a verdict of no gain that are not alike, and those with a real gain."""
+    counts = [0, 0, 0]
+
+    @settings(max_examples=examples, derandomize=True, **SETTINGS)
+    @given(pairs(), st.lists(documents(), min_size=6, max_size=6), st.sampled_from(ROLES))
+    def nothing_is_gained_where_it_says_so(both, rows, role):
+        old, new = both
+        changes = compare(old, new)
+        of_role = [change for change in changes if change.roles in ((role,), ())]
+        real = [one for asking in callers(role) for row in rows for one in gains(old, new, asking, row)][:3]
+        counts[0] += 1
+        counts[1] += bool(changes) and not widening(of_role)
+        counts[2] += bool(real)
+        assert not real or widening(of_role), (real, changes)
+
+    nothing_is_gained_where_it_says_so()
+    return tuple(counts)
+
+
+def test_nothing_is_gained_where_the_difference_says_so():
+    pairs_, quiet, gaining = law(400)
+    assert quiet > 0.1 * pairs_
+    assert gaining > 0.1 * pairs_
+
+
+@pytest.mark.parametrize("taken_out", ["implies", "applies_within", "at_most"])
+def test_the_law_fails_without_a_guard(taken_out, monkeypatch):
+    monkeypatch.setattr(comparing, taken_out, lambda *_: True)
+    with pytest.raises((AssertionError, ExceptionGroup)):
+        law(400)
+
+
+@settings(max_examples=150, **SETTINGS)
+@given(policies())
+def test_equal_policies_say_nothing(rules):
+    roles = roles_of({"user": ("viewer",)})
+    assert compare(a_config(rules, roles), a_config(rules, roles)) == ()
+
+
+@settings(max_examples=150, **SETTINGS)
+@given(pairs())
+def test_what_one_way_only_loses_is_gained_the_other_way(both):
+    old, new = both
+    there, back = compare(old, new), compare(new, old)
+    assert bool(there) == bool(back) or widening(there) or widening(back)
+    if there and not widening(there):
+        assert widening(back)
