@@ -233,28 +233,37 @@ def callers(*roles):
         yield Asking(principal, NOW, {"method": "GET", "ip": "127.0.0.1"}, "test")
 
 
-def gains(old, new, asking, document):
-    """What `new` really gives beyond `old` for one document, as words; empty if nothing."""
+def gains(old, new, asking, rows):
+    """What `new` really gives beyond `old` to one principal, as words; the first that is found."""
     before, after = Real(old, asking), Real(new, asking)
-    found = [
-        action
-        for action in ACTIONS
-        if action != "create" and after.permits(action, document) > before.permits(action, document)
-    ]
-    if after.permits("read", document) and before.permits("read", document):
-        found += [f"shows {path}" for path in shown_more(before.shown(document), after.shown(document), document)]
-        found += [f"lends {path}" for path in PATHS if lends(after, document, path) > lends(before, document, path)]
-    if after.permits("update", document) and before.permits("update", document):
-        found += [f"writes {path}" for path in after.writable(document) - before.writable(document)]
-        for change in CHANGES:
-            now = after.changed(document, change)
-            if now is not None and now != before.changed(document, change):
-                found.append(f"changes by {change}")
     for sent in SENT:
         now = after.created(sent)
         if now is not None and now != before.created(sent):
-            found.append(f"creates {sent}")
-    return found
+            return f"creates {sent}"
+    return next((found for row in rows if (found := gains_in(before, after, row))), "")
+
+
+def gains_in(before, after, document):
+    for action in ACTIONS:
+        if action != "create" and after.permits(action, document) > before.permits(action, document):
+            return f"may {action} {document}"
+    if not after.permits("read", document):
+        return ""
+    for path in shown_more(before.shown(document), after.shown(document), document):
+        return f"reads {path} of {document}"
+    for path in PATHS:
+        if lends(after, document, path) > lends(before, document, path):
+            return f"asks about {path} of {document}"
+    if not after.permits("update", document):
+        return ""
+    more = after.writable(document) - before.writable(document)
+    if more:
+        return f"writes {sorted(more)} of {document}"
+    for change in CHANGES:
+        now = after.changed(document, change)
+        if now is not None and now != before.changed(document, change):
+            return f"changes {document} by {change}"
+    return ""
 
 
 def lends(real, document, path):
