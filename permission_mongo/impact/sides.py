@@ -85,7 +85,8 @@ def side_of(config: Config, roles: frozenset[str], name: str, action: Action) ->
         return Side()
     speaking = config.policy.speaking(roles, name, action)
     crossing = config.policy.crossing(roles)
-    stamps = {field: value for rule in speaking.allows for field, value in rule.stamps}
+    stamping = speaking.allows if action in ("create", "update") else ()
+    stamps = {field: value for rule in stamping for field, value in rule.stamps}
     judging = config.policy.judging(roles, name)
     grants = []
     for rule in speaking.allows:
