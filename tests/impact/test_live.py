@@ -150,7 +150,7 @@ def test_the_counts_are_those_of_brute_force(tmp_path, capsys, uri):
 
 
 def test_roles_without_a_principal_are_counted_for_some_drawn_from_the_documents(tmp_path, capsys, uri):
-    without = NEW.replace("in user.departments", "== user.missing")
+    without = NEW.replace("in user.departments", "== 'none'")
     code, found = diffed(capsys, a_folder(tmp_path / "old", OLD), a_folder(tmp_path / "new", without), "--uri", uri)
     assert code == 0
     assert all("drawn from notes n" in one for one in found["live"]["principals"])
