@@ -56,6 +56,17 @@ def rewrite(revision: Revision, stored: Document) -> Rewrite | None:
         return _rewrite_carefully(revision, writers, _Row(revision, stored, sight))
 
 
+def writable_in(revision: Revision, stored: Document, paths: Iterable[Path]) -> frozenset[Path]:
+    """Those of the paths that one of the revision's rules lets be written in this document."""
+    sight = revision.sight(stored)
+    writers = [writer for writer in revision.writers if holds(writer.rows, stored)]
+    return frozenset(path for path in paths if any(_may_write(writer, sight, path) for writer in writers))
+
+
+def _may_write(writer: Writer, sight: Sight, path: Path) -> bool:
+    return writer.writes(path) and not sight.bars(path)
+
+
 def _rewrite_carefully(revision: Revision, writers: list[Writer], row: _Row) -> Rewrite | None:
     row.require_asked()
     row.open_ways()
@@ -234,7 +245,7 @@ class _Attempt:
     # -- what the rule must cover
 
     def _may(self, path: Path) -> bool:
-        return self.writer.writes(path) and not self.row.sight.bars(path)
+        return _may_write(self.writer, self.row.sight, path)
 
     def _require_covered(self, differing: Iterable[Path]) -> None:
         refused = [sent for path, sent in self.touched.items() if not self._may(path)]

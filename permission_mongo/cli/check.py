@@ -19,6 +19,7 @@ from permission_mongo.linting.planner import probes, told_of
 from permission_mongo.linting.subject import Subject
 from permission_mongo.linting.table import is_waived, lint
 from permission_mongo.storage.index_use import index_uses
+from permission_mongo.trials.load import require_tested
 
 
 def add_check(commands: Commands) -> None:
@@ -39,6 +40,7 @@ def _check(options: argparse.Namespace) -> int:
     folder = options.config if options.config.is_dir() else options.config.parent
     try:
         loaded = load_with_trees(options.config)
+        require_tested(loaded.config)
         found = [*loaded.config.warnings, *lint(loaded), *_of_the_planner(loaded, options.uri)]
     except Misconfigured as error:
         return _tell(options, folder, error.findings)

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from permission_mongo import __version__
 from permission_mongo.cli.check import add_check
 from permission_mongo.cli.credentials import add_keys, add_token
+from permission_mongo.cli.policy import add_policy
 from permission_mongo.cli.purge import add_purge
 from permission_mongo.cli.revocations import add_tokens
 from permission_mongo.cli.serve import add_serve
@@ -42,4 +43,5 @@ def _parser() -> argparse.ArgumentParser:
     add_tokens(commands)
     add_purge(commands)
     add_serve(commands)
+    add_policy(commands)
     return parser

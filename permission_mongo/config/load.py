@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
+from permission_mongo.config.cases import PolicyTests
 from permission_mongo.config.computed import shade_computed
 from permission_mongo.config.model import Config
-from permission_mongo.config.policy import open_collection, read_policy
+from permission_mongo.config.policy import PolicyText, open_collection, read_policy
+from permission_mongo.config.policy_tests import read_policy_tests
 from permission_mongo.config.schema import read_collections
 from permission_mongo.config.section import Section
 from permission_mongo.config.server import read_settings
@@ -25,8 +27,9 @@ _NAMES = {
     "schema": ("schema.yml", "schema.yaml"),
     "policy": ("policy.yml", "policy.yaml"),
 }
+_TESTS = ("policy_tests.yml", "policy_tests.yaml")
 _SHORT = 16  # digits: as many as a person compares
-_UNAVAILABLE = ("hooks.yml", "hooks.yaml", "policy_tests.yml", "policy_tests.yaml")
+_UNAVAILABLE = ("hooks.yml", "hooks.yaml")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +50,15 @@ def load_with_trees(place: Path, environment: Mapping[str, str] | None = None) -
     environment = os.environ if environment is None else environment
     folder = folder_of(place)
     findings: list[Finding] = []
-    roots = {kind: _root(kind, folder, environment, findings) for kind in _NAMES}
+    roots = {kind: _root(names, folder, environment, findings) for kind, names in _NAMES.items()}
     for name in _UNAVAILABLE:
         if (folder / name).exists():
             findings.append(Finding(name, 0, 0, "is not available in this version", code="not-available"))
     settings = read_settings(roots["config"], folder, environment)
     collections = read_collections(roots["schema"])
-    text = read_policy(roots["policy"], _as_far_as_read(collections, roots, findings))
+    known = _as_far_as_read(collections, roots, findings)
+    text = read_policy(roots["policy"], known)
+    tests = _tests(folder, known, text, environment, findings)
     if not collections and not findings:
         message = "declares no collection: there would be nothing to serve"
         findings.append(Finding("schema.yml", 0, 0, message, code="file"))
@@ -72,6 +77,7 @@ def load_with_trees(place: Path, environment: Mapping[str, str] | None = None) -
         tuple(findings),
         digest_of(folder),
         digest_of(folder, ("schema", "policy"))[:_SHORT],
+        tests,
     )
     return Loaded(config, {kind: root.node for kind, root in roots.items()})
 
@@ -104,7 +110,8 @@ def folder_of(place: Path) -> Path:
 
 def files_of(folder: Path, kinds: Iterable[str] = tuple(_NAMES)) -> list[Path]:
     """Every file that a configuration could have, present or not."""
-    return [folder / name for kind in kinds for name in _NAMES[kind]] + [folder / name for name in _UNAVAILABLE]
+    also = (*_TESTS, *_UNAVAILABLE)
+    return [folder / name for kind in kinds for name in _NAMES[kind]] + [folder / name for name in also]
 
 
 def digest_of(folder: Path, kinds: Iterable[str] = tuple(_NAMES)) -> str:
@@ -115,9 +122,22 @@ def digest_of(folder: Path, kinds: Iterable[str] = tuple(_NAMES)) -> str:
     return digest.hexdigest()
 
 
-def _root(kind: str, folder: Path, environment: Mapping[str, str], findings: list[Finding]) -> Section:
-    found = [folder / name for name in _NAMES[kind] if (folder / name).is_file()]
-    name = found[0].name if found else _NAMES[kind][0]
+def _tests(
+    folder: Path,
+    collections: Mapping[str, Collection],
+    text: PolicyText,
+    environment: Mapping[str, str],
+    findings: list[Finding],
+) -> PolicyTests | None:
+    """The policy tests, where there is a file of them. They are read here and run by `trials`."""
+    if not any((folder / name).is_file() for name in _TESTS):
+        return None
+    return read_policy_tests(_root(_TESTS, folder, environment, findings), collections, text.roles)
+
+
+def _root(names: tuple[str, ...], folder: Path, environment: Mapping[str, str], findings: list[Finding]) -> Section:
+    found = [folder / name for name in names if (folder / name).is_file()]
+    name = found[0].name if found else names[0]
     empty = Map({}, {}, Mark(name, 1, 1))
     if not found:
         where = f"in {folder}" if folder.is_dir() else f"{folder} is no folder"

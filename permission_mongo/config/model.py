@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from permission_mongo.config.cases import PolicyTests
 from permission_mongo.errors import Finding
 from permission_mongo.policy.grants import Policy
 from permission_mongo.query.limits import Limits
@@ -96,7 +97,8 @@ class Logging:
 class Config:
     """One loaded and checked configuration.
 
-    `digest` is the SHA-256 of its files' contents, `policy_digest` begins that of schema and policy.
+    `digest` is the SHA-256 of its files' contents, `policy_digest` begins that of schema and policy. `tests` are the
+    policy's own, None without a file of them: `trials` runs them before it serves.
     """
 
     collections: Mapping[str, Collection]
@@ -111,3 +113,4 @@ class Config:
     warnings: tuple[Finding, ...] = ()
     digest: str = ""
     policy_digest: str = ""
+    tests: PolicyTests | None = None

@@ -150,11 +150,15 @@ class Callers:
 
 
 def _within(collection: Collection, bindings: Bindings) -> Expression:
-    """The tenant filter: built here for every plan, whatever the policy says."""
+    return bind(tenancy(collection), bindings)
+
+
+def tenancy(collection: Collection) -> Expression:
+    """The tenant filter, of no caller yet: built here for every plan, whatever the policy says."""
     if collection.tenant_field is None:
         return ALWAYS
     field = Path("resource", (collection.tenant_field,), collection.kind_of(collection.tenant_field))
-    return bind(Compare("==", field, Path("user", ("tenant_id",))), bindings)
+    return Compare("==", field, Path("user", ("tenant_id",)))
 
 
 def tenant_is(collection: Collection, tenant: object) -> Expression:

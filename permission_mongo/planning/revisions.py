@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from permission_mongo.documents.changes import Change, Merge, Put
+from permission_mongo.documents.fields import FieldRules
 from permission_mongo.documents.paths import ID, MADE, VERSION, Path, canonical, touches
 from permission_mongo.errors import InvalidRequest
 from permission_mongo.planning.callers import Access, Asking, Callers, require_paths
 from permission_mongo.planning.references import referable_from
 from permission_mongo.planning.stamps import update_stamps
-from permission_mongo.policy.grants import Grant, Reach
+from permission_mongo.policy.grants import Reach
 from permission_mongo.policy.nodes import ALWAYS, conjunction, negation
 from permission_mongo.query.filters import Query
 from permission_mongo.revisions import Again, Holding, Named, Referable, Revision, Sight, Writer, unwritable
@@ -60,6 +61,10 @@ class Reviser:
     def revision(self, change: Change) -> Revision:
         """`change` names no id. A Refusal where no rule could allow it in any document, or no schema."""
         return self._plain_revision(change) or self._revision(change)
+
+    def idle(self) -> Revision:
+        """Of no change: what judges any."""
+        return self._made(Merge({}), (), (), is_plain=False)
 
     def _plain_revision(self, change: Change) -> Revision | None:
         """Of a merge patch that sets declared scalar fields; None where one look does not tell that it is fine."""
@@ -189,11 +194,12 @@ def _writers(
             # A check of its own says all; by default the document stays one that the rule, and no deny, reaches.
             conjunction((reach.within, grant.check) if own else (reach.within, unstamped, grant.check)),
             grant.fields,
-            _kept(grant, {*judging[grant.rule_id], *((name,) for name in guarded)}, stamped),
+            kept_paths(grant.fields, {*judging[grant.rule_id], *((name,) for name in guarded)}, stamped),
         )
 
 
-def _kept(grant: Grant, guarded: set[Path], stamped: frozenset[str]) -> frozenset[Path]:
-    reassigned = grant.fields.reassign
+def kept_paths(fields: FieldRules, guarded: set[Path], stamped: frozenset[str]) -> frozenset[Path]:
+    """What a rule with these `fields` can't write: `guarded` paths that it does not reassign, and what is stamped."""
+    reassigned = fields.reassign
     lifted = {path for path in guarded if any(path[: len(above)] == above for above in reassigned)}
     return frozenset({*(guarded - lifted), *((name,) for name in stamped), ID, VERSION, (MADE,)})
