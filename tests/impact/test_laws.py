@@ -9,7 +9,18 @@ from hypothesis import strategies as st
 from permission_mongo.impact import compare as comparing
 from permission_mongo.impact.compare import compare
 from permission_mongo.impact.kinds import widening
-from tests.impact.worlds import ROLES, a_config, barring_pairs, callers, documents, gains, pairs, policies, roles_of
+from tests.impact.worlds import (
+    ROLES,
+    a_config,
+    barring_pairs,
+    callers,
+    documents,
+    gains,
+    pairs,
+    policies,
+    roles_of,
+    showing_pairs,
+)
 
 # A failure is not shrunk: its policies are small, and to shrink them takes minutes.
 DERANDOMIZED = "LAW_EXAMPLES" not in os.environ
@@ -48,15 +59,16 @@ def test_nothing_is_gained_where_the_difference_says_so():
     assert gaining > 0.1 * pairs_
 
 
-def test_the_same_of_rules_that_bar():
+def test_the_same_of_rules_that_bar_and_of_fields():
     assert law(60, barring_pairs())[2] > 5
+    assert law(60, showing_pairs())[2] > 5
 
 
 @pytest.mark.parametrize("taken_out", ["implies", "applies_within", "at_most"])
 def test_the_law_fails_without_a_guard(taken_out, monkeypatch):
     monkeypatch.setattr(comparing, taken_out, lambda *_: True)
     with pytest.raises(pytest.fail.Exception):
-        law(600, barring_pairs() if taken_out == "applies_within" else pairs())
+        law(150, {"applies_within": barring_pairs, "at_most": showing_pairs, "implies": pairs}[taken_out]())
 
 
 @settings(max_examples=150, **SETTINGS)

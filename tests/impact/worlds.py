@@ -140,6 +140,14 @@ def barring_pairs(draw):
     return a_config(old, roles_of(INHERITS[2])), a_config(new, roles_of(INHERITS[2]))
 
 
+@st.composite
+def showing_pairs(draw):
+    """One rule that shows all rows, now with other fields."""
+    rules_ = (Rule("notes/viewer/0", "viewer", "notes", ("read",), fields=draw(some_fields())) for _ in range(2))
+    old, new = ([rule] for rule in rules_)
+    return a_config(old, roles_of(INHERITS[2])), a_config(new, roles_of(INHERITS[2]))
+
+
 def roles_of(inherits, crossing=()):
     return {name: Role(name, tuple(inherits.get(name, ())), name in crossing) for name in ROLES}
 
