@@ -9,19 +9,30 @@ from hypothesis import strategies as st
 from permission_mongo.impact import compare as comparing
 from permission_mongo.impact.compare import compare
 from permission_mongo.impact.kinds import widening
-from tests.impact.worlds import ROLES, a_config, callers, documents, gains, pairs, policies, roles_of
+from tests.impact.worlds import (
+    ROLES,
+    a_config,
+    barring_pairs,
+    callers,
+    documents,
+    gains,
+    pairs,
+    policies,
+    roles_of,
+    showing_pairs,
+)
 
 # A failure is not shrunk: its policies are small, and to shrink them takes minutes.
 DERANDOMIZED = "LAW_EXAMPLES" not in os.environ
 SETTINGS = {"deadline": None, "suppress_health_check": list(HealthCheck), "phases": [Phase.generate]}
 
 
-def law(examples: int) -> tuple[int, int, int]:
+def law(examples: int, both_ways: st.SearchStrategy) -> tuple[int, int, int]:
     """Runs the law; the pairs, those with a verdict of no gain that are not alike, and those with a real gain."""
     counts = [0, 0, 0]
 
     @settings(max_examples=examples, derandomize=DERANDOMIZED, **SETTINGS)
-    @given(pairs(), st.lists(documents(), min_size=4, max_size=4), st.sampled_from(ROLES))
+    @given(both_ways, st.lists(documents(), min_size=4, max_size=4), st.sampled_from(ROLES))
     def nothing_is_gained_where_it_says_so(both, rows, role):
         old, new = both
         changes = compare(old, new)
@@ -43,16 +54,21 @@ def told(config):
 
 
 def test_nothing_is_gained_where_the_difference_says_so():
-    pairs_, quiet, gaining = law(150)
+    pairs_, quiet, gaining = law(150, pairs())
     assert quiet > 0.1 * pairs_
     assert gaining > 0.1 * pairs_
+
+
+def test_the_same_of_rules_that_bar_and_of_fields():
+    assert law(60, barring_pairs())[2] > 5
+    assert law(60, showing_pairs())[2] > 5
 
 
 @pytest.mark.parametrize("taken_out", ["implies", "applies_within", "at_most"])
 def test_the_law_fails_without_a_guard(taken_out, monkeypatch):
     monkeypatch.setattr(comparing, taken_out, lambda *_: True)
     with pytest.raises(pytest.fail.Exception):
-        law(150)
+        law(150, {"applies_within": barring_pairs, "at_most": showing_pairs, "implies": pairs}[taken_out]())
 
 
 @settings(max_examples=150, **SETTINGS)

@@ -128,6 +128,26 @@ def pairs(draw):
     return a_config(old, roles), a_config(tuple(new), after)
 
 
+@st.composite
+def barring_pairs(draw):
+    """A rule that gives all, and one that bars some of it, now by another condition."""
+    role = "viewer"  # whose rules all roles have here
+    whens = [an_expression(draw(some_whens())) for _ in range(2)]
+    hidden = draw(st.one_of(st.just(frozenset()), some_paths(1)))
+    whole = Rule(f"notes/{role}/0", role, "notes", ACTIONS)
+    bars = [Rule(f"notes/{role}/1", role, "notes", ACTIONS, "deny", when, hidden=hidden) for when in whens]
+    old, new = ([whole, bar] for bar in bars)
+    return a_config(old, roles_of(INHERITS[2])), a_config(new, roles_of(INHERITS[2]))
+
+
+@st.composite
+def showing_pairs(draw):
+    """One rule that shows all rows, now with other fields."""
+    rules_ = (Rule("notes/viewer/0", "viewer", "notes", ("read",), fields=draw(some_fields())) for _ in range(2))
+    old, new = ([rule] for rule in rules_)
+    return a_config(old, roles_of(INHERITS[2])), a_config(new, roles_of(INHERITS[2]))
+
+
 def roles_of(inherits, crossing=()):
     return {name: Role(name, tuple(inherits.get(name, ())), name in crossing) for name in ROLES}
 
