@@ -68,7 +68,7 @@ class Map:
 Node = Scalar | Sequence | Map
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(yaml.SafeLoader):  # not libyaml's: that one crashes on deep nesting
     yaml_implicit_resolvers: dict[str, Any] = {}
 
 
