@@ -11,15 +11,15 @@ from permission_mongo.policy.implication import implies
 from permission_mongo.policy.nodes import ALWAYS, negation
 from permission_mongo.policy.rules import Action, Rule
 
-# Above so many rules of one role in one collection only conditions that are equal, or always hold, are compared:
-# every pair would take minutes.
-_MOST_COMPARED: Final = 400
+# Above so many rules that speak for a role in one collection only conditions that are equal, or always hold, are
+# compared: every pair would take minutes.
+_MOST_COMPARED: Final = 50
 
 
 def shadowed_rule(subject: Subject) -> Iterator[Told]:
     for rule in subject.rules:
         for other in () if is_default(rule) else _wider_ones(subject, rule):
-            if _is_within(rule, other) and not (_is_within(other, rule) and not _goes_first(subject, other, rule)):
+            if _is_within(subject, rule, other) and _stays(subject, other, rule):
                 gives = "denies" if rule.effect == "deny" else "gives"
                 message = f"the rule at {other.place}{_by(rule, other)} {gives} all that this one {gives}"
                 yield Told(subject.part(rule), message)
@@ -32,9 +32,9 @@ def _by(rule: Rule, other: Rule) -> str:
 
 def _wider_ones(subject: Subject, rule: Rule) -> Iterator[Rule]:
     """The rules that speak wherever this one does and might hold all of it."""
-    for role in subject.line_of.get(rule.role, (rule.role,)):
-        others = subject.by_role.get((rule.collection, role), ())
-        many = len(others) > _MOST_COMPARED
+    lines = [subject.by_role.get((rule.collection, role), ()) for role in subject.line_of.get(rule.role, (rule.role,))]
+    many = sum(map(len, lines)) > _MOST_COMPARED
+    for others in lines:
         for other in others:
             if (
                 other is rule
@@ -49,20 +49,22 @@ def _wider_ones(subject: Subject, rule: Rule) -> Iterator[Rule]:
                 yield other
 
 
-def _goes_first(subject: Subject, one: Rule, other: Rule) -> bool:
-    """Of two rules that hold the same, the one that stays: the inherited one, else the one written first."""
+def _stays(subject: Subject, one: Rule, other: Rule) -> bool:
+    """Whether of the two `one` stays: it has more, or, where both have the same, is inherited or written first."""
+    if not _is_within(subject, one, other):
+        return True
     if one.role != other.role:
         return one.role in subject.line_of.get(other.role, ())
     return (one.place.line, one.place.column, one.id) < (other.place.line, other.place.column, other.id)
 
 
-def _is_within(rule: Rule, other: Rule) -> bool:
+def _is_within(subject: Subject, rule: Rule, other: Rule) -> bool:
     if rule.effect == "deny":
         # A deny applies unless its condition is false.
         hidden = all(any_above(path, other.hidden) for path in rule.hidden)
         return hidden and implies(negation(other.when), negation(rule.when))
     writing = not set(rule.actions) <= {"read", "delete", "aggregate", "purge"}
-    if not fields_within(rule.fields, other.fields, writing=writing) or not implies(rule.when, other.when):
+    if not fields_within(rule.fields, other.fields, writing=writing) or not subject.implies(rule, other):
         return False
     if not writing:
         return True

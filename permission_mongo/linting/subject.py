@@ -11,7 +11,8 @@ from permission_mongo.config.yaml import Map, Mark, Node, Scalar, Sequence
 from permission_mongo.documents.fields import FieldRules
 from permission_mongo.documents.paths import Path as FieldPath
 from permission_mongo.documents.paths import any_above
-from permission_mongo.policy.facts import UNEQUAL, Among, Claim, Given, Place, Present, Relation
+from permission_mongo.policy.facts import UNEQUAL, Among, Claim, Facts, Given, Place, Present, Relation
+from permission_mongo.policy.implication import Formula, follows, formula_of, ways_of
 from permission_mongo.policy.nodes import Expression, Path, Value, paths_of
 from permission_mongo.policy.rules import Rule
 from permission_mongo.schema.model import Collection, Field
@@ -37,6 +38,8 @@ class Subject:
         self.roles = loaded.config.policy.roles
         self._trees = loaded.trees
         self._given: dict[str, Given] = {}
+        self._ways: dict[str, tuple[Facts, ...] | None] = {}
+        self._wanted: dict[str, Formula] = {}
 
     # -- places
 
@@ -119,6 +122,14 @@ class Subject:
         """The rules that speak in a collection for a role, inherited ones included."""
         for one in self.line_of.get(role, (role,)):
             yield from self.by_role.get((collection, one), ())
+
+    def implies(self, rule: Rule, other: Rule) -> bool:
+        """Whether the rows of `rule` are among those of `other`, for certain."""
+        if rule.id not in self._ways:
+            self._ways[rule.id] = ways_of(rule.when)
+        if other.id not in self._wanted:
+            self._wanted[other.id] = formula_of(other.when, True)
+        return follows(self._ways[rule.id], self._wanted[other.id])
 
     # -- what the schema makes sure of
 

@@ -92,6 +92,17 @@ def implies(one: Expression, other: Expression, given: Given = nothing_given) ->
     return cases is not None and all(_follows(facts, wanted) for facts in _facts_of(one, given))
 
 
+def ways_of(expression: Expression) -> tuple[Facts, ...] | None:
+    """What holds in each case in which it is true, for who asks about many others; None where there are too many."""
+    cases = cases_of(expression)
+    return None if cases is None else tuple(Facts(case) for case in cases)
+
+
+def follows(ways: tuple[Facts, ...] | None, formula: Formula) -> bool:
+    """`implies`, with both sides made ready before."""
+    return ways is not None and all(_follows(facts, formula) for facts in ways)
+
+
 def excludes(one: Expression, other: Expression) -> bool:
     """Whether the two are true of no document together."""
     return is_never(And((one, other)))
@@ -100,6 +111,7 @@ def excludes(one: Expression, other: Expression) -> bool:
 # -- an expression as claims
 
 
+@lru_cache(maxsize=16_384)
 def formula_of(expression: Expression, truth: bool) -> Formula:
     """What holds exactly where the expression is `truth`."""
     match expression:

@@ -1,6 +1,7 @@
 """Each lint is raised by what it is about, at its place, and silent beside it."""
 
 import re
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -355,3 +356,15 @@ def test_a_lint_is_waived_on_its_line_or_above_and_a_mistake_never_is():
         assert not is_waived(warned, ["", "", line])
         assert not is_waived(Finding("policy.yml", 2, 1, "m", code="no-index"), ["", line])
     assert not is_waived(warned, ["", "# check: ignore no-indexes"])
+
+
+def test_thousands_of_rules_are_looked_at_in_some_seconds(tmp_path):
+    """Pairs are compared where there are few; the bound is wide, for machines that have other things to do."""
+    by_role = {f"r{n}": {f"inherits: [r{n - 1}]"} if n else set() for n in range(8)}
+    roles = "roles:\n" + "".join(f"  {name}: {{{', '.join(said)}}}\n" for name, said in by_role.items())
+    rules = [
+        f"{name} {{actions: [read], when: \"resource.title == '{name}{k}'\"}}" for name in by_role for k in range(125)
+    ]
+    began = time.monotonic()
+    linted(tmp_path, policy(*rules, roles=roles))
+    assert time.monotonic() - began < 20
