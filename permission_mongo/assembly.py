@@ -18,6 +18,7 @@ from permission_mongo.planning.callers import Callers
 from permission_mongo.planning.make import Planner
 from permission_mongo.query.cursors import CursorKey, derived
 from permission_mongo.running import Running
+from permission_mongo.service import Engine
 from permission_mongo.storage.connection import new_client, require_server
 from permission_mongo.storage.keys import MongoKeyStore
 from permission_mongo.storage.layout import prepare
@@ -36,9 +37,10 @@ async def open_gateway(config: Config, uri: str, *, carriers: int = CARRIERS) ->
 
     Without `carriers` it begins jobs and leaves those that nobody waits for to other gateways.
     """
+    embedded = config.mongodb.is_embedded
     tokens = TokenVerifier(config.auth)  # first: a wrong key needs no database to be told
     async with new_client(uri, config.mongodb) as client:
-        await require_server(client)
+        engine = Engine(await require_server(client), str(config.mongodb.folder.resolve()) if embedded else None)
         database = client[config.mongodb.database]
         await patiently(lambda: prepare(database, config))
         since = await patiently(lambda: versioned_since(database, config.collections.values(), utc_now()))
@@ -50,7 +52,7 @@ async def open_gateway(config: Config, uri: str, *, carriers: int = CARRIERS) ->
         store = Store(Rooms(client, config.mongodb.database, config.limits.query_timeout, slots))
         fresh = Fresh()
         callers, cursors = Callers(config, derived(secret, "masks")), CursorKey(derived(secret, "cursors"))
-        planner = Planner(callers, cursors, fresh.uuid, since)
+        planner = Planner(callers, cursors, fresh.uuid, since, engine)
         known, metrics = Authenticator(tokens, keys), Metrics()
         running = Running(config, known, planner, store, fresh, utc_now, metrics.observe, fresh.batch_id(), Event())
         gateway = Gateway(config, known, planner, store, running, metrics, fresh, utc_now)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,4 +41,20 @@ class JobsPlan:
     limit: int
 
 
-Serving = JobPlan | JobsPlan
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """What stores the documents. `folder` is that of the embedded server's data, None for a server of one's own."""
+
+    version: str = "unknown"
+    folder: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TellPlan:
+    """Tell what the configuration says; nothing has to be looked up."""
+
+    told: Mapping[str, Any]
+    tag: str | None = None
+
+
+Serving = JobPlan | JobsPlan | TellPlan

@@ -9,7 +9,7 @@ from permission_mongo.api.calls import IF_MATCH, IF_NONE_MATCH, MERGE_PATCH, Cal
 from permission_mongo.api.events import events_of
 from permission_mongo.api.render import render, respond, unless_known
 from permission_mongo.errors import InvalidRequest
-from permission_mongo.operations import Operation, Service
+from permission_mongo.operations import Operation, Service, TellMe, TellPolicy
 from permission_mongo.parsing.aggregates import read_aggregate
 from permission_mongo.parsing.batches import (
     read_create_many,
@@ -30,6 +30,7 @@ from permission_mongo.parsing.documents import (
     read_put_one,
     read_restore_one,
 )
+from permission_mongo.parsing.explain import read_explain
 from permission_mongo.parsing.jobs import read_cancel_job, read_get_job, read_list_jobs
 from permission_mongo.parsing.lists import read_count, read_list_deleted, read_list_of, read_query
 from permission_mongo.parsing.once import HEADER
@@ -177,6 +178,24 @@ async def cancel_job(call: Call) -> Response:
     operation = read_cancel_job(call.path("job"), call.parameters)
     await call.no_body()
     return await _serve(call, operation, asking)
+
+
+async def explain(call: Call) -> Response:
+    asking = await call.asking()
+    call.parameters.require_known(())
+    return await _serve(call, read_explain(await call.body(), call.gateway.config), asking)
+
+
+async def tell_me(call: Call) -> Response:
+    asking = await call.asking()
+    call.parameters.require_known(())
+    return await _serve(call, TellMe(), asking)
+
+
+async def tell_policy(call: Call) -> Response:
+    asking = await call.asking()
+    call.parameters.require_known(())
+    return await _serve(call, TellPolicy(), asking)
 
 
 async def get_version(call: Call) -> Response:

@@ -8,7 +8,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from permission_mongo.config.computed import shade_computed
-from permission_mongo.config.model import Config
+from permission_mongo.config.model import Config, FileText
 from permission_mongo.config.policy import read_policy
 from permission_mongo.config.schema import read_collections
 from permission_mongo.config.section import Section
@@ -56,7 +56,15 @@ def load_config(place: Path, environment: Mapping[str, str] | None = None) -> Co
         settings.logging,
         tuple(findings),
         digest.hexdigest(),
+        _written(folder),
     )
+
+
+def _written(folder: Path) -> dict[str, FileText]:
+    """As they stand in their files: what an environment would put in is not in them."""
+    found = [folder / name for kind in ("schema", "policy") for name in _NAMES[kind]]
+    contents = {path.name: path.read_bytes() for path in found if path.is_file()}
+    return {name: FileText(content.decode(), sha256(content).hexdigest()) for name, content in contents.items()}
 
 
 def _root(kind: str, folder: Path, environment: Mapping[str, str], findings: list[Finding]) -> Section:

@@ -93,8 +93,17 @@ class Logging:
 
 
 @dataclass(frozen=True, slots=True)
+class FileText:
+    """A file as it was read, and the SHA-256 of its bytes."""
+
+    text: str = field(repr=False)
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
-    """One loaded and checked configuration. `digest` is the SHA-256 of its files' contents."""
+    """One loaded and checked configuration. `digest` is the SHA-256 of its files' contents,
+    `written` schema.yml and policy.yml as they were read, by the names of the files."""
 
     collections: Mapping[str, Collection]
     policy: Policy
@@ -107,3 +116,4 @@ class Config:
     logging: Logging = Logging()
     warnings: tuple[Finding, ...] = ()
     digest: str = ""
+    written: Mapping[str, FileText] = field(default_factory=dict, repr=False)
