@@ -97,7 +97,7 @@ def _world() -> Iterator[World]:
         silent = write_config(folder / "unaudited", name, audit=False)
         unaudited = stack.enter_context(served("unaudited", [*serve[:3], str(silent), *serve[4:]], uri, folder))
         floor = stack.enter_context(served("floor", ["benchmarks.floor", name], uri, folder))
-        yield World(gateway, unaudited, floor, database, caller_token(), fill(database))
+        yield World(gateway, unaudited, floor, database, caller_token(), fill(database), folder, uri)
 
 
 @contextmanager

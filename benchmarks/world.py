@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 from bson.objectid import ObjectId
@@ -36,7 +37,10 @@ class Extent:
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """The servers on one database, which the benchmarks reach directly too. `unaudited` is a gateway without audit."""
+    """The servers on one database, which the benchmarks reach directly too. `unaudited` is a gateway without audit.
+
+    `folder` and `uri` are for what a line starts by itself.
+    """
 
     gateway: Served
     unaudited: Served
@@ -44,6 +48,8 @@ class World:
     database: Database[dict[str, Any]]
     token: str
     ids: Mapping[str, list[ObjectId]]
+    folder: Path
+    uri: str
 
 
 Line = Callable[[World, Extent], Coroutine[Any, Any, Row]]
