@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from asyncio import Event
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Any, Final
 
 from permission_mongo.auth.api_keys import KeyVerifier
 from permission_mongo.auth.authenticate import Authenticator
@@ -13,9 +13,11 @@ from permission_mongo.auth.tokens import TokenVerifier
 from permission_mongo.config.model import Config
 from permission_mongo.gateway import Gateway
 from permission_mongo.metrics import Metrics
+from permission_mongo.operations import Explain
 from permission_mongo.parsing.ids import Fresh
-from permission_mongo.planning.callers import Callers
+from permission_mongo.planning.callers import Asking, Callers
 from permission_mongo.planning.make import Planner
+from permission_mongo.planning.showing import ShownTold, show
 from permission_mongo.query.cursors import CursorKey, derived
 from permission_mongo.running import Running
 from permission_mongo.service import Engine
@@ -61,3 +63,18 @@ async def open_gateway(config: Config, uri: str, *, carriers: int = CARRIERS) ->
                 yield gateway
         finally:
             await store.close()
+
+
+async def explained_here(config: Config, uri: str, operation: Explain, asking: Asking) -> Mapping[str, Any]:
+    """An explanation without a gateway: nothing is made in the database but the audit's entry."""
+    async with new_client(uri, config.mongodb) as client:
+        await require_server(client)
+        store = Store(Rooms(client, config.mongodb.database, config.limits.query_timeout, 1))
+        planner = Planner(Callers(config, bytes(32)), CursorKey(bytes(32)), Fresh().uuid, {})
+        plan = planner.plan(operation, asking)
+        try:
+            shown = show(plan, await store.execute(plan, asking.actor()), planner.cursors, asking.posix())
+        finally:
+            await store.close()
+        assert isinstance(shown, ShownTold)  # noqa: S101  (an Explain leads to nothing else)
+        return shown.told

@@ -312,6 +312,23 @@ class TellPolicy:
     """The loaded policy as it is written."""
 
 
+@dataclass(frozen=True, slots=True)
+class CheckPolicy:
+    """What is wrong with these texts, by the names of the files; one that is not among them is the loaded one."""
+
+    files: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class WritePolicy:
+    """Put this text in the place of the file, if that is the one of `if_match`."""
+
+    name: str
+    text: str
+    if_match: Tags
+
+
+OfFiles = CheckPolicy | WritePolicy  # of the policy's files, and of nothing that is stored
 Service = (
     GetJob | CancelJob | ListJobs | Explain | TellMe | TellPolicy
 )  # asked of the gateway itself, and of no collection

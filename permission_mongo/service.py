@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
+
+from permission_mongo.documents.etags import Tags
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,4 +60,22 @@ class TellPlan:
     tag: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class CheckPlan:
+    """Check these texts, all that a policy is made of."""
+
+    texts: Mapping[str, str] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class WritePlan:
+    """Replace the file `name` of `folder`; `texts` are all that a policy is made of, this one included."""
+
+    folder: Path
+    name: str
+    if_match: Tags
+    texts: Mapping[str, str] = field(repr=False)
+
+
+FilesPlan = CheckPlan | WritePlan
 Serving = JobPlan | JobsPlan | TellPlan

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from permission_mongo import __version__
 from permission_mongo.cli.credentials import add_keys, add_token
+from permission_mongo.cli.explain import add_explain
 from permission_mongo.cli.options import Commands
 from permission_mongo.cli.serve import add_serve
 from permission_mongo.config.load import load_config
@@ -36,6 +37,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"permission-mongo {__version__}")
     commands = parser.add_subparsers(title="commands", required=True)
     _add_check(commands)
+    add_explain(commands)
     add_token(commands)
     add_keys(commands)
     add_serve(commands)

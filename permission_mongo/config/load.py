@@ -57,6 +57,8 @@ def load_config(place: Path, environment: Mapping[str, str] | None = None) -> Co
         tuple(findings),
         digest.hexdigest(),
         _written(folder),
+        folder,
+        settings.console,
     )
 
 

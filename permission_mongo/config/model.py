@@ -93,6 +93,13 @@ class Logging:
 
 
 @dataclass(frozen=True, slots=True)
+class Console:
+    """`write`: policy.yml may be written by a request."""
+
+    write: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class FileText:
     """A file as it was read, and the SHA-256 of its bytes."""
 
@@ -117,3 +124,5 @@ class Config:
     warnings: tuple[Finding, ...] = ()
     digest: str = ""
     written: Mapping[str, FileText] = field(default_factory=dict, repr=False)
+    folder: Path | None = None
+    console: Console = Console()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from permission_mongo.config.model import Auth, Config
@@ -20,6 +21,16 @@ def read_explain(body: bytes, config: Config) -> Explain:
     """`{"action", "collection", "id"?, "filter"?, "as"?}`."""
     found = read_body(body)
     require_known(found, ("action", "collection", "id", "filter", "as"))
+    whom = read_claims(found["as"], config.auth, "as") if "as" in found else None
+    return _explain(found, config, whom)
+
+
+def explain_of(asked: Mapping[str, Any], config: Config, whom: Principal) -> Explain:
+    """The same for who runs the gateway: no right is asked for, and nothing kept back."""
+    return replace(_explain(asked, config, whom), at_the_machine=True)
+
+
+def _explain(found: Mapping[str, Any], config: Config, whom: Principal | None) -> Explain:
     action, collection = read_action(found.get("action")), _collection(found.get("collection"), config)
     if "id" in found and "filter" in found:
         raise InvalidRequest("id, filter: send one of the two")
@@ -30,7 +41,7 @@ def read_explain(body: bytes, config: Config) -> Explain:
         action,
         read_id(found["id"], collection, "id") if "id" in found else None,
         read_filter(found["filter"], collection, config.limits) if "filter" in found else None,
-        read_claims(found["as"], config.auth, "as") if "as" in found else None,
+        whom,
     )
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from permission_mongo import __version__
 from permission_mongo.config.policy import SYSTEM_RIGHTS
-from permission_mongo.errors import Forbidden
+from permission_mongo.errors import Forbidden, InvalidRequest
+from permission_mongo.operations import CheckPolicy, OfFiles, WritePolicy
 from permission_mongo.planning.abilities import abilities_of, fields_told, reach_or_none, shown_anywhere
 from permission_mongo.planning.callers import Asking, Callers
 from permission_mongo.planning.explained import unknown_roles
@@ -17,7 +18,7 @@ from permission_mongo.policy.nodes import ALWAYS
 from permission_mongo.policy.rules import ACTIONS, Action
 from permission_mongo.policy.tracing import Look
 from permission_mongo.schema.model import Collection
-from permission_mongo.service import Engine, TellPlan
+from permission_mongo.service import CheckPlan, Engine, FilesPlan, TellPlan, WritePlan
 
 _EPOCH: Final = datetime(1970, 1, 1)
 _OWN_SERVER: Final = "set mongodb.uri in config.yaml, or MONGODB_URI, to the address of a replica set"
@@ -49,6 +50,31 @@ def plan_policy(asking: Asking, callers: Callers) -> TellPlan:
     files = {name: {"text": one.text, "sha256": one.sha256} for name, one in written.items()}
     policy = next((one.sha256 for name, one in written.items() if name.startswith("policy.")), None)
     return TellPlan({"digest": callers.config.digest, "files": files}, None if policy is None else f'"{policy}"')
+
+
+def plan_files(operation: OfFiles, asking: Asking, callers: Callers) -> FilesPlan:
+    """Checking is for admins. Writing needs `policy_write` of a caller who crosses tenants, for it is every tenant's
+    policy, and a configuration that lets it be written at all."""
+    written = {name: one.text for name, one in callers.config.written.items()}
+    match operation:
+        case CheckPolicy(files):
+            require_admin(asking, callers)
+            return CheckPlan(_with(written, files))
+        case WritePolicy(name, text, if_match):
+            if not callers.has_system_right(asking, "policy_write") or not callers.crosses_tenants(asking):
+                raise Forbidden("the policy is written with the system right 'policy_write', across tenants")
+            folder = callers.config.folder
+            if not callers.config.console.write or folder is None:
+                raise Forbidden("the policy is not written here: 'console.write' is not set")
+            if name not in written:
+                raise InvalidRequest(f"{name}: this gateway has no such file; see GET /_pm/policy")
+            return WritePlan(folder, name, if_match, _with(written, {name: text}))
+
+
+def _with(written: Mapping[str, str], files: Mapping[str, str]) -> dict[str, str]:
+    """A file with another ending takes the place of its own kind."""
+    kinds = {name.partition(".")[0] for name in files}
+    return {**{name: text for name, text in written.items() if name.partition(".")[0] not in kinds}, **files}
 
 
 def require_admin(asking: Asking, callers: Callers) -> None:

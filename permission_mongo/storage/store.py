@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import assert_never
 
 from permission_mongo.aggregations import AggregatePlan
+from permission_mongo.audit import entry
 from permission_mongo.errors import Refusal, Unavailable
 from permission_mongo.explanations import ExplainPlan
 from permission_mongo.jobs import AT_FIRST, Lease, Turn, Unreadable, added
@@ -100,6 +101,12 @@ class Store:
         if isinstance(plan, ExplainPlan):
             return await examine(plan, actor, self._rooms)
         return await self._read(plan)
+
+    async def note_policy(self, actor: Actor, file: str) -> None:
+        """The audit's entry of a policy that is about to be written, for each attempt."""
+        with refusing():
+            written = entry(actor, "policy_write", "", [])
+            await self._rooms.audit.insert_one({**written, "asked": {"file": file}})
 
     async def _read(self, plan: Reading | Serving) -> Outcome:
         match plan:

@@ -170,7 +170,11 @@ CREATES = [
 ]
 WRITES = [*CHANGES, *CREATES]
 JOBS = [GetJob("j"), CancelJob("j"), ListJobs(10)]
-QUESTIONS = [Explain(NOTES, "purge", "x"), TellMe(), TellPolicy()]
+QUESTIONS = [
+    Explain(NOTES, "purge", "x"),
+    TellMe(),
+    TellPolicy(),
+]
 
 
 def test_every_operation_is_among_those_of_these_tests():

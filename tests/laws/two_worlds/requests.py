@@ -246,6 +246,11 @@ def _explain(rnd: Random, known: Known, route: Route) -> Asked:
     return Asked(route, route[1], (), body)
 
 
+def _policy(rnd: Random, known: Known, route: Route) -> Asked:
+    body = rnd.choice(({"files": {"policy.yml": "roles: {}"}}, {"files": {}}, {}))
+    return Asked(route, route[1], (), body, (("if-match", '"x"'),) if route[0] == "PUT" else ())
+
+
 GENERATORS: dict[Route, Generator] = {
     ("GET", "/health"): _plain,
     ("GET", "/ready"): _plain,
@@ -272,6 +277,8 @@ GENERATORS: dict[Route, Generator] = {
     ("POST", "/{collection}/aggregate"): _aggregate,
     ("GET", "/_pm/me"): _plain,
     ("GET", "/_pm/policy"): _plain,
+    ("PUT", "/_pm/policy"): _policy,
+    ("POST", "/_pm/policy/check"): _policy,
     ("POST", "/_pm/explain"): _explain,
     ("GET", "/_pm/jobs"): _jobs,
     ("GET", "/_pm/jobs/{job}"): _job,
