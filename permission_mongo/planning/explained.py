@@ -262,18 +262,9 @@ def value_told(value: Any) -> Any:
     """A value of the caller's as it is compared; what no rule can compare is told by its kind."""
     if isinstance(value, list | tuple | set | frozenset):
         return {"values": len(value)} if len(value) > LONGEST_SET else [value_told(one) for one in value]
-    if value is None or (is_safe_claim(value) and _is_text(value)):
+    if value is None or is_safe_claim(value):
         return value
     return {"unfit": type(value).__name__}
-
-
-def _is_text(value: Any) -> bool:
-    """Whether it can be written at all: a claim may hold half of a sign."""
-    try:
-        str(value).encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _cut(filter_: Any) -> Any:
@@ -284,7 +275,7 @@ def _cut(filter_: Any) -> Any:
         case list() | tuple():
             return [_cut(one) for one in filter_]
         case _:
-            return filter_ if not isinstance(filter_, str) or _is_text(filter_) else {"unfit": "str"}
+            return filter_
 
 
 def _cut_set(values: Any) -> Any:
