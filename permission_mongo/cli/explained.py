@@ -37,7 +37,7 @@ class _Page:
         yield from self._fields(told["fields"])
         if told["filter"] is not None:
             yield f"filter    {_plain(told['filter'])}"
-        yield from self._changes(told.get("would_change", {}))
+        yield from _changes(told.get("would_change", {}))
 
     def _answer(self, told: Mapping[str, Any]) -> str:
         allowed, refusal = told["allowed"], told.get("refusal")
@@ -100,14 +100,15 @@ class _Page:
             text = "; ".join(one for one in (always, f"in some rows {sometimes}" if sometimes else "") if one)
             yield f"{_LABELS[kind]:<10}{text or 'nothing'}"
 
-    def _changes(self, changes: Mapping[str, Any]) -> Iterator[str]:
-        for clauses in changes.get("clauses", ()):
-            yield f"it would be allowed if {' and '.join(clauses)}"
-        for role in changes.get("roles", ()):
-            yield f"it would be allowed with the role {role['role']}" + (f" for {role['for']}" if "for" in role else "")
-
     def _coloured(self, text: str, verdict: str) -> str:
         return f"\x1b[{_COLOURS[verdict]}m{text}\x1b[0m" if self._colours else text
+
+
+def _changes(changes: Mapping[str, Any]) -> Iterator[str]:
+    for clauses in changes.get("clauses", ()):
+        yield f"it would be allowed if {' and '.join(clauses)}"
+    for role in changes.get("roles", ()):
+        yield f"it would be allowed with the role {role['role']}" + (f" for {role['for']}" if "for" in role else "")
 
 
 def _names(found: Any) -> str:

@@ -160,8 +160,12 @@ class _Judged:
     # -- what would change it
 
     def changes(self) -> dict[str, Any]:
-        """Least sets of clauses that would have to be otherwise, and roles with which it would be allowed."""
-        found = [] if self.plan.refusal is not None else together(self._ways_of(one) for one in self.plan.needs)
+        """Least sets of clauses that would have to be otherwise, and roles with which it would be allowed.
+
+        Of a document that is not there nothing could be otherwise, for one from whom that is not kept.
+        """
+        missing = self.plan.refusal is not None or (self.plan.sees_all and self.found.state == "absent")
+        found = [] if missing else together(self._ways_of(one) for one in self.plan.needs)
         sets = [one for one in dict.fromkeys(changes_of(way) for way in found) if one]
         least = [one for one in sets if not any(set(other) < set(one) for other in sets)]
         told = [list(one) for one in least[:_MOST_CHANGES]]
