@@ -57,6 +57,7 @@ def plan_explain(operation: Explain, asking: Asking, callers: Callers) -> Explai
     needed: tuple[Action, ...] = (action, "read") if action in _ALSO_READ else (action,)
     needs = tuple(_needed(operation, one, whom, callers) for one in needed)
     asked, refusal = _match(operation, whom, callers)
+    live, ended = _looked_for(operation, asking, whom, callers, sees_all=sees_all)
     return ExplainPlan(
         collection=collection,
         action=action,
@@ -71,8 +72,9 @@ def plan_explain(operation: Explain, asking: Asking, callers: Callers) -> Explai
         match=None if asked is None else asked.also(_id_is(operation)),
         refusal=refusal,
         sees_all=sees_all,
-        live=_live(operation, asking, whom, callers, sees_all=sees_all),
-        ended=_ended(operation, asking, needs, callers, sees_all=sees_all),
+        live=live,
+        # What the request is refused for by policy text alone is no way to learn what was deleted.
+        ended=ended if refusal is None else None,
         abilities=abilities_of(collection, whom, callers),
         noted={"action": action, **({"as": whom.principal.subject} if operation.whom is not None else {})},
         audited=callers.config.audit.enabled,
@@ -146,22 +148,18 @@ def _others(operation: Explain, needed: Iterable[Action], whom: Asking, callers:
     """Roles that bring a rule which allows the action."""
     policy, own = callers.policy, callers.roles_of(whom)
     has = policy.engine.roles_of(own)
+    here = [rule for rule in policy.rules.values() if rule.collection == operation.collection.name and not rule.hidden]
+    bringing = {rule.role for rule in here if rule.effect == "allow" and operation.action in rule.actions} - has
     for role in policy.roles:
-        if role in has:
-            continue
-        together = policy.engine.roles_of((*own, role))
-        rules = {one: _rules_of(policy, operation.collection.name, one, together) for one in needed}
-        if any(rule.effect == "allow" and rule.role not in has for rule in rules[operation.action]):
+        brought = policy.engine.roles_of((role,))
+        if role not in has and brought & bringing:
+            rules = {one: _speaking(here, one, brought | has) for one in needed}
             bindings = whom.bindings()
             yield Another(role, replace(bindings, roles=(*bindings.roles, role)), rules)
 
 
-def _rules_of(policy: Policy, collection: str, action: Action, roles: frozenset[str]) -> tuple[Rule, ...]:
-    return tuple(
-        rule
-        for rule in policy.rules.values()
-        if rule.collection == collection and rule.role in roles and action in rule.actions and not rule.hidden
-    )
+def _speaking(rules: Iterable[Rule], action: Action, roles: frozenset[str]) -> tuple[Rule, ...]:
+    return tuple(rule for rule in rules if rule.role in roles and action in rule.actions)
 
 
 # -- the request itself
@@ -229,31 +227,25 @@ def _id_is(operation: Explain) -> MongoFilter:
 # -- the document
 
 
-def _live(operation: Explain, asking: Asking, whom: Asking, callers: Callers, *, sees_all: bool) -> Guarded | None:
-    """Where the document may be looked at: among the rows the asker sees, or, with `admin`, all of its tenant."""
-    if operation.id is None:
-        return None
-    if sees_all:
-        return narrow_bound(_bound(operation, asking, callers))
-    reach = reach_or_none(operation.collection, asking, callers, "read")
-    if reach is None or whom is not asking:
-        return None
-    return narrow({}, reach)
+def _looked_for(
+    operation: Explain, asking: Asking, whom: Asking, callers: Callers, *, sees_all: bool
+) -> tuple[Guarded | None, Guarded | None]:
+    """Where the document may be looked at, alive and as the last content of a deleted one.
 
-
-def _ended(
-    operation: Explain, asking: Asking, needs: tuple[Needed, ...], callers: Callers, *, sees_all: bool
-) -> Guarded | None:
-    """The same of a deleted document's last content, for what works on deleted ones too."""
+    That is among the rows the asker sees, who is then the caller in question, or, with `admin`, all of its tenant.
+    """
     collection, one = operation.collection, operation.id
-    permitted = all(need.refusal is None for need in needs)
-    if one is None or operation.action not in _ONE_ALONE or not collection.versioned or not permitted:
-        return None
+    if one is None:
+        return None, None
+    may_be_deleted = operation.action in _ONE_ALONE and collection.versioned
     last: MongoFilter = {**lives_of(collection.name, one), "gone": True}
     if sees_all:
-        return narrow_bound(_bound(operation, asking, callers), last, content=True)
-    reach = reach_or_none(collection, asking, callers, "read")
-    return None if reach is None else narrow_content(last, reach)
+        bound = _bound(operation, asking, callers)
+        return narrow_bound(bound), narrow_bound(bound, last, content=True) if may_be_deleted else None
+    reach = reach_or_none(collection, asking, callers, "read") if whom is asking else None
+    if reach is None:
+        return None, None
+    return narrow({}, reach), narrow_content(last, reach) if may_be_deleted else None
 
 
 def _bound(operation: Explain, asking: Asking, callers: Callers) -> Expression:
