@@ -255,6 +255,20 @@ async def test_a_deleted_document_is_explained_to_who_may_restore_it(world):
     assert (await world.post("/notes/n1/restore/1", {})).status_code == 200
 
 
+async def test_a_restore_is_judged_by_the_rules_check_as_well(mongo_uri, tmp_path):
+    policy = EXPLAINING.replace(
+        'when: "resource.owner_id == user.id", fields',
+        'when: "resource.owner_id == user.id", check: "resource.age == 1", fields',
+    )
+    async with a_world(mongo_uri, a_config(tmp_path, policy=policy)) as world:
+        await world.add("n1", age=1)
+        await world.database["notes"].update_one({"_id": "n1"}, {"$set": {"age": 2}})
+        told = await explained(world, "restore", "n1")
+        assert (told["allowed"], told["refusal"]["code"]) == (False, "forbidden")
+        assert ["resource.age == 1"] in told["would_change"]["clauses"]
+        assert (await world.post("/notes/n1/restore/1", {})).status_code == 403
+
+
 # -- me
 
 

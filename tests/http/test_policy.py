@@ -14,7 +14,7 @@ pytestmark = pytest.mark.mongo
 GOVERNED = POLICY.replace(
     "root: {cross_tenant: true}",
     "root: {cross_tenant: true, system: [admin, policy_write]}, chief: {inherits: [root], system: [admin]}, "
-    "scribe: {system: [policy_write]}, heir: {inherits: [chief]}",
+    "scribe: {system: [policy_write]}, heir: {inherits: [chief]}, above: {cross_tenant: true, system: [admin]}",
 )
 WRITABLE = CONFIG + "console: {write: true}\n"
 CHIEF, ROOT = a_token("carol", ["chief"]), a_token("zeus", ["root"], None)
@@ -188,7 +188,12 @@ async def test_a_policy_that_would_not_start_is_not_written(world, tmp_path):
 
 async def test_it_is_written_with_the_right_of_all_tenants_alone(world, tmp_path):
     scribe = a_token("sam", ["scribe"])
-    for who, token in {**OTHERS, "an admin": CHIEF, "no tenant crossed": scribe}.items():
+    for who, token in {
+        **OTHERS,
+        "an admin": CHIEF,
+        "no tenant crossed": scribe,
+        "above": a_token("a", ["above"]),
+    }.items():
         answer = await put(world, GOVERNED + "#\n", token)
         assert (answer.status_code, answer.json()["error"]["code"]) == (403, "forbidden"), who
     assert (tmp_path / "policy.yml").read_text() == GOVERNED

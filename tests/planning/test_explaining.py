@@ -106,6 +106,11 @@ def test_a_filter_is_checked_as_that_of_the_request_is():
     for action in ("read", "update", "delete", "aggregate"):
         with pytest.raises(Forbidden, match="unknown or not permitted field"):
             planned(Explain(NOTES, action, query=query), "user", "asker", known=hiding)
+    split = callers(
+        a_rule("user", actions=["read"]), a_rule("user", actions=["aggregate"], fields=some_fields(deny=["pay"]))
+    )
+    with pytest.raises(Forbidden, match="unknown or not permitted field"):
+        planned(Explain(NOTES, "aggregate", query=query), "user", "asker", known=split)
     wrong = read_filter({"pay": "x"}, NOTES, Limits())
     for action in ("read", "update", "delete", "aggregate"):
         with pytest.raises(InvalidRequest, match="expected a number"):
