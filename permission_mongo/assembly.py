@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from asyncio import Event
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -18,11 +18,14 @@ from permission_mongo.errors import Refusal
 from permission_mongo.gateway import Gateway, InForce
 from permission_mongo.metrics import Metrics
 from permission_mongo.observations import ConfigTaken
+from permission_mongo.operations import Explain
 from permission_mongo.parsing.ids import Fresh
-from permission_mongo.planning.callers import Callers
+from permission_mongo.planning.callers import Asking, Callers
 from permission_mongo.planning.make import Planner
+from permission_mongo.planning.showing import ShownTold, show
 from permission_mongo.query.cursors import CursorKey, derived
 from permission_mongo.running import Running
+from permission_mongo.service import Engine
 from permission_mongo.standing import Standing
 from permission_mongo.storage.connection import new_client, require_server
 from permission_mongo.storage.keys import MongoKeyStore
@@ -48,11 +51,12 @@ class Lasting:
     fresh: Fresh
     keys: KeyVerifier
     revoked: RevocationList
+    engine: Engine
 
     async def planner(self, config: Config, now: datetime) -> Planner:
         since = await patiently(lambda: versioned_since(self.database, config.collections.values(), now))
         callers = Callers(config, derived(self.secret, "masks"))
-        return Planner(callers, CursorKey(derived(self.secret, "cursors")), self.fresh.uuid, since)
+        return Planner(callers, CursorKey(derived(self.secret, "cursors")), self.fresh.uuid, since, self.engine)
 
     def known_by(self, config: Config, tokens: TokenVerifier) -> Authenticator:
         return Authenticator(tokens, self.keys if config.auth.api_keys else None, self.revoked)
@@ -73,15 +77,16 @@ async def open_lasting(config: Config, uri: str, carriers: int = CARRIERS) -> As
 
     Without `carriers` it begins jobs and leaves those that nobody waits for to other gateways.
     """
+    embedded = config.mongodb.is_embedded
     tokens = TokenVerifier(config.auth)  # first: a wrong key needs no database to be told
     async with new_client(uri, config.mongodb) as client:
-        await require_server(client)
+        engine = Engine(await require_server(client), str(config.mongodb.folder.resolve()) if embedded else None)
         database = client[config.mongodb.database]
         await patiently(lambda: prepare(database, config))
         own = config.server.secret
         secret = own.encode() if own else await patiently(lambda: shared_secret(database))
         revoked, fresh = RevocationList(MongoRevocations(database)), Fresh()
-        lasting = Lasting(database, secret, fresh, KeyVerifier(MongoKeyStore(database)), revoked)
+        lasting = Lasting(database, secret, fresh, KeyVerifier(MongoKeyStore(database)), revoked, engine)
         planner = await lasting.planner(config, utc_now())
         with suppress(Refusal):
             await revoked.refresh()  # or the first request does
@@ -106,3 +111,18 @@ async def open_gateway(config: Config, uri: str, *, carriers: int = CARRIERS) ->
     """The same for who reloads nothing."""
     async with open_lasting(config, uri, carriers) as (gateway, _):
         yield gateway
+
+
+async def explained_here(config: Config, uri: str, operation: Explain, asking: Asking) -> Mapping[str, Any]:
+    """An explanation without a gateway: nothing is made in the database but the audit's entry."""
+    async with new_client(uri, config.mongodb) as client:
+        await require_server(client)
+        store = Store(Rooms(client, config.mongodb.database, config.limits.query_timeout, 1))
+        planner = Planner(Callers(config, bytes(32)), CursorKey(bytes(32)), Fresh().uuid, {})
+        plan = planner.plan(operation, asking)
+        try:
+            shown = show(plan, await store.execute(plan, asking.actor()), planner.cursors, asking.posix())
+        finally:
+            await store.close()
+        assert isinstance(shown, ShownTold)  # noqa: S101  (an Explain leads to nothing else)
+        return shown.told

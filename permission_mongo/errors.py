@@ -161,6 +161,18 @@ class Finding:
     def place(self) -> str:
         return f"{self.file}:{self.line}:{self.column}" if self.line else self.file
 
+    def told(self) -> dict[str, object]:
+        """As JSON tells it. The shape is documented in docs/linting.md, and keys are only ever added."""
+        return {
+            "code": self.code,
+            "severity": self.severity,
+            "message": self.message,
+            "file": self.file,
+            "line": self.line,
+            "column": self.column,
+            "suggestion": self.suggestion or None,
+        }
+
     def __str__(self) -> str:
         return f"{self.place}: {'' if self.severity == 'error' else f'{self.severity}: '}{self.message}"
 

@@ -11,13 +11,16 @@ from permission_mongo.config.model import Config
 from permission_mongo.errors import DocumentNotFound, Forbidden, Refusal, VersionNotFound
 from permission_mongo.metrics import Metrics
 from permission_mongo.observations import Observation, Refused, Wrote
-from permission_mongo.operations import Operation, ReadAgain, Service
+from permission_mongo.operations import OfFiles, Operation, ReadAgain, Service
 from permission_mongo.outcomes import BatchOutcome, Deleted, Kept, Purged, Replayed
 from permission_mongo.parsing.ids import Fresh
 from permission_mongo.planning.callers import Asking
 from permission_mongo.planning.make import Planner
-from permission_mongo.planning.showing import Shown, ShownAgain, ShownDocument, id_alone, show
+from permission_mongo.planning.me import plan_files
+from permission_mongo.planning.showing import Shown, ShownAgain, ShownDocument, ShownTold, id_alone, show
+from permission_mongo.policy_files import LONGEST_CHECK, findings_of, findings_told, in_turn, replace_file
 from permission_mongo.running import Running
+from permission_mongo.service import CheckPlan, WritePlan
 from permission_mongo.standing import Standing
 from permission_mongo.storage.store import Store
 
@@ -54,22 +57,36 @@ class Gateway:
         running = replace(self.running, config=config, authenticator=authenticator, planner=planner)
         return replace(self, config=config, authenticator=authenticator, planner=planner, running=running)
 
-    async def answer(self, operation: Operation | Service, asking: Asking, *, waits: bool = True) -> Shown:
+    async def answer(self, operation: Operation | Service | OfFiles, asking: Asking, *, waits: bool = True) -> Shown:
         """What the caller is shown, or a Refusal; either is observed. Not `waits`: what takes long may go on alone."""
         try:
             shown = await self._answer(operation, asking, waits=waits)
         except Refusal as refusal:
             self.observe(Refused(type(operation).__name__, refusal.code))
             raise
-        if not isinstance(operation, Service):
+        if not isinstance(operation, Service | OfFiles):
             self._observe_writes(operation, shown)
         return shown
 
-    async def _answer(self, operation: Operation | Service, asking: Asking, *, waits: bool = True) -> Shown:
+    async def _answer(self, operation: Operation | Service | OfFiles, asking: Asking, *, waits: bool = True) -> Shown:
+        if isinstance(operation, OfFiles):
+            return await self._of_files(operation, asking)
         plan, outcome = await self.running.run(operation, asking, waits=waits)
         if isinstance(outcome, Replayed) and not isinstance(operation, Service):
             return await self._again(outcome.kept, operation, replace(asking, once=None))
         return show(plan, outcome, self.planner.cursors, asking.posix())
+
+    async def _of_files(self, operation: OfFiles, asking: Asking) -> ShownTold:
+        """What is asked of the policy's files, and of no document."""
+        match plan_files(operation, asking, self.planner.callers):
+            case CheckPlan(texts):
+                found = await in_turn(lambda: findings_of(texts), within=LONGEST_CHECK)
+                return ShownTold({"findings": findings_told(found), "fine": all(one.warning for one in found)})
+            case WritePlan(folder, name, if_match, texts):
+                if self.config.audit.enabled:
+                    await self.store.note_policy(asking.actor(), name)
+                sha256 = await in_turn(lambda: replace_file(folder, name, if_match, texts))
+                return ShownTold({"file": name, "sha256": sha256}, f'"{sha256}"')
 
     async def _again(self, kept: Kept, operation: Operation, asking: Asking) -> ShownAgain:
         """An earlier answer. No document is kept of it: what was written is read by the rules of today."""

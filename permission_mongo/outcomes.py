@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from permission_mongo.batch import Bound
 from permission_mongo.errors import Refusal
+from permission_mongo.explanations import Examined
 from permission_mongo.values import Document, DocumentId
 
 
@@ -224,6 +225,11 @@ class States:
     later: State
 
 
+@dataclass(frozen=True, slots=True)
+class NothingLookedUp:
+    """The plan said it all."""
+
+
 Outcome = (
     Found
     | Page
@@ -242,4 +248,6 @@ Outcome = (
     | Job
     | JobList
     | Started
+    | Examined
+    | NothingLookedUp
 )

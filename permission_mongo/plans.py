@@ -16,6 +16,7 @@ from permission_mongo.batch import Batch
 from permission_mongo.documents.etags import Tags
 from permission_mongo.documents.paths import Path
 from permission_mongo.errors import Refusal
+from permission_mongo.explanations import ExplainPlan
 from permission_mongo.moments import AsOf
 from permission_mongo.pasts import Past, PastPlan
 from permission_mongo.policy.grants import Lens
@@ -383,4 +384,4 @@ Writing = (
     | UndoPlan
     | CancelPlan
 )
-Plan = Reading | Writing | Serving
+Plan = Reading | Writing | Serving | ExplainPlan

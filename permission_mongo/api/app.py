@@ -42,6 +42,11 @@ register_url_convertor("document", _DocumentConvertor())
 # routes, nor a collection one of the service's.
 ROUTES: Final[tuple[tuple[str, str, Endpoint], ...]] = (
     ("GET", "/_pm/jobs", endpoints.list_jobs),
+    ("GET", "/_pm/me", endpoints.tell_me),
+    ("GET", "/_pm/policy", endpoints.tell_policy),
+    ("PUT", "/_pm/policy", endpoints.write_policy),
+    ("POST", "/_pm/policy/check", endpoints.check_policy),
+    ("POST", "/_pm/explain", endpoints.explain),
     ("GET", "/{collection}/{id}", endpoints.get_one),
     ("GET", "/health", endpoints.health),
     ("GET", "/ready", endpoints.ready),

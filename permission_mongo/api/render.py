@@ -31,6 +31,7 @@ from permission_mongo.planning.showing import (
     ShownMany,
     ShownPage,
     ShownRows,
+    ShownTold,
     ShownVersion,
 )
 from permission_mongo.values import write_json
@@ -84,6 +85,8 @@ def render(shown: Shown, collection: str) -> Response:
             return respond(_status(shown), _batch(shown))
         case Job() | JobList() | Started():
             return _of_jobs(shown)
+        case ShownTold(told, tag):
+            return respond(200, told, {} if tag is None else {"etag": tag})
         case ShownAgain(earlier):
             response = render(earlier, collection)
             response.headers["idempotency-replayed"] = "true"

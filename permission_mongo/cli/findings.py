@@ -54,19 +54,7 @@ def _may_be_shown(finding: Finding, line: str) -> bool:
 
 def as_json(findings: Sequence[Finding]) -> str:
     """The shape is documented in docs/linting.md, and keys are only ever added."""
-    rows = [
-        {
-            "code": one.code,
-            "severity": one.severity,
-            "message": one.message,
-            "file": one.file,
-            "line": one.line,
-            "column": one.column,
-            "suggestion": one.suggestion or None,
-        }
-        for one in findings
-    ]
-    return write_json({"findings": rows, **counts(findings)}).decode()
+    return write_json({"findings": [one.told() for one in findings], **counts(findings)}).decode()
 
 
 def counts(findings: Iterable[Finding]) -> dict[str, int]:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from permission_mongo import __version__
 from permission_mongo.cli.check import add_check
 from permission_mongo.cli.credentials import add_keys, add_token
+from permission_mongo.cli.explain import add_explain
 from permission_mongo.cli.policy import add_policy
 from permission_mongo.cli.purge import add_purge
 from permission_mongo.cli.revocations import add_tokens
@@ -38,6 +39,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", required=True)
     add_check(commands)
     add_schema(commands)
+    add_explain(commands)
     add_token(commands)
     add_keys(commands)
     add_tokens(commands)

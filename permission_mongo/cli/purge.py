@@ -9,7 +9,7 @@ from getpass import getuser
 from typing import Final
 
 from permission_mongo.assembly import open_gateway
-from permission_mongo.cli.credentials import address_of, with_secret
+from permission_mongo.cli.credentials import address_of_mongodb, with_secret
 from permission_mongo.cli.options import Commands, add_config
 from permission_mongo.config.load import load_config
 from permission_mongo.config.model import Config
@@ -43,7 +43,7 @@ def _purge(options: argparse.Namespace) -> int:
     if collection is None:
         raise StartupFailure(f"no such collection; there are {', '.join(config.collections)}")
     operation, who = _operation(options, collection), _operator(options, collection)
-    with address_of(config) as uri:
+    with address_of_mongodb(config) as uri:
         purged = asyncio.run(_purged(config, uri, operation, who))
     print(f"purged {options.id} and {purged.versions} version{'' if purged.versions == 1 else 's'}")
     return 0

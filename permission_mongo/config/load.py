@@ -10,7 +10,7 @@ from pathlib import Path
 
 from permission_mongo.config.cases import PolicyTests
 from permission_mongo.config.computed import shade_computed
-from permission_mongo.config.model import Config
+from permission_mongo.config.model import Config, FileText
 from permission_mongo.config.policy import PolicyText, open_collection, read_policy
 from permission_mongo.config.policy_tests import read_policy_tests
 from permission_mongo.config.schema import read_collections
@@ -65,19 +65,22 @@ def load_with_trees(place: Path, environment: Mapping[str, str] | None = None) -
     if any(not finding.warning for finding in findings):
         raise Misconfigured(sorted(set(findings), key=lambda one: (one.warning, one)))
     config = Config(
-        collections,
-        Policy(shade_computed(text.rules, collections), text.roles),
-        settings.server,
-        settings.mongodb,
-        settings.auth,
-        settings.limits,
-        settings.audit,
-        settings.metrics,
-        settings.logging,
-        tuple(findings),
-        digest_of(folder),
-        digest_of(folder, ("schema", "policy"))[:_SHORT],
-        tests,
+        collections=collections,
+        policy=Policy(shade_computed(text.rules, collections), text.roles),
+        server=settings.server,
+        mongodb=settings.mongodb,
+        auth=settings.auth,
+        limits=settings.limits,
+        audit=settings.audit,
+        metrics=settings.metrics,
+        logging=settings.logging,
+        warnings=tuple(findings),
+        digest=digest_of(folder),
+        policy_digest=digest_of(folder, ("schema", "policy"))[:_SHORT],
+        tests=tests,
+        written=_written(folder),
+        folder=folder,
+        console=settings.console,
     )
     return Loaded(config, {kind: root.node for kind, root in roots.items()})
 
@@ -133,6 +136,13 @@ def _tests(
     if not any((folder / name).is_file() for name in _TESTS):
         return None
     return read_policy_tests(_root(_TESTS, folder, environment, findings), collections, text.roles)
+
+
+def _written(folder: Path) -> dict[str, FileText]:
+    """As they stand in their files: what an environment would put in is not in them."""
+    found = [folder / name for kind in ("schema", "policy") for name in _NAMES[kind]]
+    contents = {path.name: path.read_bytes() for path in found if path.is_file()}
+    return {name: FileText(content.decode(), sha256(content).hexdigest()) for name, content in contents.items()}
 
 
 def _root(names: tuple[str, ...], folder: Path, environment: Mapping[str, str], findings: list[Finding]) -> Section:

@@ -94,11 +94,27 @@ class Logging:
 
 
 @dataclass(frozen=True, slots=True)
+class Console:
+    """`write`: policy.yml may be written by a request."""
+
+    write: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FileText:
+    """A file as it was read, and the SHA-256 of its bytes."""
+
+    text: str = field(repr=False)
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """One loaded and checked configuration.
 
     `digest` is the SHA-256 of its files' contents, `policy_digest` begins that of schema and policy. `tests` are the
-    policy's own, None without a file of them: `trials` runs them before it serves.
+    policy's own, None without a file of them: `trials` runs them before it serves. `written` are schema.yml and
+    policy.yml as they were read, by the names of the files.
     """
 
     collections: Mapping[str, Collection]
@@ -114,3 +130,6 @@ class Config:
     digest: str = ""
     policy_digest: str = ""
     tests: PolicyTests | None = None
+    written: Mapping[str, FileText] = field(default_factory=dict, repr=False)
+    folder: Path | None = None
+    console: Console = Console()

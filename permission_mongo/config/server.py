@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from permission_mongo.config.go_names import check_go_audit, go_secret, ignore_go_keys, with_go_limits
-from permission_mongo.config.model import FAMILIES, Audit, Auth, Logging, Metrics, MongoDB, Server
+from permission_mongo.config.model import FAMILIES, Audit, Auth, Console, Logging, Metrics, MongoDB, Server
 from permission_mongo.config.section import Section, suggestion
 from permission_mongo.query.limits import Limits
 
@@ -27,12 +27,13 @@ class Settings:
     audit: Audit
     metrics: Metrics
     logging: Logging
+    console: Console
 
 
 def read_settings(root: Section, folder: Path, environment: Mapping[str, str]) -> Settings:
     root.text("version")
     ignore_go_keys(root, "")
-    root.unavailable("namespaces", "doors", "console", "blobs", "tracing", "openapi")
+    root.unavailable("namespaces", "doors", "blobs", "tracing", "openapi")
     settings = Settings(
         _server(root.section("server"), environment),
         _mongodb(root.section("mongodb"), environment),
@@ -41,6 +42,7 @@ def read_settings(root: Section, folder: Path, environment: Mapping[str, str]) -
         _audit(root.section("audit")),
         _metrics(root.section("metrics")),
         _logging(root.section("logging")),
+        _console(root.section("console")),
     )
     root.done()
     return settings
@@ -201,6 +203,13 @@ def _metrics(section: Section) -> Metrics:
     metrics = Metrics(section.optional_integer("port", 1, 65535), section.boolean("public", False))
     section.done()
     return metrics
+
+
+def _console(section: Section) -> Console:
+    section.unavailable("enabled")
+    console = Console(section.boolean("write", False))
+    section.done()
+    return console
 
 
 def _logging(section: Section) -> Logging:

@@ -14,7 +14,7 @@ from permission_mongo.documents.paths import asked_path
 from permission_mongo.errors import Forbidden
 from permission_mongo.plans import Actor, Once
 from permission_mongo.policy.binding import Bindings, bind
-from permission_mongo.policy.grants import Lens, Reach, Speaking
+from permission_mongo.policy.grants import Lens, Policy, Reach, Speaking
 from permission_mongo.policy.guard import Guarded, narrow
 from permission_mongo.policy.nodes import ALWAYS, Compare, Expression, Path, Value
 from permission_mongo.policy.rules import Action, RuleId
@@ -97,6 +97,10 @@ class Callers:
         self._standing = lru_cache(maxsize=_MOST_BOUND)(self._judged)
         self._known_roles = lru_cache(maxsize=_MOST_BOUND)(self._roles_of)
 
+    @property
+    def policy(self) -> Policy:
+        return self._policy
+
     def access(self, asking: Asking, collection: Collection, action: Action) -> Access:
         """Forbidden if no rule of the caller's roles has the action here: by roles and policy text alone."""
         standing = self._standing(asking.principal, collection.name, action)
@@ -118,6 +122,10 @@ class Callers:
 
     def has_system_right(self, asking: Asking, right: str) -> bool:
         return self._policy.has_system_right(self._known_roles(asking.principal), right)
+
+    def roles_of(self, asking: Asking) -> frozenset[str]:
+        """The caller's own roles, as far as the policy knows them."""
+        return self._known_roles(asking.principal)
 
     def tenant_bound(self, asking: Asking, collection: Collection) -> Expression:
         """The rows of the caller's tenant; all, for one who crosses tenants."""

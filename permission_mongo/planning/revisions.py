@@ -129,6 +129,10 @@ class Reviser:
         if asked:
             require_paths(self.reading, self.collection, "update", Query(paths=asked))
 
+    def may_write(self, path: Path) -> bool:
+        """Whether some rule may write there, in some document."""
+        return self._may(path, False)
+
     def _may(self, path: Path, puts: bool) -> bool:
         known = self._known.get((path, puts))
         if known is None:

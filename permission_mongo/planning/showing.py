@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NewType, cast
 
@@ -11,6 +11,7 @@ from permission_mongo.documents.diffs import Difference, differences
 from permission_mongo.documents.fields import FieldRules
 from permission_mongo.documents.paths import Path
 from permission_mongo.documents.reveal import View
+from permission_mongo.explanations import Examined, ExplainPlan
 from permission_mongo.moments import AsOfOnePlan, AsOfPlan
 from permission_mongo.outcomes import (
     BatchOutcome,
@@ -24,6 +25,7 @@ from permission_mongo.outcomes import (
     History,
     Job,
     JobList,
+    NothingLookedUp,
     Outcome,
     Page,
     Purged,
@@ -33,6 +35,7 @@ from permission_mongo.outcomes import (
     Updated,
 )
 from permission_mongo.pasts import AgainPlan, ComparePlan, VersionPlan
+from permission_mongo.planning.explained import explained
 from permission_mongo.plans import (
     CountPlan,
     CreatePlan,
@@ -46,6 +49,7 @@ from permission_mongo.plans import (
 )
 from permission_mongo.policy.grants import Lens
 from permission_mongo.query.cursors import CursorKey
+from permission_mongo.service import TellPlan
 from permission_mongo.values import Document, DocumentId
 
 Revealed = NewType("Revealed", dict[str, Any])
@@ -110,6 +114,14 @@ class ShownAgain:
     shown: ShownDocument | Deleted | Purged | BatchOutcome
 
 
+@dataclass(frozen=True, slots=True)
+class ShownTold:
+    """What the gateway tells of itself and its rules; no document is in it."""
+
+    told: Mapping[str, Any]
+    tag: str | None = None
+
+
 Shown = (
     ShownDocument
     | ShownPage
@@ -126,6 +138,7 @@ Shown = (
     | ShownVersion
     | ShownChanges
     | ShownAgain
+    | ShownTold
 )
 
 
@@ -165,6 +178,10 @@ def show(plan: Plan, outcome: Outcome, cursors: CursorKey, posix: float) -> Show
             return ShownMany(_cut(_all_through(plan.lens, documents), plan.fields), not_found)
         case AggregatePlan(), Computed(rows):
             return ShownRows(tuple(Revealed(_plainly_named(row)) for row in rows))
+        case ExplainPlan(), Examined():
+            return ShownTold(explained(plan, outcome))
+        case TellPlan(told, tag), NothingLookedUp():
+            return ShownTold(told, tag)
         case _, BatchOutcome() | History() | Deleted() | Purged() | Job() | JobList() | Started():
             return outcome
         case _:

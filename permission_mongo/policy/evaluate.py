@@ -53,6 +53,11 @@ def verdict(expression: Expression, document: Any) -> Truth:
     return known[1](document)
 
 
+def judged(expression: Expression, document: Any) -> Truth:
+    """The same verdict by the same functions, and nothing remembered: for what is asked once."""
+    return _test_of(expression)(document)
+
+
 def _test_of(expression: Expression) -> Test:
     match expression:
         case Constant(truth):

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import assert_never
 
 from permission_mongo.aggregations import AggregatePlan
+from permission_mongo.audit import entry
 from permission_mongo.errors import Refusal, Unavailable
+from permission_mongo.explanations import ExplainPlan
 from permission_mongo.jobs import AT_FIRST, Lease, Turn, Unreadable, added
 from permission_mongo.jobs import Taken as TakenJob
 from permission_mongo.moments import AsOfOnePlan, AsOfPlan
-from permission_mongo.outcomes import BatchOutcome, Job, JobList, JobState, Outcome, Replayed
+from permission_mongo.outcomes import BatchOutcome, Job, JobList, JobState, NothingLookedUp, Outcome, Replayed
 from permission_mongo.pasts import AgainPlan, ComparePlan, VersionPlan, VersionsPlan
 from permission_mongo.plans import (
     Actor,
@@ -31,10 +33,11 @@ from permission_mongo.plans import (
     UpdatePlan,
     Writing,
 )
-from permission_mongo.service import CancelPlan, JobPlan, JobsPlan, Serving
+from permission_mongo.service import CancelPlan, JobPlan, JobsPlan, Serving, TellPlan
 from permission_mongo.storage.aggregates import aggregate
 from permission_mongo.storage.creates import create_many, create_one
 from permission_mongo.storage.deletes import delete_many
+from permission_mongo.storage.explaining import examine
 from permission_mongo.storage.faults import refusing
 from permission_mongo.storage.gathering import Gathering
 from permission_mongo.storage.history import read_past
@@ -95,7 +98,15 @@ class Store:
     async def _execute(self, plan: Plan, actor: Actor, turn: Turn) -> Outcome:
         if isinstance(plan, Writing):
             return await self._write(plan, actor, turn)
+        if isinstance(plan, ExplainPlan):
+            return await examine(plan, actor, self._rooms)
         return await self._read(plan)
+
+    async def note_policy(self, actor: Actor, file: str) -> None:
+        """The audit's entry of a policy that is about to be written, for each attempt."""
+        with refusing():
+            written = entry(actor, "policy_write", "", [])
+            await self._rooms.audit.insert_one({**written, "asked": {"file": file}})
 
     async def _read(self, plan: Reading | Serving) -> Outcome:
         match plan:
@@ -121,6 +132,8 @@ class Store:
                 return await self._rooms.jobs.find(job, whose)
             case JobsPlan(whose, limit):
                 return JobList(tuple(await self._rooms.jobs.recent(whose, limit)))
+            case TellPlan():
+                return NothingLookedUp()
             case _:
                 assert_never(plan)
 

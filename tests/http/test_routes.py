@@ -37,6 +37,11 @@ GUARDED = {
 }
 # of the gateway itself: anybody may ask, and is told of what is their own
 OWN = {
+    ("GET", "/_pm/me"): "/_pm/me",
+    ("GET", "/_pm/policy"): "/_pm/policy",
+    ("PUT", "/_pm/policy"): "/_pm/policy",
+    ("POST", "/_pm/policy/check"): "/_pm/policy/check",
+    ("POST", "/_pm/explain"): "/_pm/explain",
     ("GET", "/_pm/jobs"): "/_pm/jobs",
     ("GET", "/_pm/jobs/{job}"): f"/_pm/jobs/{BATCH}",
     ("POST", "/_pm/jobs/{job}/cancel"): f"/_pm/jobs/{BATCH}/cancel",

@@ -29,6 +29,7 @@ from permission_mongo.operations import (
     DeleteMany,
     DeleteOne,
     Each,
+    Explain,
     GetAsOf,
     GetJob,
     GetMany,
@@ -46,6 +47,8 @@ from permission_mongo.operations import (
     Revised,
     Sent,
     Service,
+    TellMe,
+    TellPolicy,
     Undo,
     UpdateMany,
     UpdateOne,
@@ -167,13 +170,18 @@ CREATES = [
 ]
 WRITES = [*CHANGES, *CREATES]
 JOBS = [GetJob("j"), CancelJob("j"), ListJobs(10)]
+QUESTIONS = [
+    Explain(NOTES, "purge", "x"),
+    TellMe(),
+    TellPolicy(),
+]
 
 
 def test_every_operation_is_among_those_of_these_tests():
     """A new one fails here until it is listed, and then each law below is asked of its plan."""
     assert {type(one) for one in READS} == {*get_args(Reading)}
     assert {type(one) for one in WRITES} == {*get_args(Write)}
-    assert {type(one) for one in JOBS} == {*get_args(Service)}
+    assert {type(one) for one in (*JOBS, *QUESTIONS)} == {*get_args(Service)}
 
 
 @pytest.mark.parametrize("operation", JOBS, ids=lambda one: type(one).__name__)

@@ -36,6 +36,9 @@ def config_shape() -> Shape:
             "audit": _audit(),
             "metrics": _metrics(),
             "logging": _logging(),
+            "console": section(
+                "What may be changed by requests.", {"write": boolean("Whether policy.yml may.", False)}
+            ),
             "scalability": section("Read as `limits`.", {key: _limits()["properties"][key] for key in _OF_GO}),
             **_ignored(""),
         },

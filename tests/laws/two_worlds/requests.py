@@ -232,6 +232,25 @@ def _aggregate(rnd: Random, known: Known, route: Route) -> Asked:
     return Asked(route, f"/{name}/aggregate", (), json.loads(json.dumps({"pipeline": chosen})))
 
 
+def _explain(rnd: Random, known: Known, route: Route) -> Asked:
+    """Of every action, mostly with an id: of rows seen and hidden, live and deleted."""
+    name, chance = collection(rnd), rnd.random()
+    actions = ("read", "read", "update", "delete", "delete", "restore", "aggregate", "purge", "create", "drop")
+    body: dict = {"action": rnd.choice(actions), "collection": name}
+    if chance < 0.75:
+        body["id"] = an_id(rnd, known, name)
+    elif chance < 0.9:
+        body["filter"] = a_filter(rnd, known.role, name)
+    if rnd.random() < 0.05:
+        body |= rnd.choice(({"as": {"sub": "bob", "roles": ["boss"]}}, {"collection": "absent"}, {"ids": []}))
+    return Asked(route, route[1], (), body)
+
+
+def _policy(rnd: Random, known: Known, route: Route) -> Asked:
+    body = rnd.choice(({"files": {"policy.yml": "roles: {}"}}, {"files": {}}, {}))
+    return Asked(route, route[1], (), body, (("if-match", '"x"'),) if route[0] == "PUT" else ())
+
+
 GENERATORS: dict[Route, Generator] = {
     ("GET", "/health"): _plain,
     ("GET", "/ready"): _plain,
@@ -256,6 +275,11 @@ GENERATORS: dict[Route, Generator] = {
     ("POST", "/{collection}/query"): _query,
     ("POST", "/{collection}/count"): _count,
     ("POST", "/{collection}/aggregate"): _aggregate,
+    ("GET", "/_pm/me"): _plain,
+    ("GET", "/_pm/policy"): _plain,
+    ("PUT", "/_pm/policy"): _policy,
+    ("POST", "/_pm/policy/check"): _policy,
+    ("POST", "/_pm/explain"): _explain,
     ("GET", "/_pm/jobs"): _jobs,
     ("GET", "/_pm/jobs/{job}"): _job,
     ("POST", "/_pm/jobs/{job}/cancel"): _job,

@@ -55,7 +55,11 @@ collections:
       budget: {type: number}
 """
 POLICY = """
-roles: {viewer: {}, user: {inherits: [viewer]}, manager: {}, boss: {}}
+roles:
+  viewer: {system: [explain]}
+  user: {inherits: [viewer], system: [explain]}
+  manager: {system: [explain]}
+  boss: {system: [explain]}
 policies:
   staff:
     viewer:
@@ -75,6 +79,8 @@ policies:
       - actions: [read, aggregate]
         when: "resource.level < 3"
         fields: {allow: [name, level, note, skills], deny: [skills.score]}
+      # It holds of no row, whatever is hidden in one: what it asks of that must not be told.
+      - {effect: deny, actions: [delete], when: "resource.salary > 500 && resource.level > 99"}
     boss:
       actions: ["*", purge]
       fields: {deny: [salary, pay.bonus], mask: {ssn: last4}}
