@@ -16,6 +16,7 @@ from permission_mongo.metrics import Metrics
 from permission_mongo.parsing.ids import Fresh
 from permission_mongo.planning.callers import Callers
 from permission_mongo.planning.make import Planner
+from permission_mongo.planning.targets import staff_of
 from permission_mongo.query.cursors import CursorKey, derived
 from permission_mongo.running import Running
 from permission_mongo.storage.connection import new_client, require_server
@@ -48,6 +49,8 @@ async def open_gateway(config: Config, uri: str, *, carriers: int = CARRIERS) ->
         # Some connections are left to writes, so that reads alone never fill the pool.
         slots = max(1, config.mongodb.max_pool_size - 4)
         store = Store(Rooms(client, config.mongodb.database, config.limits.query_timeout, slots))
+        for staff in filter(None, map(staff_of, config.collections.values())):
+            await patiently(lambda staff=staff: store.ensure_hierarchy(staff))  # type: ignore[misc]
         fresh = Fresh()
         callers, cursors = Callers(config, derived(secret, "masks")), CursorKey(derived(secret, "cursors"))
         planner = Planner(callers, cursors, fresh.uuid, since)

@@ -285,7 +285,15 @@ class ListJobs:
     limit: int
 
 
-Service = GetJob | CancelJob | ListJobs  # asked of the gateway itself, and of no collection
+@dataclass(frozen=True, slots=True)
+class SyncHierarchy:
+    """Find anew who is above whom: in the caller's own tenant or the one named; `collection` is that of people."""
+
+    tenant: str | None = None
+    collection: str | None = None
+
+
+Service = GetJob | CancelJob | ListJobs | SyncHierarchy  # asked of the gateway itself, and of no collection
 Filtered = UpdateMany | DeleteMany  # may be of a filter, and then a job
 OfPast = ListVersions | GetVersion | Compare | ReadAgain
 Write = CreateOne | UpdateOne | RestoreOne | DeleteOne | PurgeOne | CreateMany | UpdateMany | DeleteMany | Undo

@@ -224,6 +224,24 @@ class States:
     later: State
 
 
+@dataclass(frozen=True, slots=True)
+class Synced:
+    """How many people there are, rows of them were wrong, stand in a loop, and have too many people above."""
+
+    people: int
+    changed: int
+    in_loops: int
+    too_deep: int
+
+    def and_(self, other: Synced) -> Synced:
+        return Synced(
+            self.people + other.people,
+            self.changed + other.changed,
+            self.in_loops + other.in_loops,
+            self.too_deep + other.too_deep,
+        )
+
+
 Outcome = (
     Found
     | Page
@@ -242,4 +260,5 @@ Outcome = (
     | Job
     | JobList
     | Started
+    | Synced
 )

@@ -22,7 +22,7 @@ from permission_mongo.operations import Alike, ByFilter, DeleteMany, Filtered, O
 from permission_mongo.outcomes import BatchOutcome, JobState, Outcome, Started
 from permission_mongo.parsing.ids import Fresh
 from permission_mongo.parsing.jobs import read_again
-from permission_mongo.planning.callers import Asking
+from permission_mongo.planning.callers import Asking, KinWanted
 from permission_mongo.planning.make import Planner
 from permission_mongo.plans import Plan
 from permission_mongo.storage.store import Store
@@ -64,7 +64,7 @@ class Running:
 
         With `waits` False what is left after the first chunk is done by whoever finds it.
         """
-        plan = self.planner.plan(operation, asking)
+        plan, asking = await self.planned(operation, asking)
         work = self._work(operation, asking)
         try:
             if work is None:
@@ -74,6 +74,14 @@ class Running:
             if waits or running.job is None:
                 raise
             return plan, Started(await self.store.find_job(running.job))
+
+    async def planned(self, operation: Operation | Service, asking: Asking) -> tuple[Plan, Asking]:
+        """The plan, and who asks with the people around them where a rule of it reads the hierarchy."""
+        try:
+            return self.planner.plan(operation, asking), asking
+        except KinWanted as wanted:
+            known = replace(asking, kin=await self.store.kin(wanted.plan))
+            return self.planner.plan(operation, known), known
 
     def _work(self, operation: Operation | Service, asking: Asking) -> _Work | None:
         match operation:
@@ -168,10 +176,11 @@ class Running:
 
     async def _chunk(self, work: _Work, done: BatchOutcome) -> BatchOutcome:
         """The next chunk, by the policy in force, for a caller whose credential is."""
-        asking = replace(work.asking, now=self.clock(), once=None if done.is_job else work.asking.once)
+        asking = replace(work.asking, now=self.clock(), once=None if done.is_job else work.asking.once, kin=None)
         await self.authenticator.require_in_force(asking.principal)
         turn = Turn(done.more, done, work.lease, None if done.is_job else work.origin)
-        outcome = await self._executed(work, self.planner.plan(work.operation, asking), asking, turn)
+        plan, asking = await self.planned(work.operation, asking)
+        outcome = await self._executed(work, plan, asking, turn)
         assert isinstance(outcome, BatchOutcome)  # noqa: S101  (a later chunk is never a replay)
         return added(done, outcome)
 

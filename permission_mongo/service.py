@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from permission_mongo.hierarchy import Staff, Tenant, User
+
 
 @dataclass(frozen=True, slots=True)
 class Whose:
@@ -39,4 +41,28 @@ class JobsPlan:
     limit: int
 
 
+@dataclass(frozen=True, slots=True)
+class KinPlan:
+    """Find the people around one: `relations` by their names in rules, at most `most` people of each.
+
+    What is known may be `seconds` old where another gateway changed it.
+    """
+
+    tenant: Tenant
+    user: User
+    relations: frozenset[str]
+    most: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class SyncPlan:
+    """Find anew who is above whom in one tenant."""
+
+    staff: Staff
+    tenant: Tenant
+    audited: bool
+
+
 Serving = JobPlan | JobsPlan
+Doing = CancelPlan | SyncPlan

@@ -30,6 +30,7 @@ from permission_mongo.parsing.documents import (
     read_put_one,
     read_restore_one,
 )
+from permission_mongo.parsing.hierarchy import read_sync
 from permission_mongo.parsing.jobs import read_cancel_job, read_get_job, read_list_jobs
 from permission_mongo.parsing.lists import read_count, read_list_deleted, read_list_of, read_query
 from permission_mongo.parsing.once import HEADER
@@ -177,6 +178,11 @@ async def cancel_job(call: Call) -> Response:
     operation = read_cancel_job(call.path("job"), call.parameters)
     await call.no_body()
     return await _serve(call, operation, asking)
+
+
+async def sync_hierarchy(call: Call) -> Response:
+    asking = await call.asking()
+    return await _serve(call, read_sync(await call.body(), call.parameters), asking)
 
 
 async def get_version(call: Call) -> Response:

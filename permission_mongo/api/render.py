@@ -21,6 +21,7 @@ from permission_mongo.outcomes import (
     JobList,
     Purged,
     Started,
+    Synced,
 )
 from permission_mongo.planning.showing import (
     Shown,
@@ -78,12 +79,15 @@ def render(shown: Shown, collection: str) -> Response:
         case ShownVersion(document, entry):
             return respond(200, {"data": document, "metadata": _metadata(entry)})
         case ShownChanges(earlier, later, changes):
-            told = [_difference(one) for one in changes]
-            return respond(200, {"from_version": earlier, "to_version": later, "changes": told})
+            differences = [_difference(one) for one in changes]
+            return respond(200, {"from_version": earlier, "to_version": later, "changes": differences})
         case BatchOutcome():
             return respond(_status(shown), _batch(shown))
         case Job() | JobList() | Started():
             return _of_jobs(shown)
+        case Synced(people, changed, in_loops, too_deep):
+            told = {"people": people, "changed": changed, "in_loops": in_loops, "too_deep": too_deep}
+            return respond(200, {"data": told})
         case ShownAgain(earlier):
             response = render(earlier, collection)
             response.headers["idempotency-replayed"] = "true"

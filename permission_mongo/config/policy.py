@@ -47,6 +47,7 @@ def read_policy(root: Section, collections: Mapping[str, Collection]) -> PolicyT
     roles = _roles(root.section("roles"))
     templates = dict(root.section("templates").sections())
     rules: list[Rule] = []
+    has_hierarchy = any(one.hierarchy is not None for one in collections.values())
     for name, section in root.section("policies").sections():
         if name not in collections:
             section.findings.append(
@@ -55,7 +56,7 @@ def read_policy(root: Section, collections: Mapping[str, Collection]) -> PolicyT
                 .finding(f"unknown collection '{name}'{suggestion(name, collections)}")
             )
             continue
-        rules += _rules(collections[name], section, roles, templates)
+        rules += _rules(collections[name], section, roles, templates, has_hierarchy=has_hierarchy)
     rules += _default_denials(root.section("defaults"), roles, collections)
     root.done()
     _check_pairs(rules, roles, root.findings)
@@ -91,7 +92,12 @@ def _roles(section: Section) -> dict[str, Role]:
 
 
 def _rules(
-    collection: Collection, section: Section, roles: Mapping[str, Role], templates: Mapping[str, Section]
+    collection: Collection,
+    section: Section,
+    roles: Mapping[str, Role],
+    templates: Mapping[str, Section],
+    *,
+    has_hierarchy: bool,
 ) -> Iterator[Rule]:
     sources = [(section, "")]
     for name, mark in section.texts("use"):
@@ -106,15 +112,17 @@ def _rules(
             if role not in roles:
                 source.findings.append(mark.finding(f"unknown role '{role}'{suggestion(role, roles)}"))
             for n, one in enumerate(source.list_of_sections(role)):
-                yield _RuleReader(one, collection).rule(f"{collection.name}/{prefix}{role}/{n}", role)
+                reader = _RuleReader(one, collection, has_hierarchy=has_hierarchy)
+                yield reader.rule(f"{collection.name}/{prefix}{role}/{n}", role)
 
 
 class _RuleReader:
     """One rule of one collection."""
 
-    def __init__(self, section: Section, collection: Collection) -> None:
+    def __init__(self, section: Section, collection: Collection, *, has_hierarchy: bool) -> None:
         self._section = section
         self._collection = collection
+        self._has_hierarchy = has_hierarchy
 
     def rule(self, rule_id: str, role: str) -> Rule:
         section = self._section
@@ -176,9 +184,9 @@ class _RuleReader:
             raise RuleError(f"'{self._collection.name}' has no field '{path.dotted}'{near}", path.offset)
         if path.root == "resource" and self._collection.is_computed(path.dotted):
             raise RuleError(f"'{path.dotted}' is computed; a condition names the fields it is made of", path.offset)
-        if path.root == "user" and path.segments[0] in RELATIONS:
+        if path.root == "user" and path.segments[0] in RELATIONS and not self._has_hierarchy:
             raise RuleError(
-                f"'user.{path.segments[0]}' needs a hierarchy, which this version does not have", path.offset
+                f"'user.{path.segments[0]}' needs a hierarchy: declare one on the collection of users", path.offset
             )
 
     def _place(self, key: str, text: str, offset: int) -> Mark:
@@ -257,7 +265,11 @@ class _RuleReader:
         try:
             # `x == value` is the smallest text in which a value stands.
             expression = parse(f"doc.x == {node.value}")  # the text as written: ' $user.id' is refused
-            return expression.right if isinstance(expression, Compare) and isinstance(expression.right, Path) else None
+            found = expression.right if isinstance(expression, Compare) else None
+            if isinstance(found, Path) and found.root == "user" and found.segments[0] in RELATIONS:
+                section.wrong(name, f"'user.{found.segments[0]}' is a list of people; a stamp is one value")
+                return None
+            return found if isinstance(found, Path) else None
         except RuleError as error:
             section.wrong(name, str(error))
             return None

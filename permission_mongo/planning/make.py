@@ -33,6 +33,7 @@ from permission_mongo.operations import (
     Reading,
     RestoreOne,
     Service,
+    SyncHierarchy,
     Undo,
     UpdateMany,
     UpdateOne,
@@ -93,7 +94,7 @@ class Planner:
                 return plan_list_as_of(operation, asking, self.callers, self.cursors, self.since)
             case ListVersions() | GetVersion() | Compare() | ReadAgain():
                 return plan_past(operation, asking, self.callers)
-            case GetJob() | CancelJob() | ListJobs():
+            case GetJob() | CancelJob() | ListJobs() | SyncHierarchy():
                 return plan_service(operation, asking, self.callers)
             case _:
                 assert_never(operation)

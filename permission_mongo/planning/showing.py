@@ -30,6 +30,7 @@ from permission_mongo.outcomes import (
     Started,
     State,
     States,
+    Synced,
     Updated,
 )
 from permission_mongo.pasts import AgainPlan, ComparePlan, VersionPlan
@@ -123,6 +124,7 @@ Shown = (
     | Job
     | JobList
     | Started
+    | Synced
     | ShownVersion
     | ShownChanges
     | ShownAgain
@@ -165,7 +167,7 @@ def show(plan: Plan, outcome: Outcome, cursors: CursorKey, posix: float) -> Show
             return ShownMany(_cut(_all_through(plan.lens, documents), plan.fields), not_found)
         case AggregatePlan(), Computed(rows):
             return ShownRows(tuple(Revealed(_plainly_named(row)) for row in rows))
-        case _, BatchOutcome() | History() | Deleted() | Purged() | Job() | JobList() | Started():
+        case _, BatchOutcome() | History() | Deleted() | Purged() | Job() | JobList() | Started() | Synced():
             return outcome
         case _:
             raise AssertionError(f"{type(plan).__name__} does not lead to {type(outcome).__name__}")

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
+from uuid import UUID
 
 from bson.dbref import DBRef
+from bson.objectid import ObjectId
 
 from permission_mongo.policy.nodes import (
     And,
@@ -34,6 +36,8 @@ from permission_mongo.policy.scalars import compare_values
 Test = Callable[[Any], Truth]
 _ABSENT: Final = object()
 _MOST_COMPILED: Final = 4096
+_FEW: Final = 8
+_EXACT: Final = (str, ObjectId, UUID)
 # By identity, for to hash a tree costs as much as to read it. Each is held, so that no other can get its identity.
 _compiled: Final[dict[int, tuple[Expression, Test]]] = {}
 
@@ -96,7 +100,7 @@ def _leaf(test: Compare | Member | Has | StartsWith | Contains | AnyElement) -> 
         case Compare(op, Path() as path, Value(value)):
             return _of_scalar(_at(path), lambda stored: compare_values(op, stored, value))
         case Member(Path() as path, Items(items)):
-            return _of_scalar(_at(path), lambda stored: _among(stored, items))
+            return _of_scalar(_at(path), _membership(items))
         case Member(Value(value), Path() as path):
             return _of_array(_at(path), lambda stored: _contains(stored, value))
         case Has(path):
@@ -174,6 +178,16 @@ def _of_element(test: Test, element: Any, objects: bool) -> Truth:
     # A test on fields says nothing of an element that has none; a test on the element nothing of a container.
     fits = isinstance(element, dict | DBRef) if objects else not _is_container(element)
     return test(element) if fits else None
+
+
+def _membership(items: Iterable[Operand]) -> Callable[[Any], bool]:
+    """Whether a stored scalar is one of these: many texts and ids are looked up, not compared one by one."""
+    values = [item.value for item in items if isinstance(item, Value)]
+    if len(values) < _FEW or any(type(value) not in _EXACT for value in values):
+        return lambda stored: _among(stored, items)
+    # Of these types values are equal within their type alone; the type is part of the key, for a Code is a str.
+    known = {(type(value), value) for value in values}
+    return lambda stored: type(stored) in _EXACT and (type(stored), stored) in known
 
 
 def _among(stored: Any, items: Iterable[Operand]) -> bool:

@@ -153,6 +153,11 @@ def _job(rnd: Random, known: Known, route: Route) -> Asked:
     return Asked(route, route[1].replace("{job}", job))
 
 
+def _sync(rnd: Random, known: Known, route: Route) -> Asked:
+    body = rnd.choice((None, {}, {"tenant_id": "acme"}, {"tenant_id": "rival"}, {"user_collection": "staff"}, {"x": 1}))
+    return Asked(route, route[1], (), body)
+
+
 def _undo(rnd: Random, known: Known, route: Route) -> Asked:
     name = "staff" if rnd.random() < 0.93 else "notes"
     body = options(rnd) if rnd.random() < 0.8 else None
@@ -259,5 +264,7 @@ GENERATORS: dict[Route, Generator] = {
     ("GET", "/_pm/jobs"): _jobs,
     ("GET", "/_pm/jobs/{job}"): _job,
     ("POST", "/_pm/jobs/{job}/cancel"): _job,
+    ("POST", "/_pm/hierarchy/sync"): _sync,
+    ("POST", "/api/hierarchy/sync"): _sync,
 }
 # Left out: METRICS counts what every caller does, hidden rows among it. It is for operators, and public only by `metrics.public`.
