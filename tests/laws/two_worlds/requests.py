@@ -5,6 +5,7 @@ from collections.abc import Callable
 from random import Random
 
 from tests.laws.two_worlds.contents import JOBS, MOVED_IDS
+from tests.laws.two_worlds.rules import TENANT
 from tests.laws.two_worlds.values import (
     Known,
     a_batch,
@@ -21,7 +22,7 @@ from tests.laws.two_worlds.values import (
     some_headers,
     some_ids,
 )
-from tests.laws.two_worlds.worlds import Asked
+from tests.laws.two_worlds.worlds import KEEPER, Asked
 
 Route = tuple[str, str]
 Generator = Callable[[Random, Known, Route], Asked]
@@ -154,8 +155,10 @@ def _job(rnd: Random, known: Known, route: Route) -> Asked:
 
 
 def _sync(rnd: Random, known: Known, route: Route) -> Asked:
-    body = rnd.choice((None, {}, {"tenant_id": "acme"}, {"tenant_id": "rival"}, {"user_collection": "staff"}, {"x": 1}))
-    return Asked(route, route[1], (), body)
+    """By the caller, or by one with the right to."""
+    bodies = (None, {}, {"tenant_id": TENANT}, {"tenant_id": "evil"}, {"user_collection": "staff"}, {"x": 1})
+    headers = (("authorization", KEEPER),) if rnd.random() < 0.6 else ()
+    return Asked(route, route[1], (), rnd.choice(bodies), headers)
 
 
 def _undo(rnd: Random, known: Known, route: Route) -> Asked:

@@ -53,9 +53,19 @@ collections:
       lead: {type: string}
       public: {type: boolean}
       budget: {type: number}
+  crew:
+    client_ids: true
+    access: {owner_field: null}
+    hierarchy: {user_id_field: name, manager_field: lead}
+    fields:
+      tenant_id: {type: string}
+      name: {type: string}
+      lead: {type: string}
+    indexes:
+      - {fields: [tenant_id, name], unique: true}
 """
 POLICY = """
-roles: {viewer: {}, user: {inherits: [viewer]}, manager: {}, boss: {}}
+roles: {viewer: {}, user: {inherits: [viewer]}, manager: {}, boss: {}, keeper: {system: [admin]}}
 policies:
   staff:
     viewer:
@@ -95,12 +105,13 @@ policies:
     manager: {actions: [read, aggregate], when: resource.public == true, fields: {allow: [name]}}
     boss:
       actions: [create, read, update, delete, aggregate]
-      when: "resource.lead in ['alice', 'bob']"
+      when: "resource.lead == user.id || resource.lead in user.$subordinates"
       fields: {deny: [budget]}
 """
 ROLES = ("viewer", "user", "manager", "boss")
 ME, TENANT, DEPT = "alice", "acme", "ops"
 COLLECTIONS = ("staff", "notes", "teams")
+CREW = ((ME, None), ("bob", ME))  # who is below whom in the caller's tenant; the rules say "the caller and bob" by it
 PLACES = {
     "staff": frozenset(
         [
