@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from permission_mongo.policy.binding import Bindings
 from permission_mongo.policy.kin import Kin
+from permission_mongo.policy.remembered import LONG
 
 OID, OTHER_OID = ObjectId("65f000000000000000000001"), ObjectId("65f000000000000000000002")
 UID, OTHER_UID = UUID("123e4567-e89b-12d3-a456-426614174000"), UUID("123e4567-e89b-12d3-a456-426614174001")
@@ -51,7 +52,7 @@ def bindings() -> Bindings:
 
 # Enough of them to be looked up and not compared, one that may not enter a filter, and ids of every kind. Of reports
 # nothing is known.
-KIN = Kin({"$subordinates": ("a", "$where", str(OID), str(UID), *(f"p{n}" for n in range(9))), "$ancestors": ()})
+KIN = Kin({"$subordinates": ("a", "$where", str(OID), str(UID), *(f"p{n}" for n in range(LONG))), "$ancestors": ()})
 
 
 VALUES = [
