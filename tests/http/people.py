@@ -60,6 +60,17 @@ CLERK = a_token("carl", ["clerk"])
 ROOT = a_token("rhea", ["root"], tenant=None)
 
 
+# The same by a field of their own, of which tenants may have the same values.
+BY_LOGIN = (
+    SCHEMA.replace("user_id_field: _id", "user_id_field: login")
+    .replace("      name: {type: string}\n", "      name: {type: string}\n      login: {type: string}\n")
+    .replace(
+        "      manager_id: {type: string}\n",
+        "      manager_id: {type: string}\n    indexes: [{fields: [tenant_id, login], unique: true, sparse: true}]\n",
+    )
+)
+
+
 def lead(who: str, role: str = "lead", tenant: str = "acme", **claims) -> str:
     return a_token(who, [role], tenant, **claims)
 

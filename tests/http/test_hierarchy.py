@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.http.harness import a_config, a_token, a_world
-from tests.http.people import CLERK, HR, POLICY, ROOT, SCHEMA, by_rows, hire, lead, move, require_true
+from tests.http.harness import CONFIG, a_config, a_token, a_world
+from tests.http.people import BY_LOGIN, CLERK, HR, POLICY, ROOT, SCHEMA, by_rows, hire, lead, move, require_true
 
 
 @pytest.fixture
@@ -237,3 +237,69 @@ async def test_a_restore_leaves_a_manager_that_its_rule_may_not_write(world):
     assert answer.status_code == 200, answer.text
     assert (await by_rows(world.database))["acme", "cem"] == ["ada"]
     await require_true(world)
+
+
+# -- by a field of their own, without anything else that needs a transaction
+
+
+async def test_people_of_two_tenants_may_have_the_same_ids(tmp_path, mongo_uri):
+    """Neither's chain nor list has anybody of the other; and a manager is looked for in the tenant alone."""
+    other, schema = (
+        a_token("hera", ["hr"], "umbrella"),
+        BY_LOGIN.replace("versioning: {enabled: true}\n", "list: {}\n", 1),
+    )
+    config = a_config(tmp_path, CONFIG + "audit: {enabled: false}\n", schema, POLICY)
+    async with a_world(mongo_uri, config) as world:
+        for token, names in ((HR, ("ada", "bob", "cem")), (other, ("zoe", "ada", "yan", "cem"))):
+            for one, above in zip(names, [None, *names], strict=False):
+                manager = {} if above is None else {"manager_id": above}
+                answer = await world.post("/users", {"_id": f"{token[-9:]}{one}", "login": one, **manager}, token=token)
+                assert answer.status_code == 201, answer.text
+        await require_true(world, "login")
+        await files(world, "bob", "cem", "yan", "zoe")
+        assert await seen(world, lead("ada")) == ["bob", "cem"]
+        assert await seen(world, lead("zoe")) == ["zoe"]
+        assert await seen(world, lead("cem", "below")) == ["bob"]
+        answer = await world.post("/users", {"_id": "x", "login": "x", "manager_id": "zoe"}, token=HR)
+        assert rule_of(answer) == ["ref"]
+        absent = await world.post("/users", {"_id": "x", "login": "x", "manager_id": "nobody"}, token=HR)
+        assert absent.json() == answer.json()
+        twice = await world.post("/users", {"_id": "x", "login": "ada"}, token=HR)
+        assert twice.status_code == 409
+        await require_true(world, "login")
+
+
+async def test_who_is_no_longer_called_so_is_nobodys_manager(tmp_path, mongo_uri):
+    policy = POLICY.replace("[manager_id]", "[manager_id, login]")
+    async with a_world(mongo_uri, a_config(tmp_path, schema=BY_LOGIN, policy=policy)) as world:
+        await world.post("/users", {"_id": "1", "login": "ada"}, token=HR)
+        await world.post("/users", {"_id": "2", "login": "bob", "manager_id": "ada"}, token=HR)
+        assert (await world.ask("PATCH", "/users/1", {"login": "eve"}, token=HR)).status_code == 200
+        assert (await by_rows(world.database))["acme", "bob"] == []
+        assert (await world.ask("PATCH", "/users/1", {"login": "ada"}, token=HR)).status_code == 200
+        assert (await by_rows(world.database))["acme", "bob"] == ["ada"]
+        await require_true(world, "login")
+
+
+# -- the one thing that a refusal tells
+
+
+async def test_that_somebody_is_above_another_is_told_to_who_may_write_managers(tmp_path, mongo_uri):
+    """A loop must be refused, also through people whom the writer does not see: pinned, and no more is told."""
+    policy = POLICY.replace("  lead: {}\n", "  lead: {}\n  partly: {}\n").replace(
+        "    clerk:\n",
+        "    partly:\n      - {actions: [read, update], when: \"resource.name == 'seen'\", check: 'true', fields: {reassign: [manager_id]}}\n"
+        "    clerk:\n",
+    )
+    async with a_world(mongo_uri, a_config(tmp_path, schema=SCHEMA, policy=policy)) as world:
+        await hire(world, "ada", "bob", "cem")
+        await hire(world, "zoe")
+        for one in ("ada", "cem", "zoe"):
+            assert (await world.ask("PATCH", f"/users/{one}", {"name": "seen"}, token=HR)).status_code == 200
+        partly = a_token("pat", ["partly"])
+        assert rule_of(await move(world, "ada", "cem", token=partly)) == ["hierarchy"]
+        assert rule_of(await move(world, "zoe", "bob", token=partly)) == ["ref"]
+        assert (await move(world, "zoe", "bob", token=partly)).json() == (
+            await move(world, "zoe", "no", token=partly)
+        ).json()
+        assert (await move(world, "zoe", "cem", token=partly)).status_code == 200

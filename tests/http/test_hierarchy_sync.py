@@ -199,6 +199,22 @@ async def test_a_job_asks_again_for_each_chunk(tmp_path, mongo_uri):
             assert await other.database["files"].count_documents({"title": "u"}) == 2
 
 
+async def test_the_rest_of_a_filters_work_is_judged_by_the_hierarchy_then(tmp_path, mongo_uri):
+    """By the same gateway and within one request."""
+    config = a_config(tmp_path, CONFIG + "limits: {max_batch_size: 2}\n", SCHEMA, POLICY)
+    async with a_world(mongo_uri, config) as world:
+        await hire(world, "ada", "bob")
+        files = [{"_id": f"f{n:03}", "tenant_id": "acme", "owner_id": "bob", "title": "t"} for n in range(300)]
+        await world.database["files"].insert_many(files)
+        request = {"filter": {"title": "t"}, "update": {"title": "u"}}
+        working = asyncio.create_task(world.ask("PUT", "/files/batch", request, token=lead("ada")))
+        while not await world.database["files"].count_documents({"title": "u"}):  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
+        assert (await move(world, "bob", None)).status_code == 200
+        done = (await working).json()["modified"]
+        assert 0 < done < 300
+
+
 # -- ids of other types
 
 

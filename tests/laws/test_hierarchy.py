@@ -8,26 +8,18 @@ from random import Random
 import pytest
 
 from tests.http.harness import World, a_config, a_token, a_world
-from tests.http.people import CLERK, HR, POLICY, ROOT, SCHEMA, by_rows, hire, lead, move, require_true
+from tests.http.people import BY_LOGIN, CLERK, HR, POLICY, ROOT, SCHEMA, by_rows, hire, lead, move, require_true
 
 pytestmark = pytest.mark.mongo
 NAMES = [f"p{n}" for n in range(10)]
 OTHER = a_token("hera", ["hr"], "umbrella")
-MAIL = (
-    SCHEMA.replace("user_id_field: _id", "user_id_field: mail")
-    .replace("      name: {type: string}\n", "      name: {type: string}\n      mail: {type: string}\n")
-    .replace(
-        "      manager_id: {type: string}\n",
-        "      manager_id: {type: string}\n    indexes: [{fields: [tenant_id, mail], unique: true, sparse: true}]\n",
-    )
-)
 
 
-@pytest.fixture(params=["_id", "mail"])
+@pytest.fixture(params=["_id", "login"])
 async def world(request, tmp_path, mongo_uri):
     """Once by the ids of documents, once by a field of theirs."""
-    schema = SCHEMA if request.param == "_id" else MAIL
-    policy = POLICY.replace("[manager_id]", "[manager_id, mail]") if schema is MAIL else POLICY
+    schema = SCHEMA if request.param == "_id" else BY_LOGIN
+    policy = POLICY.replace("[manager_id]", "[manager_id, login]") if schema is BY_LOGIN else POLICY
     async with a_world(mongo_uri, a_config(tmp_path, schema=schema, policy=policy)) as one:
         yield one, request.param
 
@@ -35,8 +27,8 @@ async def world(request, tmp_path, mongo_uri):
 def a_person(rnd: Random, field: str) -> dict:
     one = rnd.choice(NAMES)
     body: dict = {"_id": one, "name": one}
-    if field == "mail" and rnd.random() < 0.95:
-        body["mail"] = one if rnd.random() < 0.8 else rnd.choice(NAMES)
+    if field == "login" and rnd.random() < 0.95:
+        body["login"] = one if rnd.random() < 0.8 else rnd.choice(NAMES)
     if rnd.random() < 0.7:
         body["manager_id"] = rnd.choice(NAMES)
     return body
@@ -44,8 +36,8 @@ def a_person(rnd: Random, field: str) -> dict:
 
 def a_change(rnd: Random, field: str) -> dict:
     change: dict = {"manager_id": rnd.choice([*NAMES, None])} if rnd.random() < 0.8 else {"name": str(rnd.random())}
-    if field == "mail" and rnd.random() < 0.2:
-        change["mail"] = rnd.choice([*NAMES, None])
+    if field == "login" and rnd.random() < 0.2:
+        change["login"] = rnd.choice([*NAMES, None])
     return change
 
 
@@ -53,7 +45,7 @@ async def fill(world: World, field: str) -> None:
     """Who is not there is hired, each below the one before."""
     chain = zip(NAMES, [None, *NAMES], strict=False)
     documents = [
-        {"_id": one, **({"mail": one} if field == "mail" else {}), "manager_id": above} for one, above in chain
+        {"_id": one, **({"login": one} if field == "login" else {}), "manager_id": above} for one, above in chain
     ]
     answer = await world.post("/users/batch", {"documents": documents}, token=HR)
     assert answer.status_code in (201, 207)
