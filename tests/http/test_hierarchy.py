@@ -258,6 +258,12 @@ async def test_people_of_two_tenants_may_have_the_same_ids(tmp_path, mongo_uri):
         await require_true(world, "login")
         await files(world, "bob", "cem", "yan", "zoe")
         assert await seen(world, lead("ada")) == ["bob", "cem"]
+        # An id of the gateway's own: nothing but the hierarchy asks for a transaction. Both tenants changed four times now.
+        assert (await world.post("/users", {"login": "eve", "manager_id": "cem"}, token=HR)).status_code == 201
+        await require_true(world, "login")
+        await world.database["files"].insert_one({"_id": "their", "tenant_id": "umbrella", "owner_id": "bob"})
+        assert await seen(world, lead("ada")) == ["bob", "cem"]
+        assert await seen(world, lead("ada", tenant="umbrella")) == []
         assert await seen(world, lead("zoe")) == ["zoe"]
         assert await seen(world, lead("cem", "below")) == ["bob"]
         answer = await world.post("/users", {"_id": "x", "login": "x", "manager_id": "zoe"}, token=HR)

@@ -12,12 +12,13 @@ from permission_mongo.planning.make import Planner
 from permission_mongo.planning.related import Related
 from permission_mongo.policy.guard import Guarded
 from permission_mongo.policy.kin import NOBODY, Kin
+from permission_mongo.policy.nodes import Path
 from permission_mongo.policy.rules import Role
 from permission_mongo.principal import Principal
 from permission_mongo.query.cursors import CursorKey
 from permission_mongo.query.limits import Limits
 from permission_mongo.schema.model import Collection, Field, Hierarchy
-from tests.builders import NOW, a_policy, a_rule
+from tests.builders import NOW, a_caller, a_policy, a_rule
 
 FIELDS = {name: Field(name, "string") for name in ("tenant_id", "owner", "boss")}
 NOTES = Collection("notes", FIELDS, "string", tenant_field="tenant_id")
@@ -113,6 +114,11 @@ def test_they_are_in_the_filter_with_the_tenant():
 def test_a_claim_of_that_name_says_nothing():
     forged = asked(kin=kin("bob"), **{"$subordinates": ["eve"]})
     assert "eve" not in str(rows(a_planner(a_rule(when=BELOW)), forged).filter)
+
+
+def test_a_name_of_a_relation_is_never_looked_up_among_claims():
+    for bindings in (a_caller(**{"$subordinates": ["eve"]}), a_caller(**{"claims": {"$subordinates": "eve"}})):
+        assert bindings.lookup(Path("user", ("$subordinates",))) is None
 
 
 def test_what_was_bound_serves_the_same_people_and_no_others():
