@@ -23,8 +23,9 @@ from permission_mongo.parsing.ids import Fresh
 from permission_mongo.planning.callers import Asking, Callers
 from permission_mongo.planning.make import Planner
 from permission_mongo.planning.showing import ShownTold, show
+from permission_mongo.planning.targets import staff_of
 from permission_mongo.query.cursors import CursorKey, derived
-from permission_mongo.running import Running
+from permission_mongo.running import Running, planned
 from permission_mongo.service import Engine
 from permission_mongo.standing import Standing
 from permission_mongo.storage.connection import new_client, require_server
@@ -67,8 +68,14 @@ class Lasting:
         # Callers whose tokens are verified need not be verified again where nothing of that has changed.
         tokens = known.tokens if config.auth == gateway.config.auth else TokenVerifier(config.auth)
         await patiently(lambda: prepare(self.database, config))
+        await _ensure_hierarchy(gateway.store, config)
         planner = await self.planner(config, utc_now() + _TAKEN_BY_ALL)
         return gateway.succeeded_by(config, self.known_by(config, tokens), planner)
+
+
+async def _ensure_hierarchy(store: Store, config: Config) -> None:
+    for staff in filter(None, map(staff_of, config.collections.values())):
+        await patiently(lambda staff=staff: store.ensure_hierarchy(staff))  # type: ignore[misc]
 
 
 @asynccontextmanager
@@ -93,6 +100,7 @@ async def open_lasting(config: Config, uri: str, carriers: int = CARRIERS) -> As
         # Some connections are left to writes, so that reads alone never fill the pool.
         slots = max(1, config.mongodb.max_pool_size - 4)
         store = Store(Rooms(client, config.mongodb.database, config.limits.query_timeout, slots))
+        await _ensure_hierarchy(store, config)
         known, metrics, in_force = lasting.known_by(config, tokens), Metrics(), InForce(Standing(config.digest))
         metrics.observe(ConfigTaken(config.policy_digest))
         holder, waiting = fresh.batch_id(), Event()
@@ -119,7 +127,7 @@ async def explained_here(config: Config, uri: str, operation: Explain, asking: A
         await require_server(client)
         store = Store(Rooms(client, config.mongodb.database, config.limits.query_timeout, 1))
         planner = Planner(Callers(config, bytes(32)), CursorKey(bytes(32)), Fresh().uuid, {})
-        plan = planner.plan(operation, asking)
+        plan, asking = await planned(planner, store, operation, asking)
         try:
             shown = show(plan, await store.execute(plan, asking.actor()), planner.cursors, asking.posix())
         finally:

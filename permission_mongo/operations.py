@@ -328,9 +328,17 @@ class WritePolicy:
     if_match: Tags
 
 
+@dataclass(frozen=True, slots=True)
+class SyncHierarchy:
+    """Find anew who is above whom: in the caller's own tenant or the one named; `collection` is that of people."""
+
+    tenant: str | None = None
+    collection: str | None = None
+
+
 OfFiles = CheckPolicy | WritePolicy  # of the policy's files, and of nothing that is stored
 Service = (
-    GetJob | CancelJob | ListJobs | Explain | TellMe | TellPolicy
+    GetJob | CancelJob | ListJobs | SyncHierarchy | Explain | TellMe | TellPolicy
 )  # asked of the gateway itself, and of no collection
 Filtered = UpdateMany | DeleteMany  # may be of a filter, and then a job
 OfPast = ListVersions | GetVersion | Compare | ReadAgain

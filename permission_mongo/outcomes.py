@@ -230,6 +230,24 @@ class NothingLookedUp:
     """The plan said it all."""
 
 
+@dataclass(frozen=True, slots=True)
+class Synced:
+    """How many people there are, rows of them were wrong, stand in a loop, and have too many people above."""
+
+    people: int
+    changed: int
+    in_loops: int
+    too_deep: int
+
+    def and_(self, other: Synced) -> Synced:
+        return Synced(
+            self.people + other.people,
+            self.changed + other.changed,
+            self.in_loops + other.in_loops,
+            self.too_deep + other.too_deep,
+        )
+
+
 Outcome = (
     Found
     | Page
@@ -250,4 +268,5 @@ Outcome = (
     | Started
     | Examined
     | NothingLookedUp
+    | Synced
 )

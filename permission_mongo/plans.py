@@ -17,6 +17,7 @@ from permission_mongo.documents.etags import Tags
 from permission_mongo.documents.paths import Path
 from permission_mongo.errors import Refusal
 from permission_mongo.explanations import ExplainPlan
+from permission_mongo.hierarchy import Staff
 from permission_mongo.moments import AsOf
 from permission_mongo.pasts import Past, PastPlan
 from permission_mongo.policy.grants import Lens
@@ -24,7 +25,7 @@ from permission_mongo.policy.guard import Guarded, GuardedStates
 from permission_mongo.query.sorting import Ordered
 from permission_mongo.revisions import Again, Reference, Revision
 from permission_mongo.schema.model import Collection, Computing, Keeping
-from permission_mongo.service import CancelPlan, Serving
+from permission_mongo.service import Doing, Serving
 from permission_mongo.values import Document, DocumentId, MongoFilter
 
 
@@ -69,6 +70,7 @@ class Target:
     chunk: int
     max_bytes: int
     keeping: Keeping
+    staff: Staff | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -374,14 +376,6 @@ class RestorePlan:
 Chunked = UpdateManyPlan | DeletePlan | RevertPlan  # of many documents; a filter's is done in chunks
 Reading = ReadPlan | AsOf | ListPlan | CountPlan | GetManyPlan | AggregatePlan | DeletedPlan | PastPlan
 Writing = (
-    CreatePlan
-    | UpdatePlan
-    | UpdateManyPlan
-    | RestorePlan
-    | DeleteOnePlan
-    | PurgePlan
-    | DeletePlan
-    | UndoPlan
-    | CancelPlan
+    CreatePlan | UpdatePlan | UpdateManyPlan | RestorePlan | DeleteOnePlan | PurgePlan | DeletePlan | UndoPlan | Doing
 )
 Plan = Reading | Writing | Serving | ExplainPlan

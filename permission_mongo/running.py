@@ -22,7 +22,7 @@ from permission_mongo.operations import Alike, ByFilter, DeleteMany, Filtered, O
 from permission_mongo.outcomes import BatchOutcome, JobState, Outcome, Started
 from permission_mongo.parsing.ids import Fresh
 from permission_mongo.parsing.jobs import read_again
-from permission_mongo.planning.callers import Asking
+from permission_mongo.planning.callers import Asking, KinWanted
 from permission_mongo.planning.make import Planner
 from permission_mongo.plans import Plan
 from permission_mongo.storage.store import Store
@@ -66,6 +66,17 @@ class _Work:
     origin: Origin | None = None
 
 
+async def planned(
+    planner: Planner, store: Store, operation: Operation | Service, asking: Asking
+) -> tuple[Plan, Asking]:
+    """The plan, and who asks with the people around them where a rule of it reads the hierarchy."""
+    try:
+        return planner.plan(operation, asking), asking
+    except KinWanted as wanted:
+        known = replace(asking, kin=await store.kin(wanted.plan))
+        return planner.plan(operation, known), known
+
+
 @dataclass(frozen=True, slots=True)
 class Running:
     """The planner and the store at work. `clock` tells each chunk its own moment; `holder` is this process's name.
@@ -94,7 +105,7 @@ class Running:
 
         With `waits` False what is left after the first chunk is done by whoever finds it.
         """
-        plan = self.planner.plan(operation, asking)
+        plan, asking = await planned(self.planner, self.store, operation, asking)
         work = self._work(operation, asking)
         try:
             if work is None:
@@ -199,10 +210,11 @@ class Running:
 
     async def _chunk(self, work: _Work, done: BatchOutcome) -> BatchOutcome:
         """The next chunk, by the policy in force, for a caller whose credential is."""
-        asking = replace(work.asking, now=self.clock(), once=None if done.is_job else work.asking.once)
+        asking = replace(work.asking, now=self.clock(), once=None if done.is_job else work.asking.once, kin=None)
         await work.ruling.authenticator.require_in_force(asking.principal)
         turn = Turn(done.more, done, work.lease, None if done.is_job else work.origin)
-        outcome = await self._executed(work, work.ruling.planner.plan(work.operation, asking), asking, turn)
+        plan, asking = await planned(work.ruling.planner, self.store, work.operation, asking)
+        outcome = await self._executed(work, plan, asking, turn)
         assert isinstance(outcome, BatchOutcome)  # noqa: S101  (a later chunk is never a replay)
         return added(done, outcome)
 

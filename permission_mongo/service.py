@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from permission_mongo.documents.etags import Tags
+from permission_mongo.hierarchy import Staff, Tenant, User
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,4 +79,30 @@ class WritePlan:
 
 
 FilesPlan = CheckPlan | WritePlan
+
+
+@dataclass(frozen=True, slots=True)
+class KinPlan:
+    """Find the people around one: `relations` by their names in rules, at most `most` people of each.
+
+    What is known may be `seconds` old where another gateway changed it.
+    """
+
+    tenant: Tenant
+    user: User
+    relations: frozenset[str]
+    most: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class SyncPlan:
+    """Find anew who is above whom in one tenant."""
+
+    staff: Staff
+    tenant: Tenant
+    audited: bool
+
+
 Serving = JobPlan | JobsPlan | TellPlan
+Doing = CancelPlan | SyncPlan

@@ -34,6 +34,7 @@ settings: {default_tenant_field: my_tenant}
 collections:
   my_notes:
     access: {owner_field: null}
+    hierarchy: {user_id_field: _id, manager_field: my_parent}
     versioning: {enabled: true, mode: diff, max_versions: 9, retention_days: 9, deleted_days: 9}
     list: {default_limit: 5}
     indexes: [{fields: [my_title]}]
@@ -152,7 +153,7 @@ def literal_keys(name: str) -> set[str]:
 
 FILES = {
     "config.yaml": ("server.py",),
-    "schema.yml": ("schema.py", "fields.py", "indexes.py", "computed.py"),
+    "schema.yml": ("schema.py", "fields.py", "indexes.py", "computed.py", "hierarchy.py"),
     "policy.yml": ("policy.py",),
 }
 

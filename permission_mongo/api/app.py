@@ -72,6 +72,8 @@ ROUTES: Final[tuple[tuple[str, str, Endpoint], ...]] = (
     ("POST", "/{collection}/count", endpoints.count),
     ("GET", "/_pm/jobs/{job}", endpoints.get_job),
     ("POST", "/_pm/jobs/{job}/cancel", endpoints.cancel_job),
+    ("POST", "/_pm/hierarchy/sync", endpoints.sync_hierarchy),
+    ("POST", "/api/hierarchy/sync", endpoints.sync_hierarchy),
 )
 METRICS: Final = ("GET", "/metrics", endpoints.show_metrics)
 

@@ -31,6 +31,7 @@ from permission_mongo.parsing.documents import (
     read_restore_one,
 )
 from permission_mongo.parsing.explain import read_explain
+from permission_mongo.parsing.hierarchy import read_sync
 from permission_mongo.parsing.jobs import read_cancel_job, read_get_job, read_list_jobs
 from permission_mongo.parsing.lists import read_count, read_list_deleted, read_list_of, read_query
 from permission_mongo.parsing.once import HEADER
@@ -209,6 +210,11 @@ async def write_policy(call: Call) -> Response:
     asking = await call.asking(IF_MATCH)
     call.parameters.require_known(())
     return await _serve(call, read_write_policy(await call.body(), call.tags(IF_MATCH)), asking)
+
+
+async def sync_hierarchy(call: Call) -> Response:
+    asking = await call.asking()
+    return await _serve(call, read_sync(await call.body(), call.parameters), asking)
 
 
 async def get_version(call: Call) -> Response:

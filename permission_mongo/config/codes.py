@@ -28,6 +28,8 @@ LOAD_CODES: Final[Mapping[str, str]] = {
     "role-cycle": "a role that inherits itself, or through more than 8 levels",
     "void-deny": "a `fields.deny` that an inherited rule makes void",
     "two-stamps": "two values by `set` for one field",
+    "no-hierarchy": "a relation between people where no collection declares a hierarchy",
+    "policy-test": "a test of policy_tests.yml fails",
     "ignored-key": "a key of the Go gateway that does nothing here (a warning)",
     "other-name": "a key or file of the Go gateway that is read under our name (a warning)",
 }

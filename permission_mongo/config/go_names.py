@@ -11,7 +11,7 @@ from permission_mongo.config.yaml import Map
 IGNORED: Final[Mapping[str, Mapping[str, str]]] = {
     "": {
         "redis": "policies are kept in memory, and nothing else is cached",
-        "cache": "nothing is cached that could be old",
+        "cache": "nothing is cached but a hierarchy, by limits.hierarchy_cache",
         "versioning": "versions are kept by each collection's own 'versioning' in schema.yml",
     },
     "server": {

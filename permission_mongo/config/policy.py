@@ -47,16 +47,18 @@ def read_policy(root: Section, collections: Mapping[str, Collection]) -> PolicyT
     roles = _roles(root.section("roles"))
     templates = dict(root.section("templates").sections())
     rules: list[Rule] = []
+    has_hierarchy = any(one.hierarchy is not None for one in collections.values())
     used: set[str] = set()
     policies = root.section("policies")
     for name, section in policies.sections():
         used.update(template for template, _ in section.texts("use"))
         if name in collections:
-            rules += _rules(collections[name], section, roles, templates)
+            rules += _rules(collections[name], section, roles, templates, has_hierarchy=has_hierarchy)
             continue
         message = f"unknown collection '{name}'{suggestion(name, collections)}"
         root.findings.append(policies.node.keys[name].finding(message, code="unknown-collection"))
-        list(_rules(open_collection(name), section, roles, templates))  # its other mistakes are told all the same
+        # Its other mistakes are told all the same.
+        list(_rules(open_collection(name), section, roles, templates, has_hierarchy=has_hierarchy))
     for name in templates.keys() - used:
         list(_rules_of(templates[name], open_collection(name), roles, ""))
     rules += _default_denials(root.section("defaults"), roles, collections)
@@ -100,7 +102,12 @@ def _roles(section: Section) -> dict[str, Role]:
 
 
 def _rules(
-    collection: Collection, section: Section, roles: Mapping[str, Role], templates: Mapping[str, Section]
+    collection: Collection,
+    section: Section,
+    roles: Mapping[str, Role],
+    templates: Mapping[str, Section],
+    *,
+    has_hierarchy: bool,
 ) -> Iterator[Rule]:
     sources = [(section, "")]
     for name, mark in section.texts("use"):
@@ -110,10 +117,12 @@ def _rules(
             message = f"unknown template '{name}'{suggestion(name, templates)}"
             section.findings.append(mark.finding(message, code="unknown-template"))
     for source, prefix in sources:
-        yield from _rules_of(source, collection, roles, prefix)
+        yield from _rules_of(source, collection, roles, prefix, has_hierarchy=has_hierarchy)
 
 
-def _rules_of(source: Section, collection: Collection, roles: Mapping[str, Role], prefix: str) -> Iterator[Rule]:
+def _rules_of(
+    source: Section, collection: Collection, roles: Mapping[str, Role], prefix: str, *, has_hierarchy: bool = True
+) -> Iterator[Rule]:
     for role, mark in source.node.keys.items():
         if role == "use":
             continue
@@ -121,15 +130,17 @@ def _rules_of(source: Section, collection: Collection, roles: Mapping[str, Role]
             message = f"unknown role '{role}'{suggestion(role, roles)}"
             source.findings.append(mark.finding(message, code="unknown-role"))
         for n, one in enumerate(source.list_of_sections(role)):
-            yield _RuleReader(one, collection).rule(f"{collection.name}/{prefix}{role}/{n}", role)
+            reader = _RuleReader(one, collection, has_hierarchy=has_hierarchy)
+            yield reader.rule(f"{collection.name}/{prefix}{role}/{n}", role)
 
 
 class _RuleReader:
     """One rule of one collection."""
 
-    def __init__(self, section: Section, collection: Collection) -> None:
+    def __init__(self, section: Section, collection: Collection, *, has_hierarchy: bool) -> None:
         self._section = section
         self._collection = collection
+        self._has_hierarchy = has_hierarchy
 
     def rule(self, rule_id: str, role: str) -> Rule:
         section = self._section
@@ -193,9 +204,9 @@ class _RuleReader:
             fault = f"'{self._collection.name}' has no field '{path.dotted}'{near}"
         elif path.root == "resource" and self._collection.is_computed(path.dotted):
             fault, code = f"'{path.dotted}' is computed; a condition names the fields it is made of", "bad-expression"
-        elif path.root == "user" and path.segments[0] in RELATIONS:
-            fault = f"'user.{path.segments[0]}' needs a hierarchy, which this version does not have"
-            code = "not-available"
+        elif path.root == "user" and path.segments[0] in RELATIONS and not self._has_hierarchy:
+            fault = f"'user.{path.segments[0]}' needs a hierarchy: declare one on the collection of users"
+            code = "no-hierarchy"
         if fault is not None:
             self._section.findings.append(self._place(key, path.offset).finding(fault, code=code))
 
@@ -265,7 +276,11 @@ class _RuleReader:
         try:
             # `x == value` is the smallest text in which a value stands.
             expression = parse(f"doc.x == {node.value}")  # the text as written: ' $user.id' is refused
-            return expression.right if isinstance(expression, Compare) and isinstance(expression.right, Path) else None
+            found = expression.right if isinstance(expression, Compare) else None
+            if isinstance(found, Path) and found.root == "user" and found.segments[0] in RELATIONS:
+                section.wrong(name, f"'user.{found.segments[0]}' is a list of people; a stamp is one value")
+                return None
+            return found if isinstance(found, Path) else None
         except RuleError as error:
             section.wrong(name, str(error), code="bad-expression")
             return None

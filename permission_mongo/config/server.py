@@ -179,6 +179,8 @@ def _limits(section: Section) -> Limits:
         max_regex_length=section.integer("max_regex_length", 128, 1, 1000),
         query_timeout=section.seconds("query_timeout", 10.0),
         job_lease=section.seconds("job_lease", 15.0),
+        max_subordinates=section.integer("max_subordinates", 10_000, 1, 100_000),
+        hierarchy_cache=section.seconds("hierarchy_cache", 5.0),
     )
     if limits.max_document_bytes > 16 * 2**20 - 64 * 2**10:
         # A version wraps the document, and MongoDB takes no record above 16 MiB.

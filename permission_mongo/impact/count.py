@@ -19,6 +19,7 @@ from permission_mongo.impact.viewers import Viewer
 from permission_mongo.planning.callers import Asking, Callers
 from permission_mongo.policy.evaluate import holds
 from permission_mongo.policy.grants import Reach
+from permission_mongo.policy.kin import told_kin
 from permission_mongo.policy.nodes import NEVER, Expression, conjunction, paths_of
 from permission_mongo.policy.rules import ACTIONS, Action
 from permission_mongo.values import Document
@@ -118,7 +119,8 @@ def tallies(old: Config, new: Config, viewers: Iterable[Viewer], now: datetime) 
     paths = {name: paths_between(old, new, name) for name in names}
     found: list[Tally] = []
     for viewer in viewers:
-        asking = Asking(viewer.principal, now, _REQUEST, "policy diff")
+        who = viewer.principal
+        asking = Asking(who, now, _REQUEST, "policy diff", kin=told_kin(who.claims))
         for name in names:
             for action in COUNTED:
                 tally = _tally(viewer, asking, (before, after), action, (name, paths[name]))

@@ -34,6 +34,7 @@ from permission_mongo.operations import (
     Reading,
     RestoreOne,
     Service,
+    SyncHierarchy,
     TellMe,
     TellPolicy,
     Undo,
@@ -100,7 +101,7 @@ class Planner:
                 return plan_list_as_of(operation, asking, self.callers, self.cursors, self.since)
             case ListVersions() | GetVersion() | Compare() | ReadAgain():
                 return plan_past(operation, asking, self.callers)
-            case GetJob() | CancelJob() | ListJobs():
+            case GetJob() | CancelJob() | ListJobs() | SyncHierarchy():
                 return plan_service(operation, asking, self.callers)
             case Explain():
                 return plan_explain(operation, asking, self.callers)

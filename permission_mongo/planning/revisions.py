@@ -52,7 +52,8 @@ class Reviser:
         updating = callers.access(asking, collection, "update")
         reading = callers.access(asking, collection, "read")
         stamps = update_stamps(collection, asking, updating.reach, new_uuid)
-        writers = tuple(_writers(collection, asking, callers, updating.reach, collection.stamped, frozenset(stamps)))
+        guarded = collection.stamped | collection.placing
+        writers = tuple(_writers(collection, asking, callers, updating.reach, guarded, frozenset(stamps)))
         referable = referable_from(collection, asking, callers)
         hidden = tuple(rule.hidden for rule in updating.speaking.hides if rule.when == ALWAYS)
         fill = Fill(asking.now, asking.principal.subject, new_uuid)
@@ -168,6 +169,7 @@ def again_of(collection: Collection, asking: Asking, callers: Callers) -> Again:
     reading = callers.access(asking, collection, "read")
     # What tells of the write alone comes back as it was: who restored, and when, is in the history.
     guarded = frozenset(name for name in (collection.tenant_field, collection.owner_field) if name)
+    guarded |= collection.placing
     writers = tuple(_writers(collection, asking, callers, restoring, guarded, frozenset()))
     referable = referable_from(collection, asking, callers)
     most = callers.config.limits.max_document_bytes

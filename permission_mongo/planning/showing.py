@@ -32,6 +32,7 @@ from permission_mongo.outcomes import (
     Started,
     State,
     States,
+    Synced,
     Updated,
 )
 from permission_mongo.pasts import AgainPlan, ComparePlan, VersionPlan
@@ -135,6 +136,7 @@ Shown = (
     | Job
     | JobList
     | Started
+    | Synced
     | ShownVersion
     | ShownChanges
     | ShownAgain
@@ -182,7 +184,7 @@ def show(plan: Plan, outcome: Outcome, cursors: CursorKey, posix: float) -> Show
             return ShownTold(explained(plan, outcome))
         case TellPlan(told, tag), NothingLookedUp():
             return ShownTold(told, tag)
-        case _, BatchOutcome() | History() | Deleted() | Purged() | Job() | JobList() | Started():
+        case _, BatchOutcome() | History() | Deleted() | Purged() | Job() | JobList() | Started() | Synced():
             return outcome
         case _:
             raise AssertionError(f"{type(plan).__name__} does not lead to {type(outcome).__name__}")

@@ -16,6 +16,7 @@ from permission_mongo.outcomes import BatchOutcome, Created, Failure, Item
 from permission_mongo.plans import Actor, CreatePlan, Draft
 from permission_mongo.storage.computed import read_again
 from permission_mongo.storage.faults import duplicate_index
+from permission_mongo.storage.hierarchy import Misplaced
 from permission_mongo.storage.ledger import Ledger
 from permission_mongo.storage.parts import (
     DUPLICATE_TOLD,
@@ -37,7 +38,7 @@ from permission_mongo.versions import moment_after
 async def create_one(plan: CreatePlan, actor: Actor, rooms: Rooms) -> Created:
     """A write with nothing else to commit is one command; else a transaction. A key is something to commit."""
     target, draft = plan.target, plan.drafts[0]
-    if not (target.audited or plan.continues or plan.references or plan.computed or actor.once):
+    if not (target.audited or target.staff or plan.continues or plan.references or plan.computed or actor.once):
         return await _by_one_command(target.collection, draft, rooms)
     creation = _Creation(plan, actor, rooms)
     part = ObjectId()
@@ -49,6 +50,8 @@ async def create_one(plan: CreatePlan, actor: Actor, rooms: Rooms) -> Created:
         )
     except Dangling as error:
         raise violation(error.missing) from error
+    except Misplaced as error:
+        raise error.failed[draft.id] from error
     return Created(stored)
 
 
@@ -173,6 +176,8 @@ class _Creation:
             )
         except Dangling as error:
             raise self._dangling(drafts, error) from error
+        except Misplaced as error:
+            raise Unfit({one.index: error.failed[one.id] for one in drafts if one.id in error.failed}) from error
         except BulkWriteError as error:
             index = duplicate_index(error)
             if index is None:

@@ -14,6 +14,7 @@ from permission_mongo.jobs import Turn
 from permission_mongo.outcomes import BatchOutcome, Outcome
 from permission_mongo.plans import Actor, Target
 from permission_mongo.replays import kept_of
+from permission_mongo.storage.hierarchy import keep_placed
 from permission_mongo.storage.jobs import stands
 from permission_mongo.storage.layout import AUDIT, PARTS
 from permission_mongo.storage.rooms import Rooms
@@ -101,7 +102,10 @@ class Ledger:
         ids: list[DocumentId],
         traces: Traces = NO_TRACES,
     ) -> None:
+        """What the transaction did to documents with these ids, behind it: Misplaced where people can't stand so."""
         batch = self._batch
+        if self._target.staff is not None:
+            await keep_placed(session, ids, action, self._target.staff, self._rooms)
         if self._target.audited:
             of_batch = None if batch is None else batch.id
             written = entry(self._actor, action, self._target.collection, ids, of_batch, traces.reason)

@@ -18,6 +18,7 @@ from permission_mongo.errors import Conflict, Forbidden, PayloadTooLarge, Precon
 from permission_mongo.outcomes import Deleted, Outcome, Purged, Updated
 from permission_mongo.plans import Actor, Precondition, Target
 from permission_mongo.policy.rules import Action
+from permission_mongo.storage.hierarchy import Misplaced
 from permission_mongo.storage.layout import PROOFS, VERSIONS
 from permission_mongo.storage.ledger import Ledger, Traces
 from permission_mongo.storage.reads import not_found
@@ -67,6 +68,8 @@ class Single:
                 )
             except NumberTaken:
                 pass
+            except Misplaced as error:
+                raise error.failed[self.id] from error
         raise Conflict("others changed the same document at the same time; try again")
 
     def named(self) -> MongoFilter:

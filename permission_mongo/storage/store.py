@@ -8,6 +8,7 @@ from permission_mongo.aggregations import AggregatePlan
 from permission_mongo.audit import entry
 from permission_mongo.errors import Refusal, Unavailable
 from permission_mongo.explanations import ExplainPlan
+from permission_mongo.hierarchy import Staff
 from permission_mongo.jobs import AT_FIRST, Lease, Turn, Unreadable, added
 from permission_mongo.jobs import Taken as TakenJob
 from permission_mongo.moments import AsOfOnePlan, AsOfPlan
@@ -33,7 +34,8 @@ from permission_mongo.plans import (
     UpdatePlan,
     Writing,
 )
-from permission_mongo.service import CancelPlan, JobPlan, JobsPlan, Serving, TellPlan
+from permission_mongo.policy.kin import Kin
+from permission_mongo.service import CancelPlan, JobPlan, JobsPlan, KinPlan, Serving, SyncPlan, TellPlan
 from permission_mongo.storage.aggregates import aggregate
 from permission_mongo.storage.creates import create_many, create_one
 from permission_mongo.storage.deletes import delete_many
@@ -45,6 +47,7 @@ from permission_mongo.storage.idempotency import Taken, still_running
 from permission_mongo.storage.lists import count, list_deleted, list_page
 from permission_mongo.storage.moments import as_of_one, as_of_page
 from permission_mongo.storage.reads import get_many, read_one
+from permission_mongo.storage.rebuilding import ensure_built, sync
 from permission_mongo.storage.removals import delete_one, purge_one
 from permission_mongo.storage.restores import restore_one
 from permission_mongo.storage.revising import update_many
@@ -159,8 +162,19 @@ class Store:
                 return await undo(plan, actor, self._rooms)
             case CancelPlan(job, whose):
                 return await self._rooms.jobs.cancel(job, whose)
+            case SyncPlan():
+                return await sync(plan, actor, self._rooms)
             case _:
                 assert_never(plan)
+
+    async def ensure_hierarchy(self, staff: Staff) -> None:
+        """Built, where the documents have one and it was never built."""
+        await ensure_built(staff, self._rooms)
+
+    async def kin(self, plan: KinPlan) -> Kin:
+        """The people around a caller."""
+        with refusing():
+            return await self._rooms.people.around(plan)
 
     async def take_job(self, holder: str, seconds: float) -> TakenJob | Unreadable | None:
         """A job that nobody carries, now this holder's for so many seconds; None if there is none."""

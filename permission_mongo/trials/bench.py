@@ -15,6 +15,7 @@ from permission_mongo.planning.make import Planner
 from permission_mongo.planning.reads import require_versions
 from permission_mongo.policy.binding import bind
 from permission_mongo.policy.evaluate import holds, verdict
+from permission_mongo.policy.kin import told_kin
 from permission_mongo.policy.nodes import Truth
 from permission_mongo.policy.rules import Action, Rule
 from permission_mongo.query.cursors import CursorKey
@@ -42,7 +43,7 @@ class Bench:
 
     def at(self, case: Case) -> Judging:
         principal = self.tests.principals[case.principal]
-        asking = Asking(principal, case.now, case.request, "policy test")
+        asking = Asking(principal, case.now, case.request, "policy test", kin=told_kin(principal.claims))
         return Judging(self, case, asking, self.config.collections[case.collection])
 
 

@@ -105,13 +105,21 @@ def test_what_a_go_key_would_promise_and_is_not_kept_is_refused(tmp_path, config
 
 
 def test_features_that_are_not_there_stay_refused_and_say_so(tmp_path):
-    """Hooks and reporting lines are promises: ignoring one would break it silently."""
-    schema = (GO / "schema.yml").read_text()
-    schema += "    hierarchy: {user_id_field: _id, manager_field: manager_id}\n"
-    policy = (GO / "policy.yml").read_text().replace("in user.roles", "in user.$subordinates")
-    found = refused(a_folder(tmp_path, "config.yaml", "hooks.yml", schema=schema, policy=policy))
+    """Hooks are promises: ignoring one would break it silently."""
+    found = refused(a_folder(tmp_path, "config.yaml", "schema.yml", "policy.yml", "hooks.yml"))
     assert any("hooks.yml: is not available" in line for line in found)
-    assert any("hierarchy" in line for line in found)
+
+
+def test_reporting_lines_are_taken_over(tmp_path):
+    schema = (GO / "schema.yml").read_text()
+    schema = schema.replace(
+        "  users:\n    fields:\n",
+        "  users:\n    hierarchy: {user_id_field: _id, manager_field: manager_id}\n    fields:\n",
+    )
+    policy = (GO / "policy.yml").read_text().replace("in user.roles", "in user.$subordinates")
+    loaded = load_config(a_folder(tmp_path, "config.yaml", schema=schema, policy=policy), ENVIRONMENT)
+    assert [one.hierarchy.manager_field for one in loaded.collections.values() if one.hierarchy] == ["manager_id"]
+    assert loaded.policy.relations == {"$subordinates"}
 
 
 def test_how_versions_are_kept_is_taken_over(tmp_path):

@@ -47,6 +47,7 @@ from permission_mongo.operations import (
     Revised,
     Sent,
     Service,
+    SyncHierarchy,
     TellMe,
     TellPolicy,
     Undo,
@@ -181,7 +182,7 @@ def test_every_operation_is_among_those_of_these_tests():
     """A new one fails here until it is listed, and then each law below is asked of its plan."""
     assert {type(one) for one in READS} == {*get_args(Reading)}
     assert {type(one) for one in WRITES} == {*get_args(Write)}
-    assert {type(one) for one in (*JOBS, *QUESTIONS)} == {*get_args(Service)}
+    assert {type(one) for one in (*JOBS, *QUESTIONS, SyncHierarchy())} == {*get_args(Service)}
 
 
 @pytest.mark.parametrize("operation", JOBS, ids=lambda one: type(one).__name__)

@@ -133,6 +133,8 @@ def _limits() -> Shape:
             "max_in_values": integer("Values of `$in`.", own.max_in_values, 1, 100_000),
             "max_regex_length": integer("Signs of a pattern.", own.max_regex_length, 1, 1000),
             "query_timeout": duration("Of a query, and of a transaction with all its attempts.", "10s"),
+            "max_subordinates": integer("People that a relation of a rule may name.", own.max_subordinates, 1, 100_000),
+            "hierarchy_cache": duration("How old what is known of them may be.", "5s"),
             "job_lease": duration("How long a silent gateway keeps a job.", "15s"),
         },
     )

@@ -77,6 +77,10 @@ def _collection() -> Shape:
         "default_limit": integer("Rows of a page.", 20, 1, 10_000),
         "count": choice(["on_request", "always"], "When a list tells its total.", "on_request"),
     }
+    people = {
+        "user_id_field": text("What a caller's `user.id` names.", "_id"),
+        "manager_field": text("The manager's id."),
+    }
     return section(
         "One collection.",
         {
@@ -91,6 +95,7 @@ def _collection() -> Shape:
                 "anyOf": [_index(), {"type": "array", "items": _index()}],
             },
             "list": section("How it is listed.", listing),
+            "hierarchy": section("Its documents are people, each of whom may name a manager.", people),
             "allow_regex": boolean("`$regex` takes any pattern, instead of literal text.", False),
         },
     )

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from random import Random
 
 from tests.laws.two_worlds.contents import JOBS, MOVED_IDS
+from tests.laws.two_worlds.rules import TENANT
 from tests.laws.two_worlds.values import (
     Known,
     a_batch,
@@ -21,7 +22,7 @@ from tests.laws.two_worlds.values import (
     some_headers,
     some_ids,
 )
-from tests.laws.two_worlds.worlds import Asked
+from tests.laws.two_worlds.worlds import KEEPER, Asked
 
 Route = tuple[str, str]
 Generator = Callable[[Random, Known, Route], Asked]
@@ -151,6 +152,13 @@ def _job(rnd: Random, known: Known, route: Route) -> Asked:
     """One's own, one that is a batch and no job, or another's."""
     job = rnd.choice((*JOBS, *known.jobs)) if rnd.random() < 0.8 else a_batch(rnd, known)
     return Asked(route, route[1].replace("{job}", job))
+
+
+def _sync(rnd: Random, known: Known, route: Route) -> Asked:
+    """By the caller, or by one with the right to."""
+    bodies = (None, {}, {"tenant_id": TENANT}, {"tenant_id": "evil"}, {"user_collection": "staff"}, {"x": 1})
+    headers = (("authorization", KEEPER),) if rnd.random() < 0.6 else ()
+    return Asked(route, route[1], (), rnd.choice(bodies), headers)
 
 
 def _undo(rnd: Random, known: Known, route: Route) -> Asked:
@@ -283,5 +291,7 @@ GENERATORS: dict[Route, Generator] = {
     ("GET", "/_pm/jobs"): _jobs,
     ("GET", "/_pm/jobs/{job}"): _job,
     ("POST", "/_pm/jobs/{job}/cancel"): _job,
+    ("POST", "/_pm/hierarchy/sync"): _sync,
+    ("POST", "/api/hierarchy/sync"): _sync,
 }
 # Left out: METRICS counts what every caller does, hidden rows among it. It is for operators, and public only by `metrics.public`.

@@ -53,6 +53,16 @@ collections:
       lead: {type: string}
       public: {type: boolean}
       budget: {type: number}
+  crew:
+    client_ids: true
+    access: {owner_field: null}
+    hierarchy: {user_id_field: name, manager_field: lead}
+    fields:
+      tenant_id: {type: string}
+      name: {type: string}
+      lead: {type: string}
+    indexes:
+      - {fields: [tenant_id, name], unique: true}
 """
 POLICY = """
 roles:
@@ -60,6 +70,7 @@ roles:
   user: {inherits: [viewer], system: [explain]}
   manager: {system: [explain]}
   boss: {system: [explain]}
+  keeper: {system: [admin]}
 policies:
   staff:
     viewer:
@@ -101,12 +112,13 @@ policies:
     manager: {actions: [read, aggregate], when: resource.public == true, fields: {allow: [name]}}
     boss:
       actions: [create, read, update, delete, aggregate]
-      when: "resource.lead in ['alice', 'bob']"
+      when: "resource.lead == user.id || resource.lead in user.$subordinates"
       fields: {deny: [budget]}
 """
 ROLES = ("viewer", "user", "manager", "boss")
 ME, TENANT, DEPT = "alice", "acme", "ops"
 COLLECTIONS = ("staff", "notes", "teams")
+CREW = ((ME, None), ("bob", ME))  # who is below whom in the caller's tenant; the rules say "the caller and bob" by it
 PLACES = {
     "staff": frozenset(
         [

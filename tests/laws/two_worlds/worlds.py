@@ -27,9 +27,10 @@ from permission_mongo.storage.layout import AUDIT, BATCHES, PARTS, VERSIONS
 from permission_mongo.values import DocumentId
 from tests.http.harness import SECRET, a_config, a_token
 from tests.laws.two_worlds.contents import DELETED_HIDDEN, KEPT_SINCE, MOVED_IDS, NOW, Contents, jobs, two_contents
-from tests.laws.two_worlds.rules import COLLECTIONS, CONFIG, DEPT, ME, POLICY, SCHEMA, TENANT, hidden_places
+from tests.laws.two_worlds.rules import COLLECTIONS, CONFIG, CREW, DEPT, ME, POLICY, SCHEMA, TENANT, hidden_places
 
 TOKENS = {role: a_token(ME, [role], TENANT, dept=DEPT) for role in ("viewer", "user", "manager", "boss")}
+KEEPER = f"Bearer {a_token(ME, ['keeper'], TENANT)}"
 _UNTOLD = {"date", "x-process-time"}
 
 
@@ -91,6 +92,16 @@ class World:
         return {tuple(row["_id"].values()) if name == VERSIONS else row["_id"]: row async for row in found}
 
 
+def a_crew(rnd: Random) -> list[dict]:
+    """Alike in the caller's tenant, and by chance in others, where people have the same names."""
+    crew = [{"_id": f"{TENANT}-{name}", "tenant_id": TENANT, "name": name, "lead": lead} for name, lead in CREW]
+    for tenant in ("evil", "Acme"):
+        names = [ME, *rnd.sample(("bob", "carol", "dave", "erin"), rnd.randrange(1, 5))]
+        crew += [{"_id": f"{tenant}-{n}", "tenant_id": tenant, "name": n, "lead": ME} for n in names[1:]]
+        crew.append({"_id": f"{tenant}-{ME}", "tenant_id": tenant, "name": ME})
+    return crew
+
+
 @asynccontextmanager
 async def a_world(mongo_uri: str, config: Config) -> AsyncIterator[World]:
     supply = Supply()
@@ -106,7 +117,10 @@ async def a_world(mongo_uri: str, config: Config) -> AsyncIterator[World]:
             yield replace(gateway, planner=planner, running=running, fresh=fresh, clock=supply.clock)
 
     app = build_app(opened(), public_metrics=False)
-    async with new_client(mongo_uri, config.mongodb) as look, app.router.lifespan_context(app):
+    async with AsyncExitStack() as stack:
+        look = await stack.enter_async_context(new_client(mongo_uri, config.mongodb))
+        await look[config.mongodb.database]["crew"].insert_many(a_crew(Random()))
+        await stack.enter_async_context(app.router.lifespan_context(app))
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gateway") as client:
             yield World(client, look[config.mongodb.database], app.state.gateway, supply)
         await look.drop_database(config.mongodb.database)
