@@ -11,8 +11,11 @@ from permission_mongo.auth.api_keys import KeyVerifier
 from permission_mongo.auth.authenticate import Authenticator
 from permission_mongo.auth.tokens import TokenVerifier
 from permission_mongo.config.model import Config
+from permission_mongo.consulting import Consulting
+from permission_mongo.delivering import Delivering
 from permission_mongo.gateway import Gateway
 from permission_mongo.metrics import Metrics
+from permission_mongo.outgoing.calls import Caller
 from permission_mongo.parsing.ids import Fresh
 from permission_mongo.planning.callers import Callers
 from permission_mongo.planning.make import Planner
@@ -28,6 +31,7 @@ from permission_mongo.storage.store import Store
 from permission_mongo.values import utc_now
 
 CARRIERS: Final = 2  # jobs at once that no caller waits for
+DELIVERERS: Final = 8  # entries of the outbox at once
 
 
 @asynccontextmanager
@@ -47,15 +51,20 @@ async def open_gateway(config: Config, uri: str, *, carriers: int = CARRIERS) ->
         keys = KeyVerifier(MongoKeyStore(database)) if config.auth.api_keys else None
         # Some connections are left to writes, so that reads alone never fill the pool.
         slots = max(1, config.mongodb.max_pool_size - 4)
-        store = Store(Rooms(client, config.mongodb.database, config.limits.query_timeout, slots))
+        rooms = Rooms(client, config.mongodb.database, config.limits.query_timeout, slots)
+        store = Store(rooms)
         fresh = Fresh()
         callers, cursors = Callers(config, derived(secret, "masks")), CursorKey(derived(secret, "cursors"))
         planner = Planner(callers, cursors, fresh.uuid, since)
         known, metrics = Authenticator(tokens, keys), Metrics()
-        running = Running(config, known, planner, store, fresh, utc_now, metrics.observe, fresh.batch_id(), Event())
-        gateway = Gateway(config, known, planner, store, running, metrics, fresh, utc_now)
+        holder = fresh.batch_id()
         try:
-            async with running.at_work(carriers):
-                yield gateway
+            async with Caller(config.allowed) as caller:
+                consulting = Consulting(config, planner, store, rooms.sequences, caller)
+                running = Running(config, known, consulting, store, fresh, utc_now, metrics.observe, holder, Event())
+                delivering = Delivering(rooms.outbox, config.receivers(), caller, metrics.observe, holder)
+                gateway = Gateway(config, known, planner, store, running, metrics, fresh, utc_now)
+                async with running.at_work(carriers), delivering.at_work(DELIVERERS):
+                    yield gateway
         finally:
             await store.close()

@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from permission_mongo import __version__
-from permission_mongo.observations import JobEnded, Observation, Refused, Served, Wrote
+from permission_mongo.observations import Delivery, JobEnded, Observation, OutboxStands, Refused, Served, Wrote
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # set, by the library's rule, before it is imported
@@ -38,6 +38,19 @@ class Metrics:
             "permission_mongo_documents_written", "Documents written", ["collection", "verb"], registry=self.registry
         )
         self._jobs = Counter("permission_mongo_jobs_ended", "Jobs ended", ["state"], registry=self.registry)
+        self._deliveries = Counter(
+            "permission_mongo_hook_deliveries",
+            "Attempts to tell receivers",
+            ["hook", "outcome"],
+            registry=self.registry,
+        )
+        self._outbox = Gauge(
+            "permission_mongo_outbox_entries",
+            "Entries of the outbox",
+            ["state"],
+            registry=self.registry,
+            multiprocess_mode="mostrecent",
+        )
         build = Gauge(
             "permission_mongo_build",
             "1, labelled by version",
@@ -59,6 +72,11 @@ class Metrics:
                 self._documents.labels(collection, verb).inc(count)
             case JobEnded(state):
                 self._jobs.labels(state).inc()
+            case Delivery(hook, outcome):
+                self._deliveries.labels(hook, outcome).inc()
+            case OutboxStands(pending, dead):
+                self._outbox.labels("pending").set(pending)
+                self._outbox.labels("dead").set(dead)
             case _:
                 assert_never(observation)
 

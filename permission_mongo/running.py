@@ -15,6 +15,7 @@ from typing import Final
 
 from permission_mongo.auth.authenticate import Authenticator
 from permission_mongo.config.model import Config
+from permission_mongo.consulting import Consulting
 from permission_mongo.errors import Conflict, Refusal, StillRunning, Unavailable
 from permission_mongo.jobs import Asked, Lease, Origin, Overtaken, Taken, Turn, Unreadable, added, told
 from permission_mongo.observations import JobEnded, Observation, Wrote
@@ -23,7 +24,6 @@ from permission_mongo.outcomes import BatchOutcome, JobState, Outcome, Started
 from permission_mongo.parsing.ids import Fresh
 from permission_mongo.parsing.jobs import read_again
 from permission_mongo.planning.callers import Asking
-from permission_mongo.planning.make import Planner
 from permission_mongo.plans import Plan
 from permission_mongo.storage.store import Store
 
@@ -46,11 +46,11 @@ class _Work:
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """The planner and the store at work. `clock` tells each chunk its own moment; `holder` is this process's name."""
+    """The store at work. `clock` tells each chunk its own moment; `holder` is this process's name."""
 
     config: Config
     authenticator: Authenticator
-    planner: Planner
+    consulting: Consulting
     store: Store
     fresh: Fresh
     clock: Callable[[], datetime]
@@ -64,11 +64,11 @@ class Running:
 
         With `waits` False what is left after the first chunk is done by whoever finds it.
         """
-        plan = self.planner.plan(operation, asking)
+        plan, asking = await self.consulting.planned(operation, asking)
         work = self._work(operation, asking)
         try:
             if work is None:
-                return plan, await self.store.execute(plan, asking.actor())
+                return await self.consulting.executed(plan, operation, asking)
             return plan, await self._worked_off(work, plan, waits=waits)
         except StillRunning as running:
             if waits or running.job is None:
@@ -171,7 +171,8 @@ class Running:
         asking = replace(work.asking, now=self.clock(), once=None if done.is_job else work.asking.once)
         await self.authenticator.require_in_force(asking.principal)
         turn = Turn(done.more, done, work.lease, None if done.is_job else work.origin)
-        outcome = await self._executed(work, self.planner.plan(work.operation, asking), asking, turn)
+        plan, asking = await self.consulting.planned(work.operation, asking, turn)
+        outcome = await self._executed(work, plan, asking, turn)
         assert isinstance(outcome, BatchOutcome)  # noqa: S101  (a later chunk is never a replay)
         return added(done, outcome)
 

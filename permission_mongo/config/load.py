@@ -8,6 +8,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from permission_mongo.config.computed import shade_computed
+from permission_mongo.config.hooks import read_hooks
 from permission_mongo.config.model import Config
 from permission_mongo.config.policy import read_policy
 from permission_mongo.config.schema import read_collections
@@ -22,8 +23,10 @@ _NAMES = {
     "config": ("config.yaml", "config.yml", *_GO_NAMES),
     "schema": ("schema.yml", "schema.yaml"),
     "policy": ("policy.yml", "policy.yaml"),
+    "hooks": ("hooks.yml", "hooks.yaml"),
 }
-_UNAVAILABLE = ("hooks.yml", "hooks.yaml", "policy_tests.yml", "policy_tests.yaml")
+_OPTIONAL = ("hooks",)
+_UNAVAILABLE = ("policy_tests.yml", "policy_tests.yaml")
 
 
 def load_config(place: Path, environment: Mapping[str, str] | None = None) -> Config:
@@ -40,6 +43,7 @@ def load_config(place: Path, environment: Mapping[str, str] | None = None) -> Co
     settings = read_settings(roots["config"], folder, environment)
     collections = read_collections(roots["schema"])
     text = read_policy(roots["policy"], collections)
+    hooks = read_hooks(roots["hooks"], collections, text.rules)
     if not collections and not findings:
         findings.append(Finding("schema.yml", 0, 0, "declares no collection: there would be nothing to serve"))
     if any(not finding.warning for finding in findings):
@@ -56,6 +60,8 @@ def load_config(place: Path, environment: Mapping[str, str] | None = None) -> Co
         settings.logging,
         tuple(findings),
         digest.hexdigest(),
+        hooks,
+        settings.allowed,
     )
 
 
@@ -63,6 +69,8 @@ def _root(kind: str, folder: Path, environment: Mapping[str, str], findings: lis
     found = [folder / name for name in _NAMES[kind] if (folder / name).is_file()]
     name = found[0].name if found else _NAMES[kind][0]
     empty = Map({}, {}, Mark(name, 1, 1))
+    if not found and kind in _OPTIONAL:
+        return Section(empty, findings)
     if not found:
         where = f"in {folder}" if folder.is_dir() else f"{folder} is no folder"
         findings.append(Finding(name, 0, 0, f"not found ({where})"))

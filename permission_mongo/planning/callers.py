@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final
@@ -18,6 +18,7 @@ from permission_mongo.policy.grants import Lens, Reach, Speaking
 from permission_mongo.policy.guard import Guarded, narrow
 from permission_mongo.policy.nodes import ALWAYS, Compare, Expression, Path, Value
 from permission_mongo.policy.rules import Action, RuleId
+from permission_mongo.prehooks import Asked
 from permission_mongo.principal import Principal
 from permission_mongo.query.filters import Query
 from permission_mongo.schema.model import Collection
@@ -30,13 +31,17 @@ _NOBODY: Final = Bindings("", None, (), {}, {}, _EPOCH)
 
 @dataclass(frozen=True, slots=True)
 class Asking:
-    """One request: who, when, and what rules may read of the request itself; `once` of a write with a key."""
+    """One request: who, when, and what rules may read of the request itself; `once` of a write with a key.
+
+    `asked` has what the outside said of its documents, where hooks ask it.
+    """
 
     principal: Principal
     now: datetime
     request: Mapping[str, Any]
     request_id: str
     once: Once | None = None
+    asked: Mapping[Any, Asked] = field(default_factory=dict)
 
     def actor(self) -> Actor:
         who = self.principal
