@@ -15,6 +15,8 @@ from urllib.parse import urlsplit
 Network = V4 | IPv6Network
 _HOST: Final = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?")
 _NUMBER: Final = re.compile(r"(?:0[xX][0-9a-fA-F]*|[0-9]+)")
+# Of use to a network itself, whatever the library's tables of the day say: RFC 6890, and relays of 6to4.
+_SET_ASIDE: Final = tuple(V4(text) for text in ("0.0.0.0/8", "100.64.0.0/10", "192.0.0.0/24", "192.88.99.0/24"))
 # Addresses that carry another one inside, or whose meaning is a network's own: never to be told from outside.
 _VEILED: Final = tuple(
     map(
@@ -71,4 +73,6 @@ def _is_open(ip: IPv4Address | IPv6Address) -> bool:
 
 
 def _is_veiled(ip: IPv4Address | IPv6Address) -> bool:
-    return isinstance(ip, IPv6Address) and (ip.scope_id is not None or any(ip in network for network in _VEILED))
+    if isinstance(ip, IPv4Address):
+        return any(ip in network for network in _SET_ASIDE)
+    return ip.scope_id is not None or any(ip in network for network in _VEILED)

@@ -13,6 +13,7 @@ from pathlib import Path
 from permission_mongo import __version__
 from permission_mongo.cli.credentials import add_keys, add_token
 from permission_mongo.cli.options import Commands
+from permission_mongo.cli.outbox import add_outbox
 from permission_mongo.cli.serve import add_serve
 from permission_mongo.config.load import load_config
 from permission_mongo.errors import Finding, Misconfigured, Refusal, StartupFailure
@@ -38,6 +39,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_check(commands)
     add_token(commands)
     add_keys(commands)
+    add_outbox(commands)
     add_serve(commands)
     return parser
 
