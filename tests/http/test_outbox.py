@@ -150,7 +150,7 @@ async def test_after_its_last_attempt_an_entry_is_dead_and_stands_in_nobodys_way
         assert 'outcome="delivered"} 1.0' in text
 
 
-async def test_no_redirect_is_followed_and_no_proxy_asked(mongo_uri, tmp_path, monkeypatch):
+async def test_t30_no_redirect_is_followed_and_no_proxy_asked(mongo_uri, tmp_path, monkeypatch):
     async with a_receiver() as other:
         for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
             monkeypatch.setenv(name, other.url)

@@ -70,7 +70,7 @@ async def failure(url, **more):
         "nonsense",
     ],
 )
-def test_what_is_not_of_the_open_internet_is_not_called(address):
+def test_t30_what_is_not_of_the_open_internet_is_not_called(address):
     assert not may_be_called(address, ())
 
 
@@ -101,7 +101,7 @@ def test_what_is_listed_is_called_and_nothing_beside_it():
         "[::1]",
     ],
 )
-def test_odd_forms_of_addresses_are_no_hosts(host):
+def test_t30_odd_forms_of_addresses_are_no_hosts(host):
     assert fault_of_host(host) is not None
 
 
@@ -148,7 +148,7 @@ async def test_a_name_that_leads_to_this_machine_is_not_called():
         assert (await called(receiver.url)).status == 200
 
 
-async def test_a_name_is_looked_up_once_and_what_was_checked_is_connected_to(monkeypatch):
+async def test_t30_a_name_is_looked_up_once_and_what_was_checked_is_connected_to(monkeypatch):
     """An owner who answers the second look-up otherwise is never asked a second time."""
     async with a_receiver() as receiver:
         asked = []
@@ -170,7 +170,7 @@ async def test_one_barred_address_of_a_name_bars_them_all(monkeypatch):
     assert await failure("http://mixed.example/") == "the address may not be called"
 
 
-async def test_a_slow_answer_and_an_endless_one_are_cut_off():
+async def test_t30_a_slow_answer_and_an_endless_one_are_cut_off():
     async with a_receiver(pause=5) as receiver:
         assert await failure(receiver.url, within=0.2) == "no answer in time"
     async with a_receiver(answer=lambda heard: (200, b"x" * 70_000)) as receiver:
@@ -208,7 +208,7 @@ async def test_tls_asks_for_the_certificate_of_the_name(certificate, monkeypatch
         assert await failure(fine) == "the certificate is not trusted"
 
 
-def test_the_signature_is_that_of_the_standard_webhooks():
+def test_t30_the_signature_is_that_of_the_standard_webhooks():
     """The example of the specification's reference libraries."""
     secret = base64.b64decode("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
     body = b'{"test": 2432232314}'
