@@ -7,7 +7,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from http.client import HTTPException
 
@@ -86,8 +86,8 @@ class Writing(threading.Thread):
                     status, _ = self._gateway.ask("PATCH", f"/notes/{one}", {"age": time.monotonic_ns()})
                 except (OSError, HTTPException, ValueError):
                     return
-                assert status == 200
-                self.answered += 1
+                # What was open in a gateway that was killed holds its row for a while.
+                self.answered += status == 200
             time.sleep(AWAY / 40)
 
 
@@ -123,7 +123,8 @@ def schedule(tmp_path, mongo_uri, database, module: str = "permission_mongo", *,
     """
     told, folder = Told(), tmp_path / "config"
     write_config(folder, database.name, more="hooks: {allow_addresses: [127.0.0.1]}\n")
-    with a_receiver(0, told) as port:
+    with ExitStack() as there:
+        port = there.enter_context(a_receiver(0, told))
         hook = f"{{action: http, url: 'http://127.0.0.1:{port}/', secret: '{SECRET}', timeout: 2s}}"
         (folder / "hooks.yml").write_text(f"hooks: {{notes: {{post_create: [{hook}], post_update: [{hook}]}}}}")
         with a_gateway_process(folder, mongo_uri, module) as gateway:
@@ -131,7 +132,9 @@ def schedule(tmp_path, mongo_uri, database, module: str = "permission_mongo", *,
             documents = [{"_id": one, "title": one, "age": 0} for one in IDS]
             assert gateway.ask("POST", "/notes/batch", {"documents": documents})[0] == 201
             assert until(lambda: len(told.messages) == len(IDS), 20)
-            first = killed_under_writes(gateway, told)
+            there.close()
+            first = killed_under_writes(gateway)
+            assert len(told.messages) == len(IDS)
     with a_gateway_process(folder, mongo_uri, module) as gateway:
         gateway.wait()
         second = Writing(gateway, AWAY / 2)
@@ -147,7 +150,7 @@ def schedule(tmp_path, mongo_uri, database, module: str = "permission_mongo", *,
     return came
 
 
-def killed_under_writes(gateway: GatewayProcess, told: Told) -> int:
+def killed_under_writes(gateway: GatewayProcess) -> int:
     """The writes that were answered before."""
     writing = Writing(gateway, AWAY)
     time.sleep(AWAY / 2)
