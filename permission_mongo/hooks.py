@@ -127,6 +127,8 @@ class Hooks:
 
     @property
     def posts(self) -> Posts:
+        if not self.post:
+            return NO_POSTS
         told = {
             event: tuple(Post(one.name, one.address, one.fields) for one in self.post.get(event, ()))
             for event in EVENTS

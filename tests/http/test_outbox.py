@@ -5,6 +5,7 @@ import logging
 
 import pytest
 
+from permission_mongo.cli.main import main
 from permission_mongo.delivering import pause_after
 from tests.http.harness import CONFIG, POLICY, SCHEMA, a_config, a_token, a_world
 from tests.receivers import CANARY, SECRET, a_receiver
@@ -206,3 +207,39 @@ def test_pauses_double_up_to_an_hour():
     assert [pause_after(n, 0.0) for n in (1, 2, 3, 8)] == [0.5, 1.0, 2.0, 64.0]
     assert pause_after(1, 1.0) == 0.25
     assert pause_after(99, 0.0) == 3600.0
+
+
+# -- looked after by hand
+
+
+async def test_the_command_lists_shows_tries_again_and_drops(mongo_uri, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("MONGODB_URI", mongo_uri)
+    broken = {"is": True}
+    async with (
+        a_receiver(answer=lambda heard: (500 if broken["is"] else 200, b"")) as receiver,
+        a_told_world(mongo_uri, tmp_path, receiver, retries=0) as world,
+    ):
+        monkeypatch.setenv("MONGODB_DATABASE", world.database.name)
+
+        async def run(*words) -> tuple[int, str]:
+            code = await asyncio.to_thread(main, ["outbox", *words, "--config", str(tmp_path)])
+            told = capsys.readouterr()
+            return code, told.out + told.err
+
+        await world.add("a", "b")
+        await emptied(world)
+        code, text = await run("list", "--dead")
+        assert code == 1
+        assert text.count("dead after 1  status 500") == 2
+        assert "0 pending, 2 dead" in text
+        assert receiver.url not in text
+        one = text.split()[0]
+        assert '"document.created"' in (await run("show", one))[1]
+        assert (await run("drop"))[0] == 3
+        assert (await run("show", "nonsense"))[0] == 3
+        broken["is"] = False
+        assert (await run("retry", one)) == (0, "1 tried again\n")
+        await receiver.until(3)
+        await emptied(world)
+        assert (await run("drop", "--dead")) == (0, "1 dropped\n")
+        assert (await run("list")) == (0, "0 pending, 0 dead\n")
