@@ -14,18 +14,21 @@ from permission_mongo.auth.authenticate import Authenticator
 from permission_mongo.auth.revocations import RevocationList
 from permission_mongo.auth.tokens import TokenVerifier
 from permission_mongo.config.model import Config
+from permission_mongo.consulting import Consulting, planned
+from permission_mongo.delivering import Delivering
 from permission_mongo.errors import Refusal
 from permission_mongo.gateway import Gateway, InForce
 from permission_mongo.metrics import Metrics
 from permission_mongo.observations import ConfigTaken
 from permission_mongo.operations import Explain
+from permission_mongo.outgoing.calls import Caller
 from permission_mongo.parsing.ids import Fresh
 from permission_mongo.planning.callers import Asking, Callers
 from permission_mongo.planning.make import Planner
 from permission_mongo.planning.showing import ShownTold, show
 from permission_mongo.planning.targets import staff_of
 from permission_mongo.query.cursors import CursorKey, derived
-from permission_mongo.running import Running, planned
+from permission_mongo.running import Running
 from permission_mongo.service import Engine
 from permission_mongo.standing import Standing
 from permission_mongo.storage.connection import new_client, require_server
@@ -39,6 +42,7 @@ from permission_mongo.storage.store import Store
 from permission_mongo.values import utc_now
 
 CARRIERS: Final = 2  # jobs at once that no caller waits for
+DELIVERERS: Final = 8  # entries of the outbox at once
 # Until all workers have taken a configuration some keep no versions yet of what it begins to keep them of.
 _TAKEN_BY_ALL: Final = timedelta(seconds=10)
 
@@ -99,16 +103,21 @@ async def open_lasting(config: Config, uri: str, carriers: int = CARRIERS) -> As
             await revoked.refresh()  # or the first request does
         # Some connections are left to writes, so that reads alone never fill the pool.
         slots = max(1, config.mongodb.max_pool_size - 4)
-        store = Store(Rooms(client, config.mongodb.database, config.limits.query_timeout, slots))
+        rooms = Rooms(client, config.mongodb.database, config.limits.query_timeout, slots)
+        store = Store(rooms)
         await _ensure_hierarchy(store, config)
         known, metrics, in_force = lasting.known_by(config, tokens), Metrics(), InForce(Standing(config.digest))
         metrics.observe(ConfigTaken(config.policy_digest))
         holder, waiting = fresh.batch_id(), Event()
-        running = Running(config, known, planner, store, fresh, utc_now, metrics.observe, holder, waiting, in_force)
-        gateway = Gateway(config, known, planner, store, running, metrics, fresh, utc_now, in_force)
         try:
-            async with running.at_work(carriers):
-                yield gateway, lasting
+            async with Caller(config.allowed) as caller:
+                asks = Consulting(config, planner, store, rooms.sequences, caller)
+                observe = metrics.observe
+                running = Running(config, known, asks, store, fresh, utc_now, observe, holder, waiting, in_force)
+                gateway = Gateway(config, known, planner, store, running, metrics, fresh, utc_now, in_force)
+                told = Delivering(rooms.outbox, lambda: gateway.current.config.receivers(), caller, observe, holder)
+                async with running.at_work(carriers), told.at_work(DELIVERERS if carriers else 0):
+                    yield gateway, lasting
         finally:
             in_force.standing.leave()
             await store.close()

@@ -15,6 +15,7 @@ Refusal
 ├── PreconditionFailed      precondition_failed
 ├── PayloadTooLarge         payload_too_large
 ├── SchemaViolation         schema_validation
+├── HookRejected            hook_rejected
 ├── RateLimited             rate_limited
 ├── VersioningNotEnabled    versioning_not_enabled
 ├── Unavailable             unavailable
@@ -111,6 +112,12 @@ class PayloadTooLarge(Refusal):
 
 class SchemaViolation(Refusal):
     code = "schema_validation"
+
+
+class HookRejected(Refusal):
+    """A hook before the write said no, in its own words."""
+
+    code = "hook_rejected"
 
 
 class RateLimited(Refusal):

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from permission_mongo.auth.authenticate import Authenticator
 from permission_mongo.config.model import Config
+from permission_mongo.consulting import Consulting
 from permission_mongo.errors import DocumentNotFound, Forbidden, Refusal, VersionNotFound
 from permission_mongo.metrics import Metrics
 from permission_mongo.observations import Observation, Refused, Wrote
@@ -52,9 +53,14 @@ class Gateway:
         """This one, or what a reload put in its place."""
         return self.in_force.latest or self
 
+    @property
+    def consulting(self) -> Consulting:
+        return self.running.consulting
+
     def succeeded_by(self, config: Config, authenticator: Authenticator, planner: Planner) -> Gateway:
         """The gateway of another configuration on the same store, with the jobs of this one."""
-        running = replace(self.running, config=config, authenticator=authenticator, planner=planner)
+        consulting = replace(self.consulting, config=config, planner=planner)
+        running = replace(self.running, config=config, authenticator=authenticator, consulting=consulting)
         return replace(self, config=config, authenticator=authenticator, planner=planner, running=running)
 
     async def answer(self, operation: Operation | Service | OfFiles, asking: Asking, *, waits: bool = True) -> Shown:

@@ -12,8 +12,10 @@ from permission_mongo import __version__
 from permission_mongo.observations import (
     ConfigRefused,
     ConfigTaken,
+    Delivery,
     JobEnded,
     Observation,
+    OutboxStands,
     Refused,
     Served,
     Wrote,
@@ -47,6 +49,7 @@ class Metrics:
         )
         self._jobs = Counter("permission_mongo_jobs_ended", "Jobs ended", ["state"], registry=self.registry)
         self._measure_reloads()
+        self._measure_hooks()
         build = Gauge(
             "permission_mongo_build",
             "1, labelled by version",
@@ -55,6 +58,21 @@ class Metrics:
             multiprocess_mode="max",
         )
         build.labels(__version__).set(1)
+
+    def _measure_hooks(self) -> None:
+        self._deliveries = Counter(
+            "permission_mongo_hook_deliveries",
+            "Attempts to tell receivers",
+            ["hook", "outcome"],
+            registry=self.registry,
+        )
+        self._outbox = Gauge(
+            "permission_mongo_outbox_entries",
+            "Entries of the outbox",
+            ["state"],
+            registry=self.registry,
+            multiprocess_mode="mostrecent",
+        )
 
     def _measure_reloads(self) -> None:
         self._reloads = Counter(
@@ -93,6 +111,11 @@ class Metrics:
             case ConfigRefused():
                 self._failed.set(1)
                 self._reloads.labels("refused").inc()
+            case Delivery(hook, outcome):
+                self._deliveries.labels(hook, outcome).inc()
+            case OutboxStands(pending, dead):
+                self._outbox.labels("pending").set(pending)
+                self._outbox.labels("dead").set(dead)
             case _:
                 assert_never(observation)
 

@@ -52,4 +52,20 @@ class ConfigRefused:
     """An edit was not taken: the configuration in force stays."""
 
 
-Observation = Served | Refused | Wrote | JobEnded | ConfigTaken | ConfigRefused
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One attempt to tell the receiver of a hook something: delivered, failed, or dead, after which none follows."""
+
+    hook: str
+    outcome: str
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxStands:
+    """Entries that wait to be told, and entries that were given up, of all gateways together."""
+
+    pending: int
+    dead: int
+
+
+Observation = Served | Refused | Wrote | JobEnded | ConfigTaken | ConfigRefused | Delivery | OutboxStands

@@ -18,10 +18,12 @@ from permission_mongo.documents.paths import Path
 from permission_mongo.errors import Refusal
 from permission_mongo.explanations import ExplainPlan
 from permission_mongo.hierarchy import Staff
+from permission_mongo.hooks import NO_POSTS, Posts
 from permission_mongo.moments import AsOf
 from permission_mongo.pasts import Past, PastPlan
 from permission_mongo.policy.grants import Lens
 from permission_mongo.policy.guard import Guarded, GuardedStates
+from permission_mongo.prehooks import Pre
 from permission_mongo.query.sorting import Ordered
 from permission_mongo.revisions import Again, Reference, Revision
 from permission_mongo.schema.model import Collection, Computing, Keeping
@@ -61,7 +63,7 @@ class Actor:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where: the collection, and what storage must know of it. Sizes in documents and bytes."""
+    """Where: the collection, and what storage must know of it. Sizes in documents and bytes; `posts` are told of it."""
 
     collection: str
     tenant_field: str | None
@@ -71,6 +73,7 @@ class Target:
     max_bytes: int
     keeping: Keeping
     staff: Staff | None = None
+    posts: Posts = NO_POSTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +195,7 @@ class DeleteOnePlan:
     visible: Guarded
     precondition: Precondition | None
     reason: str | None
+    pre: Pre | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,6 +264,7 @@ class PurgePlan:
     visible_records: Guarded
     precondition: Precondition | None
     reason: str
+    pre: Pre | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,6 +280,7 @@ class DeletePlan:
     expected: tuple[DocumentId, ...] | None
     batch: Batch
     preconditions: Mapping[DocumentId, Precondition] = field(default_factory=dict)
+    pre: Pre | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

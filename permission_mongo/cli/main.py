@@ -14,6 +14,7 @@ from permission_mongo.cli.check import add_check
 from permission_mongo.cli.credentials import add_keys, add_token
 from permission_mongo.cli.explain import add_explain
 from permission_mongo.cli.hierarchy import add_hierarchy
+from permission_mongo.cli.outbox import add_outbox
 from permission_mongo.cli.policy import add_policy
 from permission_mongo.cli.purge import add_purge
 from permission_mongo.cli.revocations import add_tokens
@@ -46,6 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     add_tokens(commands)
     add_purge(commands)
     add_hierarchy(commands)
+    add_outbox(commands)
     add_serve(commands)
     add_policy(commands)
     return parser

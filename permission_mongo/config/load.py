@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-from permission_mongo.config.cases import PolicyTests
 from permission_mongo.config.computed import shade_computed
+from permission_mongo.config.hooks import read_hooks
 from permission_mongo.config.model import Config, FileText
-from permission_mongo.config.policy import PolicyText, open_collection, read_policy
+from permission_mongo.config.policy import open_collection, read_policy
 from permission_mongo.config.policy_tests import read_policy_tests
 from permission_mongo.config.schema import read_collections
 from permission_mongo.config.section import Section
@@ -26,10 +26,11 @@ _NAMES = {
     "config": ("config.yaml", "config.yml", *_GO_NAMES),
     "schema": ("schema.yml", "schema.yaml"),
     "policy": ("policy.yml", "policy.yaml"),
+    "hooks": ("hooks.yml", "hooks.yaml"),
+    "policy_tests": ("policy_tests.yml", "policy_tests.yaml"),
 }
-_TESTS = ("policy_tests.yml", "policy_tests.yaml")
 _SHORT = 16  # digits: as many as a person compares
-_UNAVAILABLE = ("hooks.yml", "hooks.yaml")
+_OPTIONAL = ("hooks", "policy_tests")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +51,13 @@ def load_with_trees(place: Path, environment: Mapping[str, str] | None = None) -
     environment = os.environ if environment is None else environment
     folder = folder_of(place)
     findings: list[Finding] = []
-    roots = {kind: _root(names, folder, environment, findings) for kind, names in _NAMES.items()}
-    for name in _UNAVAILABLE:
-        if (folder / name).exists():
-            findings.append(Finding(name, 0, 0, "is not available in this version", code="not-available"))
+    roots = {kind: _root(kind, folder, environment, findings) for kind in _NAMES if _is_there(kind, folder)}
     settings = read_settings(roots["config"], folder, environment)
     collections = read_collections(roots["schema"])
     known = _as_far_as_read(collections, roots, findings)
     text = read_policy(roots["policy"], known)
-    tests = _tests(folder, known, text, environment, findings)
+    hooks = read_hooks(roots["hooks"], known, text.rules) if "hooks" in roots else {}
+    tests = read_policy_tests(roots["policy_tests"], known, text.roles) if "policy_tests" in roots else None
     if not collections and not findings:
         message = "declares no collection: there would be nothing to serve"
         findings.append(Finding("schema.yml", 0, 0, message, code="file"))
@@ -81,6 +80,8 @@ def load_with_trees(place: Path, environment: Mapping[str, str] | None = None) -
         written=_written(folder),
         folder=folder,
         console=settings.console,
+        hooks=hooks,
+        allowed=settings.allowed,
     )
     return Loaded(config, {kind: root.node for kind, root in roots.items()})
 
@@ -113,8 +114,7 @@ def folder_of(place: Path) -> Path:
 
 def files_of(folder: Path, kinds: Iterable[str] = tuple(_NAMES)) -> list[Path]:
     """Every file that a configuration could have, present or not."""
-    also = (*_TESTS, *_UNAVAILABLE)
-    return [folder / name for kind in kinds for name in _NAMES[kind]] + [folder / name for name in also]
+    return [folder / name for kind in kinds for name in _NAMES[kind]]
 
 
 def digest_of(folder: Path, kinds: Iterable[str] = tuple(_NAMES)) -> str:
@@ -125,19 +125,6 @@ def digest_of(folder: Path, kinds: Iterable[str] = tuple(_NAMES)) -> str:
     return digest.hexdigest()
 
 
-def _tests(
-    folder: Path,
-    collections: Mapping[str, Collection],
-    text: PolicyText,
-    environment: Mapping[str, str],
-    findings: list[Finding],
-) -> PolicyTests | None:
-    """The policy tests, where there is a file of them. They are read here and run by `trials`."""
-    if not any((folder / name).is_file() for name in _TESTS):
-        return None
-    return read_policy_tests(_root(_TESTS, folder, environment, findings), collections, text.roles)
-
-
 def _written(folder: Path) -> dict[str, FileText]:
     """As they stand in their files: what an environment would put in is not in them."""
     found = [folder / name for kind in ("schema", "policy") for name in _NAMES[kind]]
@@ -145,9 +132,14 @@ def _written(folder: Path) -> dict[str, FileText]:
     return {name: FileText(content.decode(), sha256(content).hexdigest()) for name, content in contents.items()}
 
 
-def _root(names: tuple[str, ...], folder: Path, environment: Mapping[str, str], findings: list[Finding]) -> Section:
-    found = [folder / name for name in names if (folder / name).is_file()]
-    name = found[0].name if found else names[0]
+def _is_there(kind: str, folder: Path) -> bool:
+    """Or is missed: only some files may be left out."""
+    return kind not in _OPTIONAL or any(file.is_file() for file in files_of(folder, (kind,)))
+
+
+def _root(kind: str, folder: Path, environment: Mapping[str, str], findings: list[Finding]) -> Section:
+    found = [file for file in files_of(folder, (kind,)) if file.is_file()]
+    name = found[0].name if found else _NAMES[kind][0]
     empty = Map({}, {}, Mark(name, 1, 1))
     if not found:
         where = f"in {folder}" if folder.is_dir() else f"{folder} is no folder"

@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from permission_mongo.addresses import Network
 from permission_mongo.config.cases import PolicyTests
 from permission_mongo.errors import Finding
+from permission_mongo.hooks import NO_HOOKS, Hooks, Receiver
 from permission_mongo.policy.grants import Policy
 from permission_mongo.query.limits import Limits
 from permission_mongo.schema.model import Collection
@@ -133,3 +135,12 @@ class Config:
     written: Mapping[str, FileText] = field(default_factory=dict, repr=False)
     folder: Path | None = None
     console: Console = Console()
+    hooks: Mapping[str, Hooks] = field(default_factory=dict)
+    allowed: tuple[Network, ...] = ()  # addresses that may be called beside those of the open internet
+
+    def hooks_of(self, collection: str) -> Hooks:
+        return self.hooks.get(collection, NO_HOOKS)
+
+    def receivers(self) -> Mapping[str, Receiver]:
+        """Who is told of writes, by name."""
+        return {one.name: one for hooks in self.hooks.values() for posts in hooks.post.values() for one in posts}

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Final
 
+from permission_mongo.addresses import Network
 from permission_mongo.config.go_names import check_go_audit, go_secret, ignore_go_keys, with_go_limits
 from permission_mongo.config.model import FAMILIES, Audit, Auth, Console, Logging, Metrics, MongoDB, Server
 from permission_mongo.config.section import Section, suggestion
@@ -28,6 +30,7 @@ class Settings:
     metrics: Metrics
     logging: Logging
     console: Console
+    allowed: tuple[Network, ...]
 
 
 def read_settings(root: Section, folder: Path, environment: Mapping[str, str]) -> Settings:
@@ -43,6 +46,7 @@ def read_settings(root: Section, folder: Path, environment: Mapping[str, str]) -
         _metrics(root.section("metrics")),
         _logging(root.section("logging")),
         _console(root.section("console")),
+        _allowed(root.section("hooks")),
     )
     root.done()
     return settings
@@ -221,3 +225,15 @@ def _logging(section: Section) -> Logging:
     )
     section.done()
     return logging
+
+
+def _allowed(section: Section) -> tuple[Network, ...]:
+    """`hooks.allow_addresses` of config.yaml."""
+    networks: list[Network] = []
+    for text, mark in section.texts("allow_addresses"):
+        try:
+            networks.append(ip_network(text))
+        except ValueError:
+            section.findings.append(mark.finding(f"'{text}' is no address or network such as 10.1.0.0/16"))
+    section.done()
+    return tuple(networks)

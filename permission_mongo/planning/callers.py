@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final
@@ -20,6 +20,7 @@ from permission_mongo.policy.guard import Guarded, narrow
 from permission_mongo.policy.kin import NOBODY, Kin
 from permission_mongo.policy.nodes import ALWAYS, Compare, Expression, Path, Value
 from permission_mongo.policy.rules import Action, RuleId
+from permission_mongo.prehooks import Asked
 from permission_mongo.principal import Principal
 from permission_mongo.query.filters import Query
 from permission_mongo.schema.model import Collection
@@ -36,6 +37,7 @@ class Asking:
     """One request: who, when, and what rules may read of the request itself; `once` of a write with a key.
 
     `kin` are the people around the caller, once a rule has asked for them.
+    `asked` has what the outside said of its documents, where hooks ask it.
     """
 
     principal: Principal
@@ -44,6 +46,7 @@ class Asking:
     request_id: str
     once: Once | None = None
     kin: Kin | None = None
+    asked: Mapping[Any, Asked] = field(default_factory=dict)
 
     def actor(self) -> Actor:
         who = self.principal

@@ -11,10 +11,12 @@ from permission_mongo.documents.fields import FieldRules
 from permission_mongo.documents.paths import ID, MADE, VERSION, Path, canonical, touches
 from permission_mongo.errors import InvalidRequest
 from permission_mongo.planning.callers import Access, Asking, Callers, require_paths
+from permission_mongo.planning.hooks import pre_hooks
 from permission_mongo.planning.references import referable_from
 from permission_mongo.planning.stamps import update_stamps
 from permission_mongo.policy.grants import Reach
 from permission_mongo.policy.nodes import ALWAYS, conjunction, negation
+from permission_mongo.prehooks import Pre
 from permission_mongo.query.filters import Query
 from permission_mongo.revisions import Again, Holding, Named, Referable, Revision, Sight, Writer, unwritable
 from permission_mongo.schema.changes import sent_paths, typed_change, unfit_in, unknown_in
@@ -42,12 +44,21 @@ class Reviser:
     writers: tuple[Writer, ...]
     referable: tuple[Referable, ...]
     sights: dict[Holding, Sight]
+    pre: Pre
     _hidden: tuple[frozenset[Path], ...]
     _known: dict[tuple[Path, bool], bool] = field(default_factory=dict)
     _plain: dict[str, tuple[Read, Named] | None] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, collection: Collection, asking: Asking, callers: Callers, new_uuid: Callable[[], UUID]) -> Reviser:
+    def of(
+        cls,
+        collection: Collection,
+        asking: Asking,
+        callers: Callers,
+        new_uuid: Callable[[], UUID],
+        *,
+        rehearses: bool = False,
+    ) -> Reviser:
         """Forbidden where no rule of the caller's roles has both `update` and `read` here."""
         updating = callers.access(asking, collection, "update")
         reading = callers.access(asking, collection, "read")
@@ -57,7 +68,8 @@ class Reviser:
         referable = referable_from(collection, asking, callers)
         hidden = tuple(rule.hidden for rule in updating.speaking.hides if rule.when == ALWAYS)
         fill = Fill(asking.now, asking.principal.subject, new_uuid)
-        return cls(collection, asking, callers, updating, reading, fill, stamps, writers, referable, {}, hidden)
+        pre = pre_hooks(collection, "update", asking, callers, rehearses=rehearses)
+        return cls(collection, asking, callers, updating, reading, fill, stamps, writers, referable, {}, pre, hidden)
 
     def revision(self, change: Change) -> Revision:
         """`change` names no id. A Refusal where no rule could allow it in any document, or no schema."""
@@ -117,7 +129,8 @@ class Reviser:
             max_document_bytes=self.callers.config.limits.max_document_bytes,
             referable=self.referable,
             sights=self.sights,
-            is_plain=is_plain,
+            is_plain=is_plain and not self.pre,
+            pre=self.pre,
         )
 
     def _require_writable(self, change: Change, named: tuple[Named, ...]) -> None:
@@ -163,7 +176,7 @@ def _typed(change: Change, collection: Collection) -> tuple[Change, tuple[FieldE
 # -- old states
 
 
-def again_of(collection: Collection, asking: Asking, callers: Callers) -> Again:
+def again_of(collection: Collection, asking: Asking, callers: Callers, *, rehearses: bool = False) -> Again:
     """What judges old states that are stored again. Forbidden where no rule has both `restore` and `read` here."""
     restoring = callers.access(asking, collection, "restore").reach
     reading = callers.access(asking, collection, "read")
@@ -173,7 +186,9 @@ def again_of(collection: Collection, asking: Asking, callers: Callers) -> Again:
     writers = tuple(_writers(collection, asking, callers, restoring, guarded, frozenset()))
     referable = referable_from(collection, asking, callers)
     most = callers.config.limits.max_document_bytes
-    return Again(collection, writers, restoring.hiding, referable, reading.lens, most)
+    over = pre_hooks(collection, "update", asking, callers, rehearses=rehearses)
+    anew = pre_hooks(collection, "create", asking, callers, rehearses=rehearses)
+    return Again(collection, writers, restoring.hiding, referable, reading.lens, most, over, anew)
 
 
 # -- the rules

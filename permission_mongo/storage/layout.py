@@ -24,6 +24,8 @@ AUDIT: Final = "_pm_audit"
 IDEMPOTENCY: Final = "_pm_idempotency"
 HIERARCHY: Final = "_pm_hierarchy"
 PROOFS: Final = "_pm_proofs"  # of writes of which nothing else tells
+OUTBOX: Final = "_pm_outbox"
+SEQUENCES: Final = "_pm_sequences"
 PROVED_FOR: Final = 3600  # seconds; they are asked for within some
 KEPT_FOR: Final = 24 * 3600  # seconds that an answer is kept under its idempotency key
 _CONFLICTS: Final = frozenset({85, 86})  # IndexOptionsConflict, IndexKeySpecsConflict
@@ -36,7 +38,7 @@ async def prepare(database: AsyncDatabase[Document], config: Config) -> None:
     for collection in config.collections.values():
         _require_plain(existing.get(collection.name))
     people = [HIERARCHY] if any(one.hierarchy is not None for one in config.collections.values()) else []
-    names = (*config.collections, VERSIONS, BATCHES, PARTS, AUDIT, IDEMPOTENCY, PROOFS, *people)
+    names = (*config.collections, VERSIONS, BATCHES, PARTS, AUDIT, IDEMPOTENCY, PROOFS, OUTBOX, SEQUENCES, *people)
     for name in names:
         if name not in existing:
             # In a transaction a collection made on the fly would conflict with its neighbours.
@@ -48,6 +50,7 @@ async def prepare(database: AsyncDatabase[Document], config: Config) -> None:
     await _make_indexes(database, BATCHES, _of_batches())
     await _make_indexes(database, PARTS, [IndexModel([("batch", 1)], name="batch")])
     await _make_indexes(database, AUDIT, _of_audit(config.audit.ttl))
+    await _make_indexes(database, OUTBOX, _of_outbox())
     await _make_indexes(database, IDEMPOTENCY, _of_idempotency())
     if HIERARCHY in names:
         await _make_indexes(database, HIERARCHY, _of_hierarchy())
@@ -114,6 +117,14 @@ def _of_batches() -> list[IndexModel]:
         # Of the few batches that are jobs alone: other batches cost nothing more for them.
         IndexModel(own, name="jobs", partialFilterExpression=of_jobs),
         IndexModel([("job.until", 1)], name="leases", partialFilterExpression=waiting),
+    ]
+
+
+def _of_outbox() -> list[IndexModel]:
+    waiting = {"state": "pending"}
+    return [
+        IndexModel([("state", 1), ("order", 1)], name="waiting"),
+        IndexModel([("line", 1), ("order", 1)], name="lines", partialFilterExpression=waiting),
     ]
 
 

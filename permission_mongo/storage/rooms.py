@@ -25,7 +25,9 @@ from permission_mongo.storage.faults import DUPLICATE
 from permission_mongo.storage.idempotency import Answers
 from permission_mongo.storage.jobs import Jobs
 from permission_mongo.storage.layout import AUDIT, BATCHES, PARTS, VERSIONS
+from permission_mongo.storage.outbox import Outbox
 from permission_mongo.storage.people import People
+from permission_mongo.storage.sequences import Sequences
 from permission_mongo.storage.transactions import Transactor
 from permission_mongo.values import CODEC, Document, DocumentId, MongoFilter
 from permission_mongo.versions import DAY, Former, behind, with_end
@@ -91,6 +93,8 @@ class Rooms:
         self.audit = self._database[AUDIT]
         self.people = People(self._database, timeout)
         self.jobs = Jobs(self._database, timeout)
+        self.outbox = Outbox(self._database, timeout)
+        self.sequences = Sequences(self._database, timeout)
         self.answers = Answers(self._database, self.jobs, timeout)
 
     def live(self, name: str) -> AsyncCollection[Document]:

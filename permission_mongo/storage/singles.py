@@ -15,6 +15,7 @@ from bson.raw_bson import RawBSONDocument
 from pymongo.asynchronous.client_session import AsyncClientSession
 
 from permission_mongo.errors import Conflict, Forbidden, PayloadTooLarge, PreconditionFailed
+from permission_mongo.events import State
 from permission_mongo.outcomes import Deleted, Outcome, Purged, Updated
 from permission_mongo.plans import Actor, Precondition, Target
 from permission_mongo.policy.rules import Action
@@ -124,8 +125,9 @@ class Single:
         part = None if self.target.audited else self._part
         await self.rooms.revive(session, {"_id": kept["_id"]}, self.target.keeping, part)
 
-    async def note(self, session: AsyncClientSession, action: str, reason: str | None = None) -> None:
-        await self._ledger.note(session, self._part, action, [self.id], Traces(reason=reason))
+    async def note(self, session: AsyncClientSession, action: str, state: State, reason: str | None = None) -> None:
+        """`state` is the document before and after."""
+        await self._ledger.note(session, self._part, action, [self.id], Traces(reason=reason, states=[state]))
         if not (self.target.audited or self.target.versioned):
             # What is stored tells nothing: another writer may have left the same, or removed it.
             await self.rooms.insert(session, PROOFS, [{"_id": self._part, "at": self.actor.now}])

@@ -35,7 +35,7 @@ async def update_one(plan: UpdatePlan, actor: Actor, rooms: Rooms) -> Updated:
             raise violation(missing)
         marks = await _ended(session, single, plan, (raw, stored), renumber)
         document = await _written(session, single, plan, stored, change.as_update(marks))
-        await single.note(session, "update")
+        await single.note(session, "update", (stored, document))
         return Updated(await _as_told(session, plan, document, rooms), changed=True)
 
     return await single.run(body, single.proof())

@@ -201,7 +201,8 @@ def test_only_tested_configurations_are_served():
         if "import load_config" in path.read_text()
     }
     not_served = {
-        f"cli/{name}.py" for name in ("credentials", "explain", "hierarchy", "options", "purge", "revocations")
+        f"cli/{name}.py"
+        for name in ("credentials", "explain", "hierarchy", "options", "outbox", "purge", "revocations")
     }
     assert users == {*not_served, "trials/load.py"}
 

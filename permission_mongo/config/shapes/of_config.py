@@ -36,6 +36,7 @@ def config_shape() -> Shape:
             "audit": _audit(),
             "metrics": _metrics(),
             "logging": _logging(),
+            "hooks": section("What hooks may call.", {"allow_addresses": texts("Networks beside the open internet.")}),
             "console": section(
                 "What may be changed by requests.", {"write": boolean("Whether policy.yml may.", False)}
             ),
