@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from asyncio import Event
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import Final
 
 from permission_mongo.auth.api_keys import KeyVerifier
@@ -18,13 +18,15 @@ from permission_mongo.planning.callers import Callers
 from permission_mongo.planning.make import Planner
 from permission_mongo.query.cursors import CursorKey, derived
 from permission_mongo.running import Running
-from permission_mongo.storage.connection import new_client, require_server
+from permission_mongo.storage.connection import Database, new_client, require_server
 from permission_mongo.storage.keys import MongoKeyStore
 from permission_mongo.storage.layout import prepare
 from permission_mongo.storage.rooms import Rooms
+from permission_mongo.storage.sealing import Sealer, latest_of
 from permission_mongo.storage.settings import shared_secret, versioned_since
 from permission_mongo.storage.starting import patiently
 from permission_mongo.storage.store import Store
+from permission_mongo.storage.trail import Trail
 from permission_mongo.values import utc_now
 
 CARRIERS: Final = 2  # jobs at once that no caller waits for
@@ -53,9 +55,17 @@ async def open_gateway(config: Config, uri: str, *, carriers: int = CARRIERS) ->
         planner = Planner(callers, cursors, fresh.uuid, since)
         known, metrics = Authenticator(tokens, keys), Metrics()
         running = Running(config, known, planner, store, fresh, utc_now, metrics.observe, fresh.batch_id(), Event())
-        gateway = Gateway(config, known, planner, store, running, metrics, fresh, utc_now)
+        trail = Trail(database, metrics.observe)
+        gateway = Gateway(config, known, planner, store, running, metrics, fresh, trail, utc_now)
         try:
-            async with running.at_work(carriers):
+            async with _sealing(config, database, running.holder, metrics), trail.at_work(), running.at_work(carriers):
                 yield gateway
         finally:
             await store.close()
+
+
+def _sealing(config: Config, database: Database, holder: str, metrics: Metrics) -> AbstractAsyncContextManager[None]:
+    if not (config.audit.enabled and config.audit.seal):
+        return nullcontext()
+    latest = latest_of(config.limits.query_timeout)
+    return Sealer(database, holder, latest, config.audit.ttl, metrics.observe).at_work()

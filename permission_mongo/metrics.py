@@ -9,7 +9,16 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from permission_mongo import __version__
-from permission_mongo.observations import JobEnded, Observation, Refused, Served, Wrote
+from permission_mongo.observations import (
+    AuditDropped,
+    AuditSealed,
+    JobEnded,
+    Observation,
+    Refused,
+    SealingFailed,
+    Served,
+    Wrote,
+)
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # set, by the library's rule, before it is imported
@@ -38,6 +47,13 @@ class Metrics:
             "permission_mongo_documents_written", "Documents written", ["collection", "verb"], registry=self.registry
         )
         self._jobs = Counter("permission_mongo_jobs_ended", "Jobs ended", ["state"], registry=self.registry)
+        self._dropped = Counter(
+            "permission_mongo_audit_dropped", "Entries of refusals and reads lost", ["why"], registry=self.registry
+        )
+        self._sealed = Counter("permission_mongo_audit_sealed", "Audit entries sealed", registry=self.registry)
+        self._unsealed = Counter(
+            "permission_mongo_audit_sealing_failed", "Looks for entries to seal that failed", registry=self.registry
+        )
         build = Gauge(
             "permission_mongo_build",
             "1, labelled by version",
@@ -59,6 +75,12 @@ class Metrics:
                 self._documents.labels(collection, verb).inc(count)
             case JobEnded(state):
                 self._jobs.labels(state).inc()
+            case AuditDropped(why, count):
+                self._dropped.labels(why).inc(count)
+            case AuditSealed(count):
+                self._sealed.inc(count)
+            case SealingFailed():
+                self._unsealed.inc()
             case _:
                 assert_never(observation)
 

@@ -39,4 +39,24 @@ class JobEnded:
     state: str
 
 
-Observation = Served | Refused | Wrote | JobEnded
+@dataclass(frozen=True, slots=True)
+class AuditDropped:
+    """Entries of refusals or reads that are lost: `why` is full, flood or failed."""
+
+    why: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class AuditSealed:
+    """Entries that a seal took in."""
+
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class SealingFailed:
+    """A look for entries to seal came to nothing. The next one makes up for it."""
+
+
+Observation = Served | Refused | Wrote | JobEnded | AuditDropped | AuditSealed | SealingFailed

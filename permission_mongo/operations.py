@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from permission_mongo.auditing import ListAudit
 from permission_mongo.batch import Batch
 from permission_mongo.documents.changes import Change
 from permission_mongo.documents.etags import Tags
@@ -285,7 +286,7 @@ class ListJobs:
     limit: int
 
 
-Service = GetJob | CancelJob | ListJobs  # asked of the gateway itself, and of no collection
+Service = GetJob | CancelJob | ListJobs | ListAudit  # asked of the gateway itself, and of no collection
 Filtered = UpdateMany | DeleteMany  # may be of a filter, and then a job
 OfPast = ListVersions | GetVersion | Compare | ReadAgain
 Write = CreateOne | UpdateOne | RestoreOne | DeleteOne | PurgeOne | CreateMany | UpdateMany | DeleteMany | Undo

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
+from permission_mongo.auditing import AuditPage
 from permission_mongo.batch import Bound
 from permission_mongo.errors import Refusal
 from permission_mongo.values import Document, DocumentId
@@ -242,4 +243,5 @@ Outcome = (
     | Job
     | JobList
     | Started
+    | AuditPage
 )

@@ -12,6 +12,7 @@ from bson.objectid import ObjectId
 from bson.raw_bson import RawBSONDocument
 
 from permission_mongo.aggregations import AggregatePlan
+from permission_mongo.auditing import AuditPlan
 from permission_mongo.batch import Batch
 from permission_mongo.documents.etags import Tags
 from permission_mongo.documents.paths import Path
@@ -59,7 +60,10 @@ class Actor:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where: the collection, and what storage must know of it. Sizes in documents and bytes."""
+    """Where: the collection, and what storage must know of it. Sizes in documents and bytes.
+
+    `names_paths`: the audit entry of an update names the fields that it changed.
+    """
 
     collection: str
     tenant_field: str | None
@@ -68,6 +72,7 @@ class Target:
     chunk: int
     max_bytes: int
     keeping: Keeping
+    names_paths: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -383,4 +388,4 @@ Writing = (
     | UndoPlan
     | CancelPlan
 )
-Plan = Reading | Writing | Serving
+Plan = Reading | Writing | Serving | AuditPlan

@@ -106,12 +106,12 @@ def _with_keys(options: argparse.Namespace, use: Callable[[Config, MongoKeyStore
             await require_server(client)
             return await use(config, MongoKeyStore(client[config.mongodb.database]))
 
-    with _address(config) as uri:
+    with address(config) as uri:
         return asyncio.run(connected(uri))
 
 
 @contextmanager
-def _address(config: Config) -> Iterator[str]:
+def address(config: Config) -> Iterator[str]:
     """The configured MongoDB; of the embedded one, the server that a gateway runs, else one for this command alone."""
     folder = config.mongodb.folder
     running = running_uri(folder) if config.mongodb.is_embedded else config.mongodb.uri

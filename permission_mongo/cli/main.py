@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from permission_mongo import __version__
+from permission_mongo.cli.audit import add_audit
 from permission_mongo.cli.credentials import add_keys, add_token
 from permission_mongo.cli.options import Commands
 from permission_mongo.cli.serve import add_serve
@@ -38,6 +39,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_check(commands)
     add_token(commands)
     add_keys(commands)
+    add_audit(commands)
     add_serve(commands)
     return parser
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from permission_mongo.operations import CancelJob, GetJob, ListJobs, Service
+from permission_mongo.operations import CancelJob, GetJob, ListJobs
 from permission_mongo.planning.callers import Asking, Callers
 from permission_mongo.service import CancelPlan, JobPlan, JobsPlan, Whose
 
+OfJobs = GetJob | CancelJob | ListJobs
 
-def plan_service(operation: Service, asking: Asking, callers: Callers) -> JobPlan | JobsPlan | CancelPlan:
+
+def plan_service(operation: OfJobs, asking: Asking, callers: Callers) -> JobPlan | JobsPlan | CancelPlan:
     """One's own jobs are listed; one of another's is told to who has the system right `admin` in the same tenant."""
     who = asking.principal
     own = Whose(who.tenant, who.subject, who.kind, all_of_tenant=False)

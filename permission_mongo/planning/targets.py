@@ -19,6 +19,7 @@ def target_of(collection: Collection, config: Config) -> Target:
         limits.max_batch_size,
         limits.max_transaction_bytes,
         collection.keeping,
+        config.audit.enabled and config.audit.include_changes,
     )
 
 

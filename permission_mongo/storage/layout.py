@@ -21,6 +21,7 @@ BATCHES: Final = "_pm_batches"
 PARTS: Final = "_pm_parts"
 HISTORY: Final = ("collection", "tenant_id", "gone", "doc_id", "ended.at", "began")  # the index of versions
 AUDIT: Final = "_pm_audit"
+SEALS: Final = "_pm_audit_seals"
 IDEMPOTENCY: Final = "_pm_idempotency"
 PROOFS: Final = "_pm_proofs"  # of writes of which nothing else tells
 PROVED_FOR: Final = 3600  # seconds; they are asked for within some
@@ -34,7 +35,7 @@ async def prepare(database: AsyncDatabase[Document], config: Config) -> None:
     existing = {one["name"]: one async for one in await database.list_collections()}
     for collection in config.collections.values():
         _require_plain(existing.get(collection.name))
-    for name in (*config.collections, VERSIONS, BATCHES, PARTS, AUDIT, IDEMPOTENCY, PROOFS):
+    for name in (*config.collections, VERSIONS, BATCHES, PARTS, AUDIT, SEALS, IDEMPOTENCY, PROOFS):
         if name not in existing:
             # In a transaction a collection made on the fly would conflict with its neighbours.
             await database.create_collection(name)
@@ -45,6 +46,7 @@ async def prepare(database: AsyncDatabase[Document], config: Config) -> None:
     await _make_indexes(database, BATCHES, _of_batches())
     await _make_indexes(database, PARTS, [IndexModel([("batch", 1)], name="batch")])
     await _make_indexes(database, AUDIT, _of_audit(config.audit.ttl))
+    await _make_indexes(database, SEALS, [IndexModel([("last", 1)], name="last")])
     await _make_indexes(database, IDEMPOTENCY, _of_idempotency())
     await _make_indexes(database, PROOFS, [IndexModel([("at", 1)], name="ttl", expireAfterSeconds=PROVED_FOR)])
 
@@ -113,7 +115,7 @@ def _of_batches() -> list[IndexModel]:
 
 
 def _of_audit(ttl: float | None) -> list[IndexModel]:
-    models = [IndexModel([("tenant_id", 1), ("at", -1)], name="recent")]
+    models = [IndexModel([("tenant_id", 1), ("_id", -1)], name="newest")]
     if ttl is not None:
         models.append(IndexModel([("at", 1)], name="ttl", expireAfterSeconds=int(ttl)))
     return models

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import assert_never
 
 from permission_mongo.aggregations import AggregatePlan
+from permission_mongo.auditing import AuditPlan
 from permission_mongo.errors import Refusal, Unavailable
 from permission_mongo.jobs import AT_FIRST, Lease, Turn, Unreadable, added
 from permission_mongo.jobs import Taken as TakenJob
@@ -33,6 +34,7 @@ from permission_mongo.plans import (
 )
 from permission_mongo.service import CancelPlan, JobPlan, JobsPlan, Serving
 from permission_mongo.storage.aggregates import aggregate
+from permission_mongo.storage.audit_log import audit_page
 from permission_mongo.storage.creates import create_many, create_one
 from permission_mongo.storage.deletes import delete_many
 from permission_mongo.storage.faults import refusing
@@ -97,7 +99,7 @@ class Store:
             return await self._write(plan, actor, turn)
         return await self._read(plan)
 
-    async def _read(self, plan: Reading | Serving) -> Outcome:
+    async def _read(self, plan: Reading | Serving | AuditPlan) -> Outcome:
         match plan:
             case ReadPlan():
                 return await read_one(plan, self._gathering, self._rooms)
@@ -121,6 +123,8 @@ class Store:
                 return await self._rooms.jobs.find(job, whose)
             case JobsPlan(whose, limit):
                 return JobList(tuple(await self._rooms.jobs.recent(whose, limit)))
+            case AuditPlan():
+                return await audit_page(plan, self._rooms)
             case _:
                 assert_never(plan)
 
