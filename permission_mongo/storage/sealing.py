@@ -131,7 +131,7 @@ class Sealer:
         if full or known.looks % _FULL_EVERY == 1:
             await self._all(known)
         else:
-            await self._from(known, known.now - _SHORT, known.ids)
+            await self._from(known, known.now - _SHORT, set())
         return PAUSE
 
     # -- the lease

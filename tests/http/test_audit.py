@@ -104,7 +104,7 @@ async def test_an_update_names_the_version_it_made_and_the_fields_it_changed(wor
 
 async def test_a_batch_update_names_what_it_changed_in_any_document(world):
     await world.add("a", age=3)
-    await world.add("b", age=4, email="b@example.org")
+    await world.add("b", age=5, email="b@example.org")
     body = {"ids": ["a", "b"], "update": {"$set": {"age": 4, "email": "b@example.org"}}}
     answer = await world.ask("PUT", "/notes/batch", body)
     assert answer.status_code == 200, answer.text
@@ -245,7 +245,10 @@ async def test_a_refusal_has_an_entry_with_its_code_and_no_value(world):
 async def test_fields_that_others_asked_for_are_told_as_those_that_they_changed(world):
     await world.get("/notes?ssn=1", token=a_token("eve", ["viewer"]))
     await world.get("/notes?invented=1", token=a_token("eve", ["viewer"]))
-    assert [one["paths"] for one in await entries(world, "?kind=refusal", token=READING)] == [[], []]
+    for roles in (["auditor"], ["auditor", "user"]):
+        found = await entries(world, "?kind=refusal", token=a_token("ann", roles))
+        assert [one["paths"] for one in found] == [[], []]
+    assert [one["paths"] for one in await entries(world, "?kind=refusal", token=READING)] == [["invented"], ["ssn"]]
 
 
 async def test_nobody_and_failures_of_ours_have_no_entry(world):
