@@ -36,10 +36,14 @@ class Extent:
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """The servers on one database, which the benchmarks reach directly too. `unaudited` is a gateway without audit."""
+    """The servers on one database, which the benchmarks reach directly too. `unaudited` is a gateway without audit.
+
+    `unsealed` seals no entries. It has a database of its own, or the other gateway would seal them.
+    """
 
     gateway: Served
     unaudited: Served
+    unsealed: Served
     floor: Served
     database: Database[dict[str, Any]]
     token: str

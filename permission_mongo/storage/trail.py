@@ -45,6 +45,7 @@ class Trail:
         self._since = monotonic()
         self._of_one: Counter[tuple[str | None, str]] = Counter()
         self._second = 0
+        self.most_of_one = MOST_OF_ONE
         self._come = asyncio.Event()
         self._ending = False
         self._idle = asyncio.Event()
@@ -69,7 +70,7 @@ class Trail:
             self._of_one.clear()
         who = (entry["tenant_id"], entry["user_id"])
         self._of_one[who] += 1
-        if self._of_one[who] > MOST_OF_ONE:
+        if self._of_one[who] > self.most_of_one:
             self._observe(AuditDropped("flood", 1))
             return
         self.add(entry)

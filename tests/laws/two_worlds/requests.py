@@ -25,6 +25,7 @@ from tests.laws.two_worlds.worlds import Asked
 
 Route = tuple[str, str]
 Generator = Callable[[Random, Known, Route], Asked]
+_AUDIT = "/_pm/audit"
 _WRITE = ("x-change-reason", "if-match", "idempotency-key")
 
 
@@ -36,7 +37,7 @@ def _list(rnd: Random, known: Known, route: Route) -> Asked:
     """A first page, or the next of one that was answered, with its own question or another."""
     if known.cursors and rnd.random() < 0.3:
         path, params, cursor = rnd.choice(known.cursors)
-        if path.endswith("/deleted") == route[1].endswith("/deleted"):
+        if path != _AUDIT and path.endswith("/deleted") == route[1].endswith("/deleted"):
             return Asked(route, path, (*(one for one in params if one[0] != "_cursor"), ("_cursor", cursor)))
     name = collection(rnd)
     if route[1].endswith("/deleted"):
@@ -153,6 +154,26 @@ def _job(rnd: Random, known: Known, route: Route) -> Asked:
     return Asked(route, route[1].replace("{job}", job))
 
 
+def _audit(rnd: Random, known: Known, route: Route) -> Asked:
+    """Who did what: a first page, or the next of one that was answered."""
+    of_audit = [one for one in known.cursors if one[0] == _AUDIT]
+    if of_audit and rnd.random() < 0.4:
+        _, params, cursor = rnd.choice(of_audit)
+        return Asked(route, _AUDIT, (*(one for one in params if one[0] != "_cursor"), ("_cursor", cursor)))
+    params: list[tuple[str, object]] = [("_limit", rnd.choice(("1", "3", "9", "0")))]
+    chances: tuple[tuple[str, tuple[str, ...]], ...] = (
+        ("subject", ("alice", "bob", "eve")),
+        ("action", ("read", "update", "delete", "create")),
+        ("kind", ("write", "refusal", "read", "none")),
+        ("collection", ("staff", "notes")),
+        ("_from", ("2020-01-01", "x")),
+        ("batch", tuple(known.batches[-2:]) or ("none",)),
+        ("id", ("s00", "s01")),
+    )
+    params += [(name, rnd.choice(values)) for name, values in chances if rnd.random() < 0.15]
+    return Asked(route, _AUDIT, tuple(params))
+
+
 def _undo(rnd: Random, known: Known, route: Route) -> Asked:
     name = "staff" if rnd.random() < 0.93 else "notes"
     body = options(rnd) if rnd.random() < 0.8 else None
@@ -257,6 +278,7 @@ GENERATORS: dict[Route, Generator] = {
     ("POST", "/{collection}/count"): _count,
     ("POST", "/{collection}/aggregate"): _aggregate,
     ("GET", "/_pm/jobs"): _jobs,
+    ("GET", "/_pm/audit"): _audit,
     ("GET", "/_pm/jobs/{job}"): _job,
     ("POST", "/_pm/jobs/{job}/cancel"): _job,
 }

@@ -55,7 +55,7 @@ collections:
       budget: {type: number}
 """
 POLICY = """
-roles: {viewer: {}, user: {inherits: [viewer]}, manager: {}, boss: {}}
+roles: {viewer: {}, user: {inherits: [viewer]}, manager: {}, boss: {system: [audit]}}
 policies:
   staff:
     viewer:
