@@ -101,15 +101,15 @@ class Trail:
         pause = _GATHER
         while True:
             await self._come.wait()
-            if not self._ending:
-                await asyncio.sleep(pause)
+            # At the end nothing is waited for any more but a server that is away.
+            await asyncio.sleep(0 if self._ending and pause == _GATHER else min(pause, _LONGEST_PAUSE))
             try:
                 await self._store_some()
                 pause = _GATHER
             except Exception as error:
                 # The entries stay, and are tried again; above the bound new ones are dropped, and counted.
                 _LOG.warning("audit entries wait to be stored: %s", type(error).__name__)
-                pause = min(pause * 2, _LONGEST_PAUSE)
+                pause = min(pause * 2, _LONGEST_PAUSE) if not self._ending else 2 * _GATHER
             if not (self._waiting or self._storing):
                 self._come.clear()
                 self._idle.set()
