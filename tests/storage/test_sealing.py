@@ -367,3 +367,15 @@ async def test_many_entries_of_one_look_are_cut_into_seals_of_a_size(database, m
     [chain] = await verify(database, (None, LATEST), {}, "acme", every=False)
     assert (chain.seals, chain.entries, chain.faults) == (3, 20, [])
     assert ids
+
+
+async def test_who_was_held_up_before_it_met_a_tenant_seals_nothing_twice(database):
+    """It has the lease, and looks; meanwhile another one takes it and seals; then it goes on."""
+    first, second = a_sealer(database, "one"), a_sealer(database, "two")
+    await second._held(full=True)
+    await database["_pm_settings"].update_one({"_id": NAME}, {"$set": {"until": datetime(2020, 1, 1)}})
+    new = await add(database, 3)
+    await first.look(full=True)
+    await second._seal(second._known, [one.binary for one in new])
+    assert await faults(database) == []
+    assert await database["_pm_audit_seals"].count_documents({}) == 1
