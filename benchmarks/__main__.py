@@ -100,7 +100,7 @@ def _world() -> Iterator[World]:
         stack.callback(database.client.drop_database, f"{name}_unsealed")
         unsealed = stack.enter_context(served("unsealed", [*serve[:3], str(open_), *serve[4:]], uri, folder))
         floor = stack.enter_context(served("floor", ["benchmarks.floor", name], uri, folder))
-        yield World(gateway, unaudited, unsealed, floor, database, caller_token(), fill(database))
+        yield World(gateway, unaudited, unsealed, floor, database, caller_token(), fill(database), folder, uri)
 
 
 @contextmanager

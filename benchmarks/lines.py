@@ -9,6 +9,7 @@ from typing import Final
 from benchmarks import filters
 from benchmarks.batches import created, gotten, updated
 from benchmarks.deletes import deleted
+from benchmarks.growth import roles, rules
 from benchmarks.load import connected, request_bytes
 from benchmarks.reads import deep, get, listed
 from benchmarks.rows import Row, spread
@@ -61,5 +62,7 @@ _LINES: Final[tuple[tuple[str, Line], ...]] = (
     ("filter-delete", partial(filters.deleted, name="filter-delete")),
     ("filter-memory", partial(filters.memory, name="filter-memory")),
     ("filter-others", partial(filters.others, name="filter-others")),
+    ("rules-10000", partial(rules, name="rules-10000", few=10, many=10_000)),
+    ("roles-20", partial(roles, name="roles-20", many=20)),
 )
 LINES: Final[Mapping[str, Line]] = dict(_LINES)

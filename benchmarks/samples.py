@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -80,20 +80,34 @@ policies:
 """
 
 
-def write_config(folder: Path, database: str, *, audit: bool = True, seal: bool = True) -> Path:
+def write_config(folder: Path, database: str, *, audit: bool = True, seal: bool = True, policy: str = _POLICY) -> Path:
     """The folder, with a configuration in it."""
     folder.mkdir()
     named = {"database": database, "secret": _SECRET, "most": MOST_POOLED, "least": LEAST_POOLED}
     config = _CONFIG.format(**named, audit=str(audit).lower(), seal=str(seal).lower())
-    for name, text in (("config.yaml", config), ("schema.yml", _SCHEMA), ("policy.yml", _POLICY)):
+    for name, text in (("config.yaml", config), ("schema.yml", _SCHEMA), ("policy.yml", policy)):
         (folder / name).write_text(text)
     return folder
 
 
-def caller_token(seat: int = 0) -> str:
+def caller_token(seat: int = 0, roles: Sequence[str] = ("clerk",)) -> str:
     """The same person with the same rights; each seat is a credential of its own, and so a caller of its own."""
     claims = {"tenant_id": TENANT, "seat": seat}
-    return make_token(_SECRET, "HS256", CALLER, ["clerk"], int(time.time()) + 24 * 3600, claims)
+    return make_token(_SECRET, "HS256", CALLER, roles, int(time.time()) + 24 * 3600, claims)
+
+
+def policy_of(rules: int) -> str:
+    """A policy of so many rules on the small documents, each of a role of its own and with a condition of its own.
+
+    Every role reads what its caller owns, whichever of them the caller has.
+    """
+    roles = ["clerk", *(f"clerk{n}" for n in range(1, rules))]
+    own = "resource.owner_id == user.id"
+    told = [f"{{actions: [read], when: \"{own} && resource.status != 's{n}'\"}}" for n in range(rules)]
+    lines = [f"    {role}: {rule}" for role, rule in zip(roles, told, strict=True)]
+    return "\n".join(
+        [f"roles: {{{', '.join(f'{role}: {{}}' for role in roles)}}}", "policies:", "  notes:", *lines, ""]
+    )
 
 
 def _marked(fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 from bson.objectid import ObjectId
@@ -39,6 +40,7 @@ class World:
     """The servers on one database, which the benchmarks reach directly too. `unaudited` is a gateway without audit.
 
     `unsealed` seals no entries. It has a database of its own, or the other gateway would seal them.
+    `folder` and `uri` are for what a line starts by itself.
     """
 
     gateway: Served
@@ -48,6 +50,8 @@ class World:
     database: Database[dict[str, Any]]
     token: str
     ids: Mapping[str, list[ObjectId]]
+    folder: Path
+    uri: str
 
 
 Line = Callable[[World, Extent], Coroutine[Any, Any, Row]]

@@ -1,26 +1,33 @@
-"""A configuration and an address -> a gateway, opened and closed as one."""
+"""A configuration and an address -> a gateway, opened and closed as one; and what takes its place at a reload."""
 
 from __future__ import annotations
 
 from asyncio import Event
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
-from typing import Final
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Final
 
 from permission_mongo.auth.api_keys import KeyVerifier
 from permission_mongo.auth.authenticate import Authenticator
+from permission_mongo.auth.revocations import RevocationList
 from permission_mongo.auth.tokens import TokenVerifier
 from permission_mongo.config.model import Config
-from permission_mongo.gateway import Gateway
+from permission_mongo.errors import Refusal
+from permission_mongo.gateway import Gateway, InForce
 from permission_mongo.metrics import Metrics
+from permission_mongo.observations import ConfigTaken
 from permission_mongo.parsing.ids import Fresh
 from permission_mongo.planning.callers import Callers
 from permission_mongo.planning.make import Planner
 from permission_mongo.query.cursors import CursorKey, derived
 from permission_mongo.running import Running
+from permission_mongo.standing import Standing
 from permission_mongo.storage.connection import Database, new_client, require_server
 from permission_mongo.storage.keys import MongoKeyStore
 from permission_mongo.storage.layout import prepare
+from permission_mongo.storage.revocations import MongoRevocations
 from permission_mongo.storage.rooms import Rooms
 from permission_mongo.storage.sealing import Sealer, latest_of
 from permission_mongo.storage.settings import shared_secret, versioned_since
@@ -30,11 +37,41 @@ from permission_mongo.storage.trail import Trail
 from permission_mongo.values import utc_now
 
 CARRIERS: Final = 2  # jobs at once that no caller waits for
+# Until all workers have taken a configuration some keep no versions yet of what it begins to keep them of.
+_TAKEN_BY_ALL: Final = timedelta(seconds=10)
+
+
+@dataclass(frozen=True, slots=True)
+class Lasting:
+    """What outlives a reload, and what a further configuration needs: its database, the shared secret."""
+
+    database: Any  # of MongoDB: it is handed on to storage, and asked for nothing here
+    secret: bytes = field(repr=False)
+    fresh: Fresh
+    keys: KeyVerifier
+    revoked: RevocationList
+
+    async def planner(self, config: Config, now: datetime) -> Planner:
+        since = await patiently(lambda: versioned_since(self.database, config.collections.values(), now))
+        callers = Callers(config, derived(self.secret, "masks"))
+        return Planner(callers, CursorKey(derived(self.secret, "cursors")), self.fresh.uuid, since)
+
+    def known_by(self, config: Config, tokens: TokenVerifier) -> Authenticator:
+        return Authenticator(tokens, self.keys if config.auth.api_keys else None, self.revoked)
+
+    async def successor(self, gateway: Gateway, config: Config) -> Gateway:
+        """What takes this gateway's place with another configuration. StartupFailure where it can't work."""
+        known = gateway.authenticator
+        # Callers whose tokens are verified need not be verified again where nothing of that has changed.
+        tokens = known.tokens if config.auth == gateway.config.auth else TokenVerifier(config.auth)
+        await patiently(lambda: prepare(self.database, config))
+        planner = await self.planner(config, utc_now() + _TAKEN_BY_ALL)
+        return gateway.succeeded_by(config, self.known_by(config, tokens), planner)
 
 
 @asynccontextmanager
-async def open_gateway(config: Config, uri: str, *, carriers: int = CARRIERS) -> AsyncIterator[Gateway]:
-    """A gateway on the MongoDB at `uri`. StartupFailure where it can't work there.
+async def open_lasting(config: Config, uri: str, carriers: int = CARRIERS) -> AsyncIterator[tuple[Gateway, Lasting]]:
+    """A gateway on the MongoDB at `uri`, with what others can succeed it by. StartupFailure where it can't work there.
 
     Without `carriers` it begins jobs and leaves those that nobody waits for to other gateways.
     """
@@ -43,24 +80,27 @@ async def open_gateway(config: Config, uri: str, *, carriers: int = CARRIERS) ->
         await require_server(client)
         database = client[config.mongodb.database]
         await patiently(lambda: prepare(database, config))
-        since = await patiently(lambda: versioned_since(database, config.collections.values(), utc_now()))
         own = config.server.secret
         secret = own.encode() if own else await patiently(lambda: shared_secret(database))
-        keys = KeyVerifier(MongoKeyStore(database)) if config.auth.api_keys else None
+        revoked, fresh = RevocationList(MongoRevocations(database)), Fresh()
+        lasting = Lasting(database, secret, fresh, KeyVerifier(MongoKeyStore(database)), revoked)
+        planner = await lasting.planner(config, utc_now())
+        with suppress(Refusal):
+            await revoked.refresh()  # or the first request does
         # Some connections are left to writes, so that reads alone never fill the pool.
         slots = max(1, config.mongodb.max_pool_size - 4)
         store = Store(Rooms(client, config.mongodb.database, config.limits.query_timeout, slots))
-        fresh = Fresh()
-        callers, cursors = Callers(config, derived(secret, "masks")), CursorKey(derived(secret, "cursors"))
-        planner = Planner(callers, cursors, fresh.uuid, since)
-        known, metrics = Authenticator(tokens, keys), Metrics()
-        running = Running(config, known, planner, store, fresh, utc_now, metrics.observe, fresh.batch_id(), Event())
+        known, metrics, in_force = lasting.known_by(config, tokens), Metrics(), InForce(Standing(config.digest))
+        metrics.observe(ConfigTaken(config.policy_digest))
+        holder, waiting = fresh.batch_id(), Event()
+        running = Running(config, known, planner, store, fresh, utc_now, metrics.observe, holder, waiting, in_force)
         trail = Trail(database, metrics.observe)
-        gateway = Gateway(config, known, planner, store, running, metrics, fresh, trail, utc_now)
+        gateway = Gateway(config, known, planner, store, running, metrics, fresh, trail, utc_now, in_force)
         try:
-            async with _sealing(config, database, running.holder, metrics), trail.at_work(), running.at_work(carriers):
-                yield gateway
+            async with _sealing(config, database, holder, metrics), trail.at_work(), running.at_work(carriers):
+                yield gateway, lasting
         finally:
+            in_force.standing.leave()
             await store.close()
 
 
@@ -69,3 +109,10 @@ def _sealing(config: Config, database: Database, holder: str, metrics: Metrics) 
         return nullcontext()
     latest = latest_of(config.limits.query_timeout)
     return Sealer(database, holder, latest, config.audit.ttl, metrics.observe).at_work()
+
+
+@asynccontextmanager
+async def open_gateway(config: Config, uri: str, *, carriers: int = CARRIERS) -> AsyncIterator[Gateway]:
+    """The same for who reloads nothing."""
+    async with open_lasting(config, uri, carriers) as (gateway, _):
+        yield gateway

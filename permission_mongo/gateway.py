@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from permission_mongo.audit import read_entry
@@ -20,13 +20,22 @@ from permission_mongo.planning.make import Planner
 from permission_mongo.planning.noting import noted_of
 from permission_mongo.planning.showing import Shown, ShownAgain, ShownDocument, id_alone, show
 from permission_mongo.running import Running
+from permission_mongo.standing import Standing
 from permission_mongo.storage.store import Store
 from permission_mongo.storage.trail import Trail
 
 
+@dataclass(slots=True)
+class InForce:
+    """The one reference that a reload swaps, None until the first; and whether it is what the files say."""
+
+    standing: Standing = field(default_factory=Standing)
+    latest: Gateway | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Gateway:
-    """One loaded configuration at work."""
+    """One loaded configuration at work. A request stays with the one it met; the next takes the `current` one."""
 
     config: Config
     authenticator: Authenticator
@@ -37,6 +46,17 @@ class Gateway:
     fresh: Fresh
     trail: Trail
     clock: Callable[[], datetime]
+    in_force: InForce = field(default_factory=InForce)
+
+    @property
+    def current(self) -> Gateway:
+        """This one, or what a reload put in its place."""
+        return self.in_force.latest or self
+
+    def succeeded_by(self, config: Config, authenticator: Authenticator, planner: Planner) -> Gateway:
+        """The gateway of another configuration on the same store, with the jobs of this one."""
+        running = replace(self.running, config=config, authenticator=authenticator, planner=planner)
+        return replace(self, config=config, authenticator=authenticator, planner=planner, running=running)
 
     async def answer(self, operation: Operation | Service, asking: Asking, *, waits: bool = True) -> Shown:
         """What the caller is shown, or a Refusal; either is observed. Not `waits`: what takes long may go on alone."""

@@ -12,6 +12,8 @@ from permission_mongo import __version__
 from permission_mongo.observations import (
     AuditDropped,
     AuditSealed,
+    ConfigRefused,
+    ConfigTaken,
     JobEnded,
     Observation,
     Refused,
@@ -19,9 +21,9 @@ from permission_mongo.observations import (
     Served,
     Wrote,
 )
+from permission_mongo.standing import SHARED_FOLDER
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # set, by the library's rule, before it is imported
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
@@ -47,13 +49,8 @@ class Metrics:
             "permission_mongo_documents_written", "Documents written", ["collection", "verb"], registry=self.registry
         )
         self._jobs = Counter("permission_mongo_jobs_ended", "Jobs ended", ["state"], registry=self.registry)
-        self._dropped = Counter(
-            "permission_mongo_audit_dropped", "Entries of refusals and reads lost", ["why"], registry=self.registry
-        )
-        self._sealed = Counter("permission_mongo_audit_sealed", "Audit entries sealed", registry=self.registry)
-        self._unsealed = Counter(
-            "permission_mongo_audit_sealing_failed", "Looks for entries to seal that failed", registry=self.registry
-        )
+        self._measure_audit()
+        self._measure_reloads()
         build = Gauge(
             "permission_mongo_build",
             "1, labelled by version",
@@ -62,6 +59,35 @@ class Metrics:
             multiprocess_mode="max",
         )
         build.labels(__version__).set(1)
+
+    def _measure_audit(self) -> None:
+        self._dropped = Counter(
+            "permission_mongo_audit_dropped", "Entries of refusals and reads lost", ["why"], registry=self.registry
+        )
+        self._sealed = Counter("permission_mongo_audit_sealed", "Audit entries sealed", registry=self.registry)
+        self._unsealed = Counter(
+            "permission_mongo_audit_sealing_failed", "Looks for entries to seal that failed", registry=self.registry
+        )
+
+    def _measure_reloads(self) -> None:
+        self._reloads = Counter(
+            "permission_mongo_config_reloads", "Edits of the configuration", ["outcome"], registry=self.registry
+        )
+        self._policy = ""
+        # Of workers that live: one that died with an edit refused must not be counted for ever.
+        self._failed = Gauge(
+            "permission_mongo_config_reload_failed",
+            "1 while the files say what was refused, and an earlier configuration serves",
+            registry=self.registry,
+            multiprocess_mode="livemax",
+        )
+        self._in_force = Gauge(
+            "permission_mongo_config_in_force",
+            "Workers that serve this schema and policy, by their digest",
+            ["policy"],
+            registry=self.registry,
+            multiprocess_mode="livesum",
+        )
 
     def observe(self, observation: Observation) -> None:
         match observation:
@@ -81,8 +107,22 @@ class Metrics:
                 self._sealed.inc(count)
             case SealingFailed():
                 self._unsealed.inc()
+            case ConfigTaken(policy, reloaded):
+                self._take(policy, reloaded=reloaded)
+            case ConfigRefused():
+                self._failed.set(1)
+                self._reloads.labels("refused").inc()
             case _:
                 assert_never(observation)
+
+    def _take(self, policy: str, *, reloaded: bool) -> None:
+        if policy != self._policy and self._policy:
+            self._in_force.labels(self._policy).set(0)
+        self._policy = policy
+        self._in_force.labels(policy).set(1)
+        self._failed.set(0)
+        if reloaded:
+            self._reloads.labels("taken").inc()
 
     def _serving(self, method: str, route: str, status: int) -> tuple[Counter, Histogram]:
         found = self._requests.labels(method, route, str(status)), self._seconds.labels(method, route)

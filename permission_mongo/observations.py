@@ -59,4 +59,18 @@ class SealingFailed:
     """A look for entries to seal came to nothing. The next one makes up for it."""
 
 
-Observation = Served | Refused | Wrote | JobEnded | AuditDropped | AuditSealed | SealingFailed
+@dataclass(frozen=True, slots=True)
+class ConfigTaken:
+    """A configuration came into force, at start or by a reload; `policy` is the digest of its schema and policy."""
+
+    policy: str
+    reloaded: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigRefused:
+    """An edit was not taken: the configuration in force stays."""
+
+
+OfAudit = AuditDropped | AuditSealed | SealingFailed
+Observation = Served | Refused | Wrote | JobEnded | ConfigTaken | ConfigRefused | OfAudit

@@ -44,3 +44,33 @@ class KeyStore(Protocol):
 
     async def find_key(self, prefix: str) -> KeyRecord | None:
         """The record of a public prefix, revoked ones included."""
+
+
+@dataclass(frozen=True, slots=True)
+class Revocations:
+    """Tokens that are good no longer: by their `jti`, and of a subject all that were issued up to a POSIX time."""
+
+    tokens: frozenset[str] = frozenset()
+    subjects: Mapping[str, float] = field(default_factory=dict)
+
+    def revoke(self, principal: Principal) -> bool:
+        """Whether they speak of this token. One that does not say when it was issued counts as an old one."""
+        token = principal.claims.get("jti")
+        if isinstance(token, str) and token in self.tokens:
+            return True
+        until = self.subjects.get(principal.subject)
+        if until is None:
+            return False
+        issued = principal.claims.get("iat")
+        is_later = isinstance(issued, int | float) and not isinstance(issued, bool) and issued > until
+        return not is_later
+
+
+class RevocationStore(Protocol):
+    """Where revocations are kept."""
+
+    async def generation(self) -> int:
+        """A number that grows with each revocation."""
+
+    async def in_force(self) -> Revocations:
+        """All of them."""

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Final
+from typing import Final, Protocol
 
 from permission_mongo.auth.authenticate import Authenticator
 from permission_mongo.config.model import Config
@@ -34,19 +34,45 @@ _TO_HEAR: Final = 2.0
 _RENEWALS: Final = 3  # of a lease within its time
 
 
+class Ruling(Protocol):
+    """A loaded configuration, ready to judge."""
+
+    @property
+    def config(self) -> Config: ...
+    @property
+    def authenticator(self) -> Authenticator: ...
+    @property
+    def planner(self) -> Planner: ...
+
+
+class InForce(Protocol):
+    """The one reference that a reload swaps. `latest` is None until the first."""
+
+    @property
+    def latest(self) -> Ruling | None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class _Work:
-    """A filter's work under a lease (None: a dry run, which is no job); `origin` as long as there is no record."""
+    """A filter's work under a lease (None: a dry run, which is no job); `origin` as long as there is no record.
+
+    The operation was read by the schema of `ruling`.
+    """
 
     operation: Filtered
     asking: Asking
+    ruling: Ruling
     lease: Lease | None
     origin: Origin | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """The planner and the store at work. `clock` tells each chunk its own moment; `holder` is this process's name."""
+    """The planner and the store at work. `clock` tells each chunk its own moment; `holder` is this process's name.
+
+    A request begins by the configuration that it met. The next chunk, and a job that is taken up, go by what is
+    `in_force` then.
+    """
 
     config: Config
     authenticator: Authenticator
@@ -57,7 +83,11 @@ class Running:
     observe: Callable[[Observation], None]
     holder: str
     waiting: asyncio.Event
+    in_force: InForce
     ending: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def _ruling(self) -> Ruling:
+        return self.in_force.latest or self
 
     async def run(self, operation: Operation | Service, asking: Asking, *, waits: bool = True) -> tuple[Plan, Outcome]:
         """The plan and what happened; a Refusal before any query runs, or where nothing was done.
@@ -86,10 +116,10 @@ class Running:
 
     def _filtered(self, operation: Filtered, asked: Asked, sent: bytes, asking: Asking) -> _Work:
         if operation.options.dry_run:
-            return _Work(operation, asking, None)
+            return _Work(operation, asking, self, None)
         origin = Origin(asked, sent.decode(), asking.principal, asking.request, asking.request_id)
         lease = Lease(operation.options.id, self.holder, 1, self.config.limits.job_lease)
-        return _Work(operation, asking, lease, origin)
+        return _Work(operation, asking, self, lease, origin)
 
     # -- from its first chunk on
 
@@ -159,6 +189,7 @@ class Running:
             if self.ending.is_set() and work.origin is None:
                 raise _Ending  # nobody waits for it here
             try:
+                work = self._by_what_is_in_force(work)
                 done = await self._chunk(work, done)
             except Refusal as refusal:
                 if not done.count and not done.is_job:
@@ -169,11 +200,24 @@ class Running:
     async def _chunk(self, work: _Work, done: BatchOutcome) -> BatchOutcome:
         """The next chunk, by the policy in force, for a caller whose credential is."""
         asking = replace(work.asking, now=self.clock(), once=None if done.is_job else work.asking.once)
-        await self.authenticator.require_in_force(asking.principal)
+        await work.ruling.authenticator.require_in_force(asking.principal)
         turn = Turn(done.more, done, work.lease, None if done.is_job else work.origin)
-        outcome = await self._executed(work, self.planner.plan(work.operation, asking), asking, turn)
+        outcome = await self._executed(work, work.ruling.planner.plan(work.operation, asking), asking, turn)
         assert isinstance(outcome, BatchOutcome)  # noqa: S101  (a later chunk is never a replay)
         return added(done, outcome)
+
+    def _by_what_is_in_force(self, work: _Work) -> _Work:
+        """The same, read again where a reload came in between. A Refusal where the schema takes it no longer."""
+        ruling = self._ruling()
+        if ruling.planner is work.ruling.planner:
+            return work
+        asked, sent = _sent_of(work.operation)
+        operation = self._read(asked, sent, work.operation.collection.name, work.operation.options.id, ruling)
+        return replace(work, operation=operation, ruling=ruling)
+
+    def _read(self, asked: Asked, sent: bytes, collection: str, job: str, ruling: Ruling) -> Filtered:
+        operation = read_again(asked, sent, collection, ruling.config, self.fresh)
+        return replace(operation, options=replace(operation.options, id=job))
 
     async def _executed(self, work: _Work, plan: Plan, asking: Asking, turn: Turn) -> Outcome:
         """A chunk. What a job writes is observed here, by whoever did it; what is none where it is answered."""
@@ -249,8 +293,8 @@ class Running:
             await _ended(tasks)
 
     async def _carry_on(self) -> None:
-        seconds = self.config.limits.job_lease
         while not self.ending.is_set():
+            seconds = self._ruling().config.limits.job_lease
             if await self._carried_one(seconds):
                 continue
             self.waiting.clear()
@@ -294,15 +338,24 @@ class Running:
 
     def _work_of(self, taken: Taken) -> _Work:
         """What was asked, read by the schema in force, with the caller's kept claims."""
-        origin = taken.origin
-        operation = read_again(origin.asked, origin.body.encode(), taken.job.collection, self.config, self.fresh)
-        options = replace(operation.options, id=taken.job.id)
+        origin, ruling = taken.origin, self._ruling()
+        operation = self._read(origin.asked, origin.body.encode(), taken.job.collection, taken.job.id, ruling)
         asking = Asking(origin.principal, self.clock(), origin.request, origin.request_id)
-        return _Work(replace(operation, options=options), asking, taken.lease)
+        return _Work(operation, asking, ruling, taken.lease)
 
     def _observe_written(self, operation: Filtered, count: int) -> None:
         verb = "deleted" if isinstance(operation, DeleteMany) else "updated"
         self.observe(Wrote(operation.collection.name, verb, count))
+
+
+def _sent_of(operation: Filtered) -> tuple[Asked, bytes]:
+    match operation:
+        case DeleteMany(selection=ByFilter(sent=sent)):
+            return "delete", sent
+        case UpdateMany(edits=Alike(selection=ByFilter(sent=sent))):
+            return "update", sent
+        case _:
+            raise TypeError("only work of a filter is done in chunks")
 
 
 class _Ending(Exception):

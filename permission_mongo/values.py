@@ -48,7 +48,7 @@ _DIGITS: Final = bytes(
 _BRACKETS: Final = bytes.maketrans(b"[]", b"{}")
 _OTHERS: Final = bytes(code for code in range(256) if code not in b"[]{}")
 _LONG: Final = b"0" * 19  # the digits of 2^63
-_ANSWER: Final = orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z | orjson.OPT_NON_STR_KEYS
+_ANSWER: Final = orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z
 
 
 def milliseconds(moment: datetime) -> datetime:

@@ -174,3 +174,132 @@ def test_what_can_not_start_says_why_and_exits_with_3(tmp_path, options, environ
     assert ended.returncode == 3
     assert message in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+# -- reload, of whole processes
+
+
+def asked(address: str, path: str) -> tuple[int, dict]:
+    """Each time by a connection of its own: any worker may answer."""
+    try:
+        with urllib.request.urlopen(address + path, timeout=5) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as error:
+        return error.code, json.load(error)
+
+
+def documents(address: str, token: str) -> int:
+    """The status of a list."""
+    request = urllib.request.Request(address + "/documents", headers={"authorization": f"Bearer {token}"})
+    try:
+        with urllib.request.urlopen(request, timeout=5) as answer:
+            return answer.status
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def shut(folder: Path) -> None:
+    """No rule is left for the role that reads documents."""
+    policy = folder / "config" / "policy.yml"
+    text = policy.read_text()
+    begun = text.index("policies:")
+    (folder / "next").write_text(text[:begun] + "policies: {}\n")
+    (folder / "next").replace(policy)
+
+
+def of_alice(folder: Path, **environment: str) -> str:
+    options = (
+        "--config",
+        "config",
+        "--sub",
+        "alice",
+        "--roles",
+        "admin",
+        "--tenant",
+        "acme",
+        "--claim",
+        "jti=of-alice",
+    )
+    return run(folder, "token", *options, **environment).stdout.strip()
+
+
+def test_f9_four_workers_take_an_edit_within_two_seconds_and_none_a_broken_one(tmp_path, mongo_uri):
+    environment = {"MONGODB_URI": mongo_uri, **secret(tmp_path)}
+    with serving(tmp_path, "--workers", "4", "--config", "config", **environment) as (process, address):
+        wait_for(lambda: len(workers_of(process)) == 4, "workers")
+        token = of_alice(tmp_path, **environment)
+        policy = tmp_path / "config" / "policy.yml"
+        good = policy.read_text()
+        before = asked(address, "/ready")[1]["policy"]
+        assert [documents(address, token) for _ in range(8)] == [200] * 8
+
+        policy.write_text(good + "\nrules: {}\n")
+        wait_for(lambda: asked(address, "/ready")[1]["checks"]["policy"] == "stale", "staleness")
+        assert {asked(address, "/ready")[0] for _ in range(8)} == {200}, "an earlier configuration serves"
+        assert [documents(address, token) for _ in range(8)] == [200] * 8
+        os.kill(process.pid, signal.SIGHUP)
+        begun = set(workers_of(process))
+        time.sleep(1.5)
+        assert set(workers_of(process)) == begun, "a broken one restarts nobody"
+        assert "policy.yml:" in (tmp_path / "printed").read_text()
+
+        shut_at = time.monotonic()
+        shut(tmp_path)
+        wait_for(lambda: [documents(address, token) for _ in range(12)] == [403] * 12, "all workers to refuse")
+        assert time.monotonic() - shut_at < 4.0  # of two of them and what the requests take
+        wait_for(lambda: asked(address, "/ready")[1]["checks"]["policy"] == "ok", "agreement")
+        assert {asked(address, "/ready")[1]["policy"] for _ in range(8)}.isdisjoint({before})
+
+
+def workers_of(process: subprocess.Popen) -> list[int]:
+    return [pid for pid in children_of(process.pid) if "spawn_main" in command_of(pid)]
+
+
+def test_a_sighup_restarts_the_workers_one_after_the_other_with_what_the_files_say(tmp_path, mongo_uri):
+    environment = {"MONGODB_URI": mongo_uri, **secret(tmp_path)}
+    with serving(tmp_path, "--workers", "2", "--config", "config", **environment) as (process, address):
+        before = wait_for(lambda: len(found := workers_of(process)) == 2 and set(found), "workers")
+        os.kill(process.pid, signal.SIGHUP)
+        served = []
+        wait_for(
+            lambda: served.append(status(address, "/health")) or before.isdisjoint(workers_of(process)), "new workers"
+        )
+        assert set(served) == {200}, "meanwhile somebody serves"
+        wait_for(lambda: asked(address, "/ready")[1]["checks"]["policy"] == "ok", "agreement")
+
+
+def test_a_worker_that_dies_while_the_policy_is_broken_is_begun_again_once_it_is_mended(tmp_path, mongo_uri):
+    environment = {"MONGODB_URI": mongo_uri, **secret(tmp_path)}
+    with serving(tmp_path, "--workers", "2", "--config", "config", **environment) as (process, address):
+        workers = wait_for(lambda: len(found := workers_of(process)) == 2 and found, "workers")
+        policy = tmp_path / "config" / "policy.yml"
+        good = policy.read_text()
+        policy.write_text("roles: [")
+        wait_for(lambda: asked(address, "/ready")[1]["checks"]["policy"] == "stale", "staleness")
+        os.kill(workers[0], signal.SIGKILL)
+        time.sleep(2)
+        assert process.poll() is None
+        assert {status(address, "/health") for _ in range(4)} == {200}
+        policy.write_text(good)
+        wait_for(lambda: len(workers_of(process)) == 2 and workers[0] not in workers_of(process), "another worker")
+        wait_for(lambda: asked(address, "/ready")[1]["checks"]["policy"] == "ok", "agreement")
+
+
+def test_a_sighup_to_the_one_process_reads_the_files_again(tmp_path, mongo_uri):
+    environment = {"MONGODB_URI": mongo_uri, **secret(tmp_path)}
+    with serving(tmp_path, "--config", "config", **environment) as (process, address):
+        process.send_signal(signal.SIGHUP)
+        wait_for(lambda: "was reloaded" in (tmp_path / "printed").read_text(), "a reload")
+        assert status(address, "/ready") == 200
+
+
+def test_t36_a_revoked_token_is_refused_by_every_worker_within_two_seconds(tmp_path, mongo_uri):
+    environment = {"MONGODB_URI": mongo_uri, **secret(tmp_path)}
+    with serving(tmp_path, "--workers", "3", "--config", "config", **environment) as (process, address):
+        wait_for(lambda: len(workers_of(process)) == 3, "workers")
+        token = of_alice(tmp_path, **environment)
+        assert [documents(address, token) for _ in range(9)] == [200] * 9
+        revoked = run(tmp_path, "tokens", "revoke", "--config", "config", "--jti", "of-alice", **environment)
+        assert (revoked.returncode, revoked.stdout) == (0, "revoked of-alice\n")
+        time.sleep(2.0)
+        assert [documents(address, token) for _ in range(12)] == [401] * 12

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from time import perf_counter
@@ -14,8 +14,8 @@ from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
+from starlette.routing import BaseRoute, Match, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from permission_mongo.api import endpoints
 from permission_mongo.api.calls import Call, request_id_of
@@ -94,7 +94,7 @@ def build_app(
     table = (METRICS, *ROUTES) if public_metrics else ROUTES
     paths = dict.fromkeys(path for _, path, _ in table)
     routes = [_route(path, {method: one for method, at, one in table if at == path}) for path in paths]
-    app = Starlette(
+    app = _Application(
         routes=routes,
         lifespan=lifespan,
         exception_handlers={HTTPException: _unrouted, Exception: _unforeseen},
@@ -114,12 +114,40 @@ class _Answers:
         started = perf_counter()
         request = Request(scope, receive)
         method: str = scope["method"]
-        gateway: Gateway = scope["app"].state.gateway
+        opened: Gateway = scope["app"].state.gateway
+        gateway = opened.current  # looked at once: the whole request is judged by one configuration
         request_id = request_id_of(request)
         response = await _answered(self.by_method[method], Call(request, gateway, request_id))
         response.raw_headers.append((b"x-request-id", request_id.encode("ascii")))
         gateway.observe(Served(method, self.path, response.status_code, perf_counter() - started))
         await response(scope, receive, send)
+
+
+class _Application(Starlette):
+    """A request with a route goes to it at once; Starlette's own wrapping is left for the others."""
+
+    def build_middleware_stack(self) -> ASGIApp:
+        return _Front(self.routes, super().build_middleware_stack())
+
+
+class _Front:
+    """Looks among the routes with as many slashes, for no parameter holds one. Else it is for the `rest` to answer."""
+
+    def __init__(self, routes: Iterable[BaseRoute], rest: ASGIApp) -> None:
+        self._rest = rest
+        self._by_slashes: dict[int, list[Route]] = {}
+        for one in routes:
+            if isinstance(one, Route):
+                self._by_slashes.setdefault(one.path.count("/"), []).append(one)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            for route in self._by_slashes.get(scope["path"].count("/"), ()):
+                match, found = route.matches(scope)
+                if match is Match.FULL:
+                    scope.update(found)
+                    return await route.app(scope, receive, send)
+        return await self._rest(scope, receive, send)
 
 
 def _route(path: str, by_method: dict[str, Endpoint]) -> Route:

@@ -212,9 +212,13 @@ async def health(call: Call) -> Response:
 
 
 async def ready(call: Call) -> Response:
-    reachable = await call.gateway.store.is_reachable()
-    checks = {"mongodb": "ok" if reachable else "unavailable", "policy": "ok"}
-    return respond(200 if reachable else 503, {"status": "ready" if reachable else "not_ready", "checks": checks})
+    """A refused edit makes no gateway unready: an earlier configuration serves, and all gateways may have the same."""
+    gateway = call.gateway
+    reachable = await gateway.store.is_reachable()
+    policy = "stale" if gateway.in_force.standing.is_stale else "ok"
+    checks = {"mongodb": "ok" if reachable else "unavailable", "policy": policy}
+    about = {"checks": checks, "policy": gateway.config.policy_digest}
+    return respond(200 if reachable else 503, {"status": "ready" if reachable else "not_ready", **about})
 
 
 async def show_metrics(call: Call) -> Response:

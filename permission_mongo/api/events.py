@@ -31,7 +31,7 @@ async def events_of(call: Call, operation: GetJob, asking: Asking) -> Response:
 
 
 async def _look(call: Call, operation: GetJob, asking: Asking) -> Job:
-    shown = await call.gateway.answer(operation, asking)
+    shown = await call.gateway.current.answer(operation, asking)
     assert isinstance(shown, Job)  # noqa: S101  (a GetJob leads to nothing else)
     return shown
 
@@ -70,7 +70,7 @@ async def _require_in_force(call: Call, asking: Asking) -> None:
     who, now = asking.principal, call.gateway.clock()
     if who.expires is not None and replace(asking, now=now).posix() >= who.expires:
         raise Unauthenticated("the credential has expired")
-    await call.gateway.authenticator.require_in_force(who)
+    await call.gateway.current.authenticator.require_in_force(who)
 
 
 def _event(name: str, body: bytes) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import gc
+import logging
 import os
 import signal
 import socket
@@ -18,18 +19,23 @@ from typing import Final
 
 import uvicorn
 from prometheus_client import start_http_server
+from prometheus_client.multiprocess import mark_process_dead
 from starlette.applications import Starlette
 from uvicorn.supervisors import Multiprocess
 
 from permission_mongo.api.app import build_app
 from permission_mongo.api.streams import Streams
-from permission_mongo.assembly import open_gateway
+from permission_mongo.assembly import open_lasting
 from permission_mongo.config.model import Config
-from permission_mongo.errors import StartupFailure
+from permission_mongo.errors import Misconfigured, StartupFailure
 from permission_mongo.gateway import Gateway
+from permission_mongo.reloading import Reloading, Source
+from permission_mongo.watching import watched
 
 App = Starlette
 Watch = Callable[[], None]
+_LOG: Final = logging.getLogger("permission_mongo")
+_HEALTHY_WITHIN: Final = 30  # seconds
 _WATCH_EVERY: Final = 0.5  # seconds
 _PR_SET_PDEATHSIG: Final = 1
 _GC_THRESHOLD: Final = 50_000
@@ -37,11 +43,15 @@ _GC_THRESHOLD: Final = 50_000
 
 @dataclass(frozen=True, slots=True)
 class Listening:
-    """What to serve and where. `watch`, if there is one, is called twice a second on the main thread."""
+    """What to serve and where. `watch`, if there is one, is called twice a second on the main thread.
+
+    `source` is read again when it changes.
+    """
 
     config: Config
     uri: str
     socket: socket.socket
+    source: Source
     watch: Watch | None = None
 
 
@@ -75,6 +85,8 @@ def _uvicorn_config(app: Starlette | str, config: Config, *, factory: bool = Fal
         proxy_headers=False,
         server_header=False,
         timeout_graceful_shutdown=int(config.server.shutdown_timeout),
+        # Also how long a worker that follows another one may take to load thousands of rules.
+        timeout_worker_healthcheck=_HEALTHY_WITHIN,
     )
 
 
@@ -117,14 +129,15 @@ def _when_told_to_stop(told: Callable[[], None]) -> None:
 @asynccontextmanager
 async def _tended(listening: Listening, streams: Streams) -> AsyncIterator[Gateway]:
     _when_told_to_stop(streams.close)
-    async with open_gateway(listening.config, listening.uri) as gateway:
+    async with open_lasting(listening.config, listening.uri) as (gateway, lasting):
         metrics, server = listening.config.metrics, listening.config.server
         if metrics.port is not None and server.workers == 1:
             start_http_server(metrics.port, server.host, gateway.metrics.registry)
         tending = asyncio.create_task(_tend(listening.watch)) if listening.watch else None
         settle_memory()
         try:
-            yield gateway
+            async with watched(listening.source, Reloading(gateway, lasting, listening.source)):
+                yield gateway
         finally:
             if tending is not None:
                 tending.cancel()
@@ -146,20 +159,46 @@ def settle_memory() -> None:
 
 
 class _Workers(Multiprocess):
-    """Uvicorn's own supervisor, which also watches the embedded server between its rounds."""
+    """Uvicorn's own supervisor, which also watches the embedded server between its rounds.
+
+    It begins no worker with a broken configuration: those that live go on with the one they have.
+    """
 
     watch: Watch | None = None
+    source: Source
+    _told = ""
 
     def keep_subprocess_alive(self) -> None:
-        super().keep_subprocess_alive()
+        before = {process.pid for process in self.processes}
+        if all(process.process.is_alive() for process in self.processes) or self._can_begin():
+            super().keep_subprocess_alive()
+        for pid in before - {process.pid for process in self.processes}:
+            mark_process_dead(pid)  # type: ignore[no-untyped-call]  # what its gauges said counts no longer
         if self.watch is not None and not self.should_exit.is_set():
             self.watch()
+
+    def handle_hup(self) -> None:
+        """Each worker is followed by a new one, which begins with what the files say now, one after the other."""
+        self._told = ""
+        if self._can_begin():
+            _LOG.info("the workers are restarted one after the other")
+            self.restart_all()
+
+    def _can_begin(self) -> bool:
+        try:
+            self.source.load()
+        except (Misconfigured, StartupFailure, OSError) as error:
+            if str(error) != self._told:
+                self._told = str(error)
+                _LOG.error("no worker is begun with the configuration as it is: %s", error)
+            return False
+        return True
 
 
 def serve_in_workers(listening: Listening, factory: str) -> None:
     """Serve in several processes. `factory` is the import path of a function that makes the app in each."""
     workers = _Workers(_uvicorn_config(factory, listening.config, factory=True), [listening.socket])
-    workers.watch = listening.watch
+    workers.watch, workers.source = listening.watch, listening.source
     workers.run()
 
 
@@ -172,10 +211,10 @@ def follow_parent() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
 
-def worker_app(config: Config, uri: str) -> Starlette:
+def worker_app(config: Config, uri: str, source: Source) -> Starlette:
     """The app of one worker."""
     follow_parent()
-    listening = Listening(config, uri, socket.socket())
+    listening = Listening(config, uri, socket.socket(), source)
     listening.socket.close()
     return _app(listening)
 

@@ -10,7 +10,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Final
 
-from permission_mongo.cli.credentials import address
+from permission_mongo.cli.credentials import address_of
 from permission_mongo.cli.options import Commands, add_config
 from permission_mongo.config.load import load_config
 from permission_mongo.config.model import Config
@@ -60,7 +60,7 @@ def _with_database(options: argparse.Namespace, use: Callable[[Config, Database]
             with refusing():
                 return await use(config, client[config.mongodb.database])
 
-    with address(config) as uri:
+    with address_of(config) as uri:
         return asyncio.run(connected(uri))
 
 

@@ -46,7 +46,7 @@ def _token(options: argparse.Namespace) -> int:
     for name, value in (("iss", auth.issuer), ("aud", auth.audience)):
         if value is not None:
             claims[name] = value
-    expires = int(time.time() + _lifetime(options.expires).total_seconds())
+    expires = int(time.time() + lifetime(options.expires).total_seconds())
     print(make_token(auth.secret, auth.algorithms[0], options.sub, _split(options.roles), expires, claims))
     return 0
 
@@ -70,10 +70,10 @@ def _split(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
-def _lifetime(text: str) -> timedelta:
+def lifetime(text: str, option: str = "--expires") -> timedelta:
     seconds = read_duration(text)
     if seconds is None:
-        raise StartupFailure(f"--expires takes a time such as 15m, 12h or 30d; not '{text}'")
+        raise StartupFailure(f"{option} takes a time such as 15m, 12h or 30d; not '{text}'")
     return timedelta(seconds=seconds)
 
 
@@ -106,12 +106,12 @@ def _with_keys(options: argparse.Namespace, use: Callable[[Config, MongoKeyStore
             await require_server(client)
             return await use(config, MongoKeyStore(client[config.mongodb.database]))
 
-    with address(config) as uri:
+    with address_of(config) as uri:
         return asyncio.run(connected(uri))
 
 
 @contextmanager
-def address(config: Config) -> Iterator[str]:
+def address_of(config: Config) -> Iterator[str]:
     """The configured MongoDB; of the embedded one, the server that a gateway runs, else one for this command alone."""
     folder = config.mongodb.folder
     running = running_uri(folder) if config.mongodb.is_embedded else config.mongodb.uri
@@ -133,8 +133,8 @@ def _keys_create(options: argparse.Namespace) -> int:
             raise StartupFailure(f"unknown role '{', '.join(unknown)}'; known: {', '.join(config.policy.roles)}")
         if options.tenant is None and not all(config.policy.roles[role].cross_tenant for role in roles):
             raise StartupFailure("a key without --tenant is for cross-tenant roles only")
-        lifetime = None if options.expires is None else _lifetime(options.expires)
-        key = new_key(options.sub, options.tenant, roles, utc_now(), lifetime)
+        within = None if options.expires is None else lifetime(options.expires)
+        key = new_key(options.sub, options.tenant, roles, utc_now(), within)
         await store.add(key.record)
         print(key.text)
         return 0

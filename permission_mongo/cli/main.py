@@ -14,6 +14,8 @@ from permission_mongo import __version__
 from permission_mongo.cli.audit import add_audit
 from permission_mongo.cli.credentials import add_keys, add_token
 from permission_mongo.cli.options import Commands
+from permission_mongo.cli.purge import add_purge
+from permission_mongo.cli.revocations import add_tokens
 from permission_mongo.cli.serve import add_serve
 from permission_mongo.config.load import load_config
 from permission_mongo.errors import Finding, Misconfigured, Refusal, StartupFailure
@@ -40,6 +42,8 @@ def _parser() -> argparse.ArgumentParser:
     add_token(commands)
     add_keys(commands)
     add_audit(commands)
+    add_tokens(commands)
+    add_purge(commands)
     add_serve(commands)
     return parser
 
@@ -60,7 +64,8 @@ def _check(options: argparse.Namespace) -> int:
     _print_findings(config.warnings, as_json=options.json)
     if not options.json:
         rules, roles = len(config.policy.rules), len(config.policy.roles)
-        print(f"{options.config}: {len(config.collections)} collections, {roles} roles, {rules} rules: fine")
+        about = f"{len(config.collections)} collections, {roles} roles, {rules} rules"
+        print(f"{options.config}: {about}: fine (policy {config.policy_digest})")
     return 0
 
 

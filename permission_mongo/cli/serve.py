@@ -23,16 +23,19 @@ from permission_mongo.api.server import App, Listening, address_of, listen, serv
 from permission_mongo.assembly import open_gateway
 from permission_mongo.cli.credentials import with_secret
 from permission_mongo.cli.options import Commands, add_config
-from permission_mongo.config.load import load_config
+from permission_mongo.config.load import folder_of, load_config
 from permission_mongo.config.model import Config, Logging
 from permission_mongo.errors import StartupFailure
-from permission_mongo.metrics import SHARED_FOLDER, shared_registry
+from permission_mongo.metrics import shared_registry
+from permission_mongo.reloading import Source
+from permission_mongo.standing import SHARED_FOLDER
 from permission_mongo.storage.connection import new_client, require_server
 from permission_mongo.storage.embedded import EmbeddedServer, running_uri, start_embedded
 from permission_mongo.storage.mongod import find_mongod
 from permission_mongo.values import write_json
 
 _CONFIG: Final = "PERMISSION_MONGO_CONFIG"  # how a worker, which begins anew, finds its configuration
+_WORKERS: Final = "PERMISSION_MONGO_WORKERS"
 _LOG: Final = logging.getLogger("permission_mongo")
 
 
@@ -47,7 +50,8 @@ def add_serve(commands: Commands) -> None:
 
 
 def _serve(options: argparse.Namespace) -> int:
-    config = with_secret(_chosen(load_config(options.config), options))
+    source = Source(folder_of(options.config), lambda: with_secret(_chosen(load_config(options.config), options)))
+    config = source.load()
     log_to_stderr(config.logging)
     for warning in config.warnings:
         _LOG.warning("%s", warning)
@@ -55,7 +59,7 @@ def _serve(options: argparse.Namespace) -> int:
     with _engine(config, options.mongod) as engine:
         version = asyncio.run(_rehearse(config, engine.uri))
         print("\n".join(_summary(config, engine, version, bound) + _to_try(config, options.config, bound)), flush=True)
-        listening = Listening(config, engine.uri, bound, engine.watch if engine.embedded else None)
+        listening = Listening(config, engine.uri, bound, source, engine.watch if engine.embedded else None)
         if config.server.workers == 1:
             serve_here(listening)
         else:
@@ -108,7 +112,8 @@ async def _rehearse(config: Config, uri: str) -> str:
 
 
 def _serve_shared(listening: Listening, config: Path) -> None:
-    os.environ[_CONFIG] = str(config.resolve())
+    os.environ[_CONFIG] = str(config.absolute())  # as it was named: a link may come to lead elsewhere
+    os.environ[_WORKERS] = str(listening.config.server.workers)
     os.environ[SHARED_FOLDER] = tempfile.mkdtemp(prefix="permission-mongo-metrics-")
     try:
         if listening.config.metrics.port is not None:
@@ -120,12 +125,18 @@ def _serve_shared(listening: Listening, config: Path) -> None:
 
 def make_worker() -> App:
     """The app of a worker, which finds its configuration and the embedded server's address by itself."""
-    config = with_secret(load_config(Path(os.environ[_CONFIG])))
+    source = Source(folder_of(Path(os.environ[_CONFIG])), _config_of_worker)
+    config = source.load()
     log_to_stderr(config.logging)
     uri = running_uri(config.mongodb.folder) if config.mongodb.is_embedded else config.mongodb.uri
     if uri is None:
         raise StartupFailure("the embedded MongoDB does not run")
-    return worker_app(config, uri)
+    return worker_app(config, uri, source)
+
+
+def _config_of_worker() -> Config:
+    config = with_secret(load_config(Path(os.environ[_CONFIG])))
+    return replace(config, server=replace(config.server, workers=int(os.environ[_WORKERS])))
 
 
 def _summary(config: Config, engine: _Engine, version: str, bound: socket.socket) -> list[str]:

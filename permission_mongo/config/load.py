@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from pathlib import Path
 
@@ -23,19 +23,16 @@ _NAMES = {
     "schema": ("schema.yml", "schema.yaml"),
     "policy": ("policy.yml", "policy.yaml"),
 }
+_SHORT = 16  # digits: as many as a person compares
 _UNAVAILABLE = ("hooks.yml", "hooks.yaml", "policy_tests.yml", "policy_tests.yaml")
 
 
 def load_config(place: Path, environment: Mapping[str, str] | None = None) -> Config:
     """Read `place`, a folder or the config.yaml in one. Misconfigured names all mistakes of all files."""
     environment = os.environ if environment is None else environment
-    folder = place if place.is_dir() else place.parent
+    folder = folder_of(place)
     findings: list[Finding] = []
-    digest = sha256()
     roots = {kind: _root(kind, folder, environment, findings) for kind in _NAMES}
-    for names in _NAMES.values():
-        for name in names:
-            digest.update((folder / name).read_bytes() if (folder / name).is_file() else b"\x00")
     findings += [Finding(n, 0, 0, "is not available in this version") for n in _UNAVAILABLE if (folder / n).exists()]
     settings = read_settings(roots["config"], folder, environment)
     collections = read_collections(roots["schema"])
@@ -55,8 +52,26 @@ def load_config(place: Path, environment: Mapping[str, str] | None = None) -> Co
         settings.metrics,
         settings.logging,
         tuple(findings),
-        digest.hexdigest(),
+        digest_of(folder),
+        digest_of(folder, ("schema", "policy"))[:_SHORT],
     )
+
+
+def folder_of(place: Path) -> Path:
+    return place if place.is_dir() else place.parent
+
+
+def files_of(folder: Path, kinds: Iterable[str] = tuple(_NAMES)) -> list[Path]:
+    """Every file that a configuration could have, present or not."""
+    return [folder / name for kind in kinds for name in _NAMES[kind]] + [folder / name for name in _UNAVAILABLE]
+
+
+def digest_of(folder: Path, kinds: Iterable[str] = tuple(_NAMES)) -> str:
+    """SHA-256 of the contents of the files; another name for the same content is another digest."""
+    digest = sha256()
+    for file in files_of(folder, kinds):
+        digest.update(sha256(file.read_bytes()).digest() if file.is_file() else b"\x00")
+    return digest.hexdigest()
 
 
 def _root(kind: str, folder: Path, environment: Mapping[str, str], findings: list[Finding]) -> Section:

@@ -99,7 +99,10 @@ class Logging:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """One loaded and checked configuration. `digest` is the SHA-256 of its files' contents."""
+    """One loaded and checked configuration.
+
+    `digest` is the SHA-256 of its files' contents, `policy_digest` begins that of schema and policy.
+    """
 
     collections: Mapping[str, Collection]
     policy: Policy
@@ -112,3 +115,4 @@ class Config:
     logging: Logging = Logging()
     warnings: tuple[Finding, ...] = ()
     digest: str = ""
+    policy_digest: str = ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
@@ -294,18 +295,21 @@ def _default_denials(section: Section, roles: Mapping[str, Role], collections: M
 
 def _check_pairs(rules: list[Rule], roles: Mapping[str, Role], findings: list[Finding]) -> None:
     """What two rules of one caller can't both mean: a denial that the other voids, two stamps for one field."""
-    ancestry = {name: _ancestors(name, roles) for name in {rule.role for rule in rules}}
+    allows: defaultdict[tuple[str, str], list[Rule]] = defaultdict(list)
     for rule in rules:
-        for other in rules:
-            related = other.role == rule.role or other.role in ancestry[rule.role]
-            if other is rule or rule.collection != other.collection or "deny" in (rule.effect, other.effect):
-                continue
-            shared = set(rule.actions) & set(other.actions)
-            if not related or not shared:
-                continue
-            if "read" in shared and other.role != rule.role:
-                findings += _void_denials(rule, other)
-            findings += _two_stamps(rule, other)
+        if rule.effect == "allow":
+            allows[rule.collection, rule.role].append(rule)
+    for rule in rules:
+        if rule.effect == "deny" or not (rule.fields.deny or rule.stamps):
+            continue
+        for role in sorted({rule.role} | _ancestors(rule.role, roles)):
+            for other in allows[rule.collection, role]:
+                shared = set(rule.actions) & set(other.actions)
+                if other is rule or not shared:
+                    continue
+                if "read" in shared and other.role != rule.role:
+                    findings += _void_denials(rule, other)
+                findings += _two_stamps(rule, other)
 
 
 def _ancestors(role: str, roles: Mapping[str, Role], seen: frozenset[str] = frozenset()) -> frozenset[str]:

@@ -95,6 +95,7 @@ class Callers:
         self._policy = config.policy
         self._mask_key = mask_key
         self._standing = lru_cache(maxsize=_MOST_BOUND)(self._judged)
+        self._known_roles = lru_cache(maxsize=_MOST_BOUND)(self._roles_of)
 
     def access(self, asking: Asking, collection: Collection, action: Action) -> Access:
         """Forbidden if no rule of the caller's roles has the action here: by roles and policy text alone."""
@@ -135,7 +136,7 @@ class Callers:
         """The rows of the caller's tenant; all, for one who crosses tenants."""
         return ALWAYS if self.crosses_tenants(asking) else _within(collection, asking.bindings())
 
-    def _known_roles(self, principal: Principal) -> frozenset[str]:
+    def _roles_of(self, principal: Principal) -> frozenset[str]:
         """Names that the policy does not know give nothing, and must not fill what is remembered."""
         return frozenset(role for role in principal.roles if role in self._policy.roles)
 
@@ -177,6 +178,8 @@ def tenant_is(collection: Collection, tenant: object) -> Expression:
 
 def require_paths(access: Access, collection: Collection, action: Action, query: Query) -> tuple[FieldPath, ...]:
     """The paths a request refers to. Forbidden, as sent, if one is hidden, masked or unknown: all told alike."""
+    if not query.paths:
+        return ()
     named = {path: asked_path(path) for path in query.paths}
     wanted = tuple(path for path in named.values() if path)
     refused = sorted(
@@ -196,9 +199,13 @@ def require_paths(access: Access, collection: Collection, action: Action, query:
 
 def tenant_value(collection: Collection, asking: Asking) -> Any:
     """The caller's tenant as the collection's type; None if it can't be of that type."""
-    if collection.tenant_field is None or asking.principal.tenant is None:
-        return None
+    tenant = asking.principal.tenant
+    return None if collection.tenant_field is None or tenant is None else _typed_tenant(collection, tenant)
+
+
+@lru_cache(maxsize=_MOST_BOUND)
+def _typed_tenant(collection: Collection, tenant: str) -> Any:
     try:
-        return read_scalar(collection.kind_of(collection.tenant_field) or "any", asking.principal.tenant)
+        return read_scalar(collection.kind_of(collection.tenant_field or "") or "any", tenant)
     except ValueError:
         return None

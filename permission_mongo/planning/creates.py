@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 from uuid import UUID
 
@@ -22,7 +22,14 @@ from permission_mongo.policy.grants import Lens
 from permission_mongo.revisions import Reference
 from permission_mongo.schema.defaults import Fill, made_by_gateway
 from permission_mongo.schema.model import Collection
-from permission_mongo.schema.validate import MOST_TOLD, as_violation, read_document, unfit_names, unknown_paths
+from permission_mongo.schema.validate import (
+    MOST_TOLD,
+    as_violation,
+    names_with_nothing_below,
+    read_document,
+    unfit_names,
+    unknown_paths,
+)
 from permission_mongo.values import Document
 from permission_mongo.versions import made
 
@@ -93,6 +100,7 @@ class _Creating:
         self._fill = Fill(asking.now, asking.principal.subject, self._drawn)
         self._limit = callers.config.limits.max_document_bytes
         self._stamped = self._stamped_names()
+        self._surely_known = names_with_nothing_below(collection) - self._stamped
         self._marks: Document = {}
         if collection.versioned:
             self._marks = {"_version": 1, "_made": made("create", self._fill.user_id, asking.now, *made_for)}
@@ -129,8 +137,7 @@ class _Creating:
 
     def _require_fields(self, sent: Sent, paths: frozenset[Path]) -> None:
         """Unknown, stamped and unwritable fields are told alike, before any value is looked at."""
-        refused = [".".join(path) for path in unknown_paths(sent.document, self.collection)]
-        refused += [name for name in sent.document if name in self._stamped]
+        refused = [] if sent.document.keys() <= self._surely_known else self._unknown(sent.document)
         if len(refused) > MOST_TOLD:
             raise self._forbidden("unknown or not permitted field", sorted(refused))
         if sent.names_id and not self.collection.client_ids:
@@ -140,6 +147,10 @@ class _Creating:
             refused += [".".join(path) for path in paths if not any(grant.fields.writes(path) for grant in grants)]
         if refused:
             raise self._forbidden("unknown or not permitted field", sorted(set(refused)))
+
+    def _unknown(self, document: Mapping[str, Any]) -> list[str]:
+        unknown = [".".join(path) for path in unknown_paths(document, self.collection)]
+        return unknown + [name for name in document if name in self._stamped]
 
     def _stamped_names(self) -> frozenset[str]:
         stamped = self.collection.stamped
@@ -187,15 +198,19 @@ class _Creating:
     def _require_grant(self, paths: frozenset[Path], document: Document) -> None:
         """One rule must do it all: reach the final document, accept it, and cover every field sent."""
         reach = self.access.reach
-        barred = [one.paths for one in reach.hiding if verdict(one.when, document) is not False]
-        refused = {".".join(path) for path in paths if any(touches(path, hidden) for hidden in barred)}
-        if refused:
-            raise self._forbidden("unknown or not permitted field", sorted(refused))
+        if reach.hiding:
+            self._require_unhidden(paths, document)
         for grant, final in zip(reach.grants, reach.finals, strict=True):
             covers = grant.fields.writes_all or all(grant.fields.writes(path) for path in paths)
             if covers and holds(final, document):
                 return
         raise self._forbidden("no rule of your roles allows creating this document", [])
+
+    def _require_unhidden(self, paths: frozenset[Path], document: Document) -> None:
+        barred = [one.paths for one in self.access.reach.hiding if verdict(one.when, document) is not False]
+        refused = {".".join(path) for path in paths if any(touches(path, hidden) for hidden in barred)}
+        if refused:
+            raise self._forbidden("unknown or not permitted field", sorted(refused))
 
     def _forbidden(self, message: str, fields: list[str]) -> Forbidden:
         details: dict[str, Any] = {"action": "create", "collection": self.collection.name}

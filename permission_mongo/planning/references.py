@@ -23,6 +23,8 @@ def references_of(
 
     A target is of the document's own tenant, where both collections have tenants, also for a caller who crosses them.
     """
+    if not refs_of(collection):
+        return ()
     asked: dict[tuple[Ref, object], list[Wanted]] = {}
     for index, document in documents:
         tenant = document.get(collection.tenant_field) if collection.tenant_field is not None else None

@@ -17,7 +17,7 @@ from permission_mongo.documents.paths import canonical, touches
 from permission_mongo.documents.reveal import View
 from permission_mongo.policy.binding import Bindings, bind
 from permission_mongo.policy.evaluate import holds, verdict
-from permission_mongo.policy.nodes import ALWAYS, Expression, Path, conjunction, disjunction, negation, paths_of
+from permission_mongo.policy.nodes import ALWAYS, Expression, Path, conjunction, disjunction, either, negation, paths_of
 from permission_mongo.policy.roles import RoleEngine
 from permission_mongo.policy.rules import ACTIONS, Action, Role, Rule, RuleId
 from permission_mongo.values import Document
@@ -60,7 +60,7 @@ class Reach:
     def rows(self) -> Expression:
         """Rows = the tenant's AND some allow rule's AND NOT any deny rule's."""
         if self._rows is None:
-            allowed = disjunction(tuple(grant.rows for grant in self.grants))
+            allowed = either(tuple(grant.rows for grant in self.grants))
             object.__setattr__(self, "_rows", conjunction((self.within, allowed, negation(self.denied))))
         return cast("Expression", self._rows)
 
@@ -79,7 +79,7 @@ class Reach:
     @property
     def accepted_rows(self) -> Expression:
         """The rows that one rule both reaches and accepts by its `check`: what may be stored again unchanged."""
-        allowed = disjunction(tuple(conjunction((grant.rows, grant.check)) for grant in self.grants))
+        allowed = either(tuple(conjunction((grant.rows, grant.check)) for grant in self.grants))
         return conjunction((self.within, allowed, negation(self.denied)))
 
     def lending(self, paths: Iterable[FieldPath]) -> Reach:

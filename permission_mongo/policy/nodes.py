@@ -162,6 +162,17 @@ def disjunction(parts: Iterator[Expression] | tuple[Expression, ...]) -> Express
     return NEVER if not kept else kept[0] if len(kept) == 1 else Or(tuple(kept))
 
 
+def either(parts: tuple[Expression, ...]) -> Expression:
+    """Kleene OR with what stands in every part said once: `a && b || a && c` as `a && (b || c)`.
+
+    Kleene's AND and OR are a minimum and a maximum of three values, so they distribute as in two.
+    """
+    split = [part.parts if isinstance(part, And) else (part,) for part in parts if part != NEVER]
+    common = tuple(one for one in split[0] if all(one in others for others in split[1:])) if split else ()
+    rest = disjunction(tuple(conjunction(tuple(one for one in some if one not in common)) for some in split))
+    return conjunction((*common, rest))
+
+
 def negation(part: Expression) -> Expression:
     match part:
         case Constant(truth):

@@ -54,7 +54,7 @@ class CursorKey:
 
     def _tag(self, payload: bytes, question: tuple[Any, ...]) -> bytes:
         asked = bson.encode({"q": list(question)}, codec_options=CODEC)
-        return hmac.new(self.secret, asked + payload, sha256).digest()[:_TAG]
+        return hmac.digest(self.secret, asked + payload, "sha256")[:_TAG]
 
 
 def derived(secret: bytes, purpose: str) -> bytes:

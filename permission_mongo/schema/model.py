@@ -168,12 +168,17 @@ class Collection:
 
     def kind_of(self, dotted: str) -> str | None:
         """The scalar type at a path, of an array that of its items; None where it is open."""
-        if dotted == "_id":
-            return self.id_type
-        if dotted == "_version":
-            return "integer"
-        one = self.declared(canonical(dotted))
-        return one.type if one is not None and one.type in SCALAR_TYPES else None
+        return _kind_of(self, dotted)
+
+
+@lru_cache(maxsize=16_384)
+def _kind_of(collection: Collection, dotted: str) -> str | None:
+    if dotted == "_id":
+        return collection.id_type
+    if dotted == "_version":
+        return "integer"
+    one = collection.declared(canonical(dotted))
+    return one.type if one is not None and one.type in SCALAR_TYPES else None
 
 
 @lru_cache(maxsize=1024)

@@ -32,7 +32,10 @@ def names_are_surely_fit(value: Any, known: frozenset[str], depth: int = 0) -> b
     if depth >= MAX_DEPTH:  # what is inside would be a level deeper
         return False
     if type(value) is list:
-        return all(type(one) in _PLAIN or names_are_surely_fit(one, known, depth + 1) for one in value)
+        for one in value:  # noqa: SIM110  (a generator costs more than the looking)
+            if type(one) not in _PLAIN and not names_are_surely_fit(one, known, depth + 1):
+                return False
+        return True
     if type(value) is not dict:
         return False
     for name, inner in value.items():
@@ -71,6 +74,8 @@ def plain_reader(one: Field) -> Read | None:
 
 
 def _reader(one: Field, open_value: Callable[[Any], Any]) -> Read:
+    if one.type == "string" and not _checks(one):
+        return _required_text if one.required else _plain_text
     if one.type in SCALAR_READERS and one.type != "any":
         reader = _scalar_reader(one)
     elif one.type == "array":
@@ -82,6 +87,21 @@ def _reader(one: Field, open_value: Callable[[Any], Any]) -> Read:
     else:
         reader = _open_reader(None, open_value)
     return _required(reader) if one.required else reader
+
+
+def _required_text(value: Any, fill: Fill) -> Any:
+    """Most fields are texts without constraints: these are read by one call."""
+    if type(value) is str and "\x00" not in value:
+        return value
+    raise Doubt
+
+
+def _plain_text(value: Any, fill: Fill) -> Any:
+    if type(value) is str and "\x00" not in value:
+        return value
+    if value is None:
+        return None
+    raise Doubt
 
 
 def _required(reader: Read) -> Read:

@@ -17,6 +17,7 @@ def references_in(document: Document, collection: Collection) -> Iterator[tuple[
             yield from _in_value(document[name], one, name)
 
 
+@lru_cache(maxsize=1024)
 def refs_of(collection: Collection) -> tuple[Ref, ...]:
     """What documents of the collection may refer to, each once."""
     return tuple(dict.fromkeys(ref for _, one in _referring(collection) for ref in _refs_below(one)))

@@ -229,7 +229,7 @@ def unknown_paths(document: Mapping[str, Any], collection: Collection, prefix: P
         judged = {*collection.fields, *RESERVED_FIELDS}
         document = {name: value for name, value in document.items() if name in judged}
     unknown: list[Path] = []
-    closed = frozenset() if prefix else _names_with_nothing_below(collection)
+    closed = frozenset() if prefix else names_with_nothing_below(collection)
     for name, value in document.items():
         if name in closed:
             continue
@@ -271,7 +271,8 @@ def _known_names(collection: Collection) -> frozenset[str]:
 
 
 @lru_cache(maxsize=_MOST_COMPILED)
-def _names_with_nothing_below(collection: Collection) -> frozenset[str]:
+def names_with_nothing_below(collection: Collection) -> frozenset[str]:
+    """Declared fields in which no other name can be unknown."""
     declared = ((name, collection.declared((name,))) for name in collection.fields)
     return frozenset(name for name, one in declared if one is not None and one.properties is None)
 

@@ -74,7 +74,7 @@ def test_a_configuration_is_read_into_types(tmp_path):
     [
         # yaml
         ({"config": "a: 1\na: 2"}, "config.yaml:2:1", "'a' stands here twice; first at line 1"),
-        ({"config": "auth: [1"}, "config.yaml:1:9", "not YAML"),
+        ({"config": "auth: [1"}, "config.yaml:2:1", "while parsing a flow sequence that begins at 1:7"),
         ({"config": "- 1"}, "config.yaml:1:1", "expected keys and values"),
         ({"config": "server: {host: !!python/object:os.system x}"}, "config.yaml:1:16", "tag"),
         ({"config": "server: {host: '${ENV.NOT_THERE}'}"}, "config.yaml:1:16", "the environment has no NOT_THERE"),
@@ -207,6 +207,9 @@ def test_t31_aliases_that_explode_and_deep_nesting_are_refused():
     )
     assert "too large" in str(read_yaml(bomb, "x")[1][0])
     assert "nested too deep" in str(read_yaml("a: " + "[" * 60 + "]" * 60, "x")[1][0])
+    # So deep that libyaml would end the process by its recursion.
+    for deep in ("[" * 1_000_000, "{a: " * 300_000, "- " * 500_000, "\n".join(f"{' ' * n}a:" for n in range(1_500))):
+        assert "nested too deep" in str(read_yaml(deep, "x")[1][0])
     assert read_yaml("a: &a [*a]", "x")[1]
     assert read_yaml("x: '" + "y" * 5_000_000 + "'", "x")[1]
 

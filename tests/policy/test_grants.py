@@ -7,7 +7,7 @@ from permission_mongo.documents.paths import canonical
 from permission_mongo.policy.binding import bind
 from permission_mongo.policy.evaluate import holds, verdict
 from permission_mongo.policy.guard import narrow
-from permission_mongo.policy.nodes import ALWAYS
+from permission_mongo.policy.nodes import ALWAYS, NEVER, UNKNOWN, disjunction, either
 from permission_mongo.policy.parser import parse
 from permission_mongo.policy.to_mongo import MATCH_NONE
 from tests.builders import a_caller, a_policy, a_rule, some_fields
@@ -161,3 +161,30 @@ def test_a_number_and_a_truth_are_not_one_condition():
     assert not any(holds(both, {"n": value}) for value in (1, True, 1.0))
     either = bind(parse("resource.n == 1 || resource.n == true"), a_caller())
     assert all(holds(either, {"n": value}) for value in (1, True))
+
+
+ONE, TWO = parse("doc.a == 1"), parse("doc.b == 'x'")
+
+
+def test_what_stands_in_every_alternative_is_said_once():
+    alike = parse("doc.a == 1 && doc.b == 'x'"), parse("has(doc.c) && doc.a == 1")
+    assert either(alike) == parse("doc.a == 1 && (doc.b == 'x' || has(doc.c))")
+    assert either((*alike, ONE)) == ONE
+    assert either((ONE, TWO)) == disjunction((ONE, TWO))
+    assert [either(()), either((NEVER, NEVER)), either((NEVER, ONE)), either((ONE, ALWAYS))] == [
+        NEVER,
+        NEVER,
+        ONE,
+        ALWAYS,
+    ]
+    assert either((UNKNOWN, UNKNOWN)) == UNKNOWN
+
+
+@given(
+    st.lists(st.sampled_from([f"({one})" for one in WHENS if one]), min_size=1, max_size=3).map(" && ".join),
+    st.lists(st.lists(st.sampled_from([f"({one})" for one in WHENS if one]), max_size=3), min_size=1, max_size=4),
+    some_documents(),
+)
+def test_and_it_means_the_same(shared, rests, document):
+    parts = tuple(bind(parse(" && ".join([shared, *rest])), a_caller()) for rest in rests)
+    assert verdict(either(parts), document) is verdict(disjunction(parts), document)

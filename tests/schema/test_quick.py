@@ -24,6 +24,8 @@ FIELDS = [
     Field("f", "integer", enum=(1, 2)),
     Field("f", "array", min_length=1, max_length=2, items=Field("f[]", "integer", min=1)),
     Field("f", "array", items=Field("f[]", "object", properties=INNER)),
+    Field("f", "array", items=Field("f[]", "string")),
+    Field("f", "array", items=Field("f[]", "string", required=True)),
     Field("f", "object", properties=INNER),
     Field("f", "array", default=[{"a": []}]),
     Field("f", "uuid", default="uuid()"),

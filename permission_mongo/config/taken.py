@@ -1,0 +1,37 @@
+"""What of a changed configuration is taken while it runs, and what waits for a restart. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import fields, replace
+
+from permission_mongo.config.model import Config
+from permission_mongo.query.limits import Limits
+
+_AT_START = ("server", "mongodb", "metrics", "logging")  # sockets, connections, routes and handlers are made once
+
+
+def taken(running: Config, read: Config) -> Config:
+    """What was read, with what only a restart can change as it is."""
+    # Storage was built with this one.
+    limits = replace(read.limits, query_timeout=running.limits.query_timeout)
+    kept = {name: getattr(running, name) for name in _AT_START}
+    return replace(read, **kept, limits=limits)
+
+
+def waiting(former: Config, read: Config) -> list[str]:
+    """The keys whose change needs a restart, by their dotted names."""
+    return [*_changed(former, read), *_changed_limits(former.limits, read.limits)]
+
+
+def _changed(former: Config, read: Config) -> Iterator[str]:
+    for section in _AT_START:
+        before, after = getattr(former, section), getattr(read, section)
+        for key in fields(before):
+            if getattr(before, key.name) != getattr(after, key.name):
+                yield f"{section}.{key.name}"
+
+
+def _changed_limits(former: Limits, read: Limits) -> Iterator[str]:
+    if former.query_timeout != read.query_timeout:
+        yield "limits.query_timeout"
