@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from asyncio import Event
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -31,14 +31,16 @@ from permission_mongo.query.cursors import CursorKey, derived
 from permission_mongo.running import Running
 from permission_mongo.service import Engine
 from permission_mongo.standing import Standing
-from permission_mongo.storage.connection import new_client, require_server
+from permission_mongo.storage.connection import Database, new_client, require_server
 from permission_mongo.storage.keys import MongoKeyStore
 from permission_mongo.storage.layout import prepare
 from permission_mongo.storage.revocations import MongoRevocations
 from permission_mongo.storage.rooms import Rooms
+from permission_mongo.storage.sealing import Sealer, latest_of
 from permission_mongo.storage.settings import shared_secret, versioned_since
 from permission_mongo.storage.starting import patiently
 from permission_mongo.storage.store import Store
+from permission_mongo.storage.trail import Trail
 from permission_mongo.values import utc_now
 
 CARRIERS: Final = 2  # jobs at once that no caller waits for
@@ -98,29 +100,59 @@ async def open_lasting(config: Config, uri: str, carriers: int = CARRIERS) -> As
         secret = own.encode() if own else await patiently(lambda: shared_secret(database))
         revoked, fresh = RevocationList(MongoRevocations(database)), Fresh()
         lasting = Lasting(database, secret, fresh, KeyVerifier(MongoKeyStore(database)), revoked, engine)
-        planner = await lasting.planner(config, utc_now())
         with suppress(Refusal):
             await revoked.refresh()  # or the first request does
-        # Some connections are left to writes, so that reads alone never fill the pool.
-        slots = max(1, config.mongodb.max_pool_size - 4)
-        rooms = Rooms(client, config.mongodb.database, config.limits.query_timeout, slots)
-        store = Store(rooms)
-        await _ensure_hierarchy(store, config)
-        known, metrics, in_force = lasting.known_by(config, tokens), Metrics(), InForce(Standing(config.digest))
+        metrics, in_force = Metrics(), InForce(Standing(config.digest))
         metrics.observe(ConfigTaken(config.policy_digest))
-        holder, waiting = fresh.batch_id(), Event()
         try:
             async with Caller(config.allowed) as caller:
-                asks = Consulting(config, planner, store, rooms.sequences, caller)
-                observe = metrics.observe
-                running = Running(config, known, asks, store, fresh, utc_now, observe, holder, waiting, in_force)
-                gateway = Gateway(config, known, planner, store, running, metrics, fresh, utc_now, in_force)
-                told = Delivering(rooms.outbox, lambda: gateway.current.config.receivers(), caller, observe, holder)
-                async with running.at_work(carriers), told.at_work(DELIVERERS if carriers else 0):
+                place = _Place(client, database, caller, metrics, in_force)
+                async with _serving(config, lasting, tokens, place, carriers) as gateway:
                     yield gateway, lasting
         finally:
             in_force.standing.leave()
-            await store.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a gateway works, and by what it reaches the world."""
+
+    client: Any  # of MongoDB, as the database
+    database: Any
+    caller: Caller
+    metrics: Metrics
+    in_force: InForce
+
+
+@asynccontextmanager
+async def _serving(
+    config: Config, lasting: Lasting, tokens: TokenVerifier, place: _Place, carriers: int
+) -> AsyncIterator[Gateway]:
+    """A gateway on one database, with all that works behind its requests."""
+    known, planner = lasting.known_by(config, tokens), await lasting.planner(config, utc_now())
+    # Some connections are left to writes, so that reads alone never fill the pool.
+    slots = max(1, config.mongodb.max_pool_size - 4)
+    rooms = Rooms(place.client, place.database.name, config.limits.query_timeout, slots)
+    store, fresh, observe = Store(rooms), lasting.fresh, place.metrics.observe
+    await _ensure_hierarchy(store, config)
+    trail, holder, waiting = Trail(place.database, observe), fresh.batch_id(), Event()
+    asks = Consulting(config, planner, store, rooms.sequences, place.caller)
+    running = Running(config, known, asks, store, fresh, utc_now, observe, holder, waiting, place.in_force)
+    gateway = Gateway(config, known, planner, store, running, place.metrics, fresh, trail, utc_now, place.in_force)
+    told = Delivering(rooms.outbox, lambda: gateway.current.config.receivers(), place.caller, observe, holder)
+    sealing = _sealing(config, place.database, holder, place.metrics)
+    try:
+        async with sealing, trail.at_work(), told.at_work(DELIVERERS if carriers else 0), running.at_work(carriers):
+            yield gateway
+    finally:
+        await store.close()
+
+
+def _sealing(config: Config, database: Database, holder: str, metrics: Metrics) -> AbstractAsyncContextManager[None]:
+    if not (config.audit.enabled and config.audit.seal):
+        return nullcontext()
+    latest = latest_of(config.limits.query_timeout)
+    return Sealer(database, holder, latest, config.audit.ttl, metrics.observe).at_work()
 
 
 @asynccontextmanager

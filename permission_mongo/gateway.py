@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from permission_mongo.audit import read_entry
 from permission_mongo.auth.authenticate import Authenticator
 from permission_mongo.config.model import Config
 from permission_mongo.consulting import Consulting
@@ -18,12 +19,14 @@ from permission_mongo.parsing.ids import Fresh
 from permission_mongo.planning.callers import Asking
 from permission_mongo.planning.make import Planner
 from permission_mongo.planning.me import plan_files
+from permission_mongo.planning.noting import noted_of
 from permission_mongo.planning.showing import Shown, ShownAgain, ShownDocument, ShownTold, id_alone, show
 from permission_mongo.policy_files import LONGEST_CHECK, findings_of, findings_told, in_turn, replace_file
 from permission_mongo.running import Running
 from permission_mongo.service import CheckPlan, WritePlan
 from permission_mongo.standing import Standing
 from permission_mongo.storage.store import Store
+from permission_mongo.storage.trail import Trail
 
 
 @dataclass(slots=True)
@@ -45,6 +48,7 @@ class Gateway:
     running: Running
     metrics: Metrics
     fresh: Fresh
+    trail: Trail
     clock: Callable[[], datetime]
     in_force: InForce = field(default_factory=InForce)
 
@@ -72,6 +76,8 @@ class Gateway:
             raise
         if not isinstance(operation, Service | OfFiles):
             self._observe_writes(operation, shown)
+        if self.config.audit.enabled and self.config.audit.log_reads and not isinstance(operation, OfFiles):
+            self._note_read(operation, asking, shown)
         return shown
 
     async def _answer(self, operation: Operation | Service | OfFiles, asking: Asking, *, waits: bool = True) -> Shown:
@@ -105,6 +111,12 @@ class Gateway:
             shown = id_alone(kept.id, created=kept.created)
         assert isinstance(shown, ShownDocument)  # noqa: S101  (a ReadAgain leads to nothing else)
         return ShownAgain(shown)
+
+    def _note_read(self, operation: Operation | Service, asking: Asking, shown: Shown) -> None:
+        noted = noted_of(operation, shown)
+        if noted is not None:
+            what = (noted.action, noted.collection, noted.ids, noted.count, noted.paths)
+            self.trail.add(read_entry(asking.actor(), *what))
 
     def observe(self, observation: Observation) -> None:
         self.metrics.observe(observation)

@@ -10,6 +10,8 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 from permission_mongo import __version__
 from permission_mongo.observations import (
+    AuditDropped,
+    AuditSealed,
     ConfigRefused,
     ConfigTaken,
     Delivery,
@@ -17,6 +19,7 @@ from permission_mongo.observations import (
     Observation,
     OutboxStands,
     Refused,
+    SealingFailed,
     Served,
     Wrote,
 )
@@ -48,6 +51,7 @@ class Metrics:
             "permission_mongo_documents_written", "Documents written", ["collection", "verb"], registry=self.registry
         )
         self._jobs = Counter("permission_mongo_jobs_ended", "Jobs ended", ["state"], registry=self.registry)
+        self._measure_audit()
         self._measure_reloads()
         self._measure_hooks()
         build = Gauge(
@@ -72,6 +76,15 @@ class Metrics:
             ["state"],
             registry=self.registry,
             multiprocess_mode="mostrecent",
+        )
+
+    def _measure_audit(self) -> None:
+        self._dropped = Counter(
+            "permission_mongo_audit_dropped", "Entries of refusals and reads lost", ["why"], registry=self.registry
+        )
+        self._sealed = Counter("permission_mongo_audit_sealed", "Audit entries sealed", registry=self.registry)
+        self._unsealed = Counter(
+            "permission_mongo_audit_sealing_failed", "Looks for entries to seal that failed", registry=self.registry
         )
 
     def _measure_reloads(self) -> None:
@@ -106,6 +119,12 @@ class Metrics:
                 self._documents.labels(collection, verb).inc(count)
             case JobEnded(state):
                 self._jobs.labels(state).inc()
+            case AuditDropped(why, count):
+                self._dropped.labels(why).inc(count)
+            case AuditSealed(count):
+                self._sealed.inc(count)
+            case SealingFailed():
+                self._unsealed.inc()
             case ConfigTaken(policy, reloaded):
                 self._take(policy, reloaded=reloaded)
             case ConfigRefused():

@@ -40,6 +40,26 @@ class JobEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class AuditDropped:
+    """Entries of refusals or reads that are lost: `why` is full, flood or failed."""
+
+    why: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class AuditSealed:
+    """Entries that a seal took in."""
+
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class SealingFailed:
+    """A look for entries to seal came to nothing. The next one makes up for it."""
+
+
+@dataclass(frozen=True, slots=True)
 class ConfigTaken:
     """A configuration came into force, at start or by a reload; `policy` is the digest of its schema and policy."""
 
@@ -68,4 +88,5 @@ class OutboxStands:
     dead: int
 
 
-Observation = Served | Refused | Wrote | JobEnded | ConfigTaken | ConfigRefused | Delivery | OutboxStands
+OfAudit = AuditDropped | AuditSealed | SealingFailed
+Observation = Served | Refused | Wrote | JobEnded | ConfigTaken | ConfigRefused | Delivery | OutboxStands | OfAudit

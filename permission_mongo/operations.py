@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from permission_mongo.auditing import ListAudit
 from permission_mongo.batch import Batch
 from permission_mongo.documents.changes import Change
 from permission_mongo.documents.etags import Tags
@@ -338,7 +339,7 @@ class SyncHierarchy:
 
 OfFiles = CheckPolicy | WritePolicy  # of the policy's files, and of nothing that is stored
 Service = (
-    GetJob | CancelJob | ListJobs | SyncHierarchy | Explain | TellMe | TellPolicy
+    GetJob | CancelJob | ListJobs | ListAudit | SyncHierarchy | Explain | TellMe | TellPolicy
 )  # asked of the gateway itself, and of no collection
 Filtered = UpdateMany | DeleteMany  # may be of a filter, and then a job
 OfPast = ListVersions | GetVersion | Compare | ReadAgain

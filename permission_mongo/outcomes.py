@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
+from permission_mongo.auditing import AuditPage
 from permission_mongo.batch import Bound
 from permission_mongo.errors import Refusal
 from permission_mongo.explanations import Examined
@@ -269,4 +270,5 @@ Outcome = (
     | Examined
     | NothingLookedUp
     | Synced
+    | AuditPage
 )

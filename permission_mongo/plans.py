@@ -12,6 +12,7 @@ from bson.objectid import ObjectId
 from bson.raw_bson import RawBSONDocument
 
 from permission_mongo.aggregations import AggregatePlan
+from permission_mongo.auditing import AuditPlan
 from permission_mongo.batch import Batch
 from permission_mongo.documents.etags import Tags
 from permission_mongo.documents.paths import Path
@@ -63,7 +64,10 @@ class Actor:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where: the collection, and what storage must know of it. Sizes in documents and bytes; `posts` are told of it."""
+    """Where: the collection, and what storage must know of it. Sizes in documents and bytes; `posts` are told of it.
+
+    `names_paths`: the audit entry of an update names the fields that it changed.
+    """
 
     collection: str
     tenant_field: str | None
@@ -74,6 +78,7 @@ class Target:
     keeping: Keeping
     staff: Staff | None = None
     posts: Posts = NO_POSTS
+    names_paths: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -384,4 +389,4 @@ Reading = ReadPlan | AsOf | ListPlan | CountPlan | GetManyPlan | AggregatePlan |
 Writing = (
     CreatePlan | UpdatePlan | UpdateManyPlan | RestorePlan | DeleteOnePlan | PurgePlan | DeletePlan | UndoPlan | Doing
 )
-Plan = Reading | Writing | Serving | ExplainPlan
+Plan = Reading | Writing | Serving | ExplainPlan | AuditPlan

@@ -38,8 +38,8 @@ IF_NONE_MATCH: Final = b"if-none-match"
 
 @dataclass(slots=True)
 class Call:
-    """A request at a gateway. `keys` are its idempotency keys, `sent` the headers that tell of its body, and `received`
-    the body, once they are read.
+    """A request at a gateway. `keys` are its idempotency keys, `sent` the headers that tell of its body, `received` the
+    body, and `asked` who asks, once they are read.
     """
 
     request: Request
@@ -48,6 +48,7 @@ class Call:
     keys: list[bytes] = field(default_factory=list)
     sent: dict[bytes, bytes] = field(default_factory=dict)
     received: bytes = b""
+    asked: Asking | None = None
 
     @property
     def collection(self) -> Collection:
@@ -98,13 +99,14 @@ class Call:
             elif name in _OF_THE_BODY:
                 self.sent.setdefault(name, value)
         principal = await self.gateway.authenticator.authenticate(authorization, api_key)
+        client = self.request.scope.get("client")
+        about = {"method": self.request.scope["method"], "ip": client[0] if client else None}
+        asking = self.asked = Asking(principal, self.gateway.clock(), about, self.request_id)
         if namespace != b"default":
             raise Forbidden("no such namespace, or not yours")
         for name in sorted(conditions - {takes}):
             raise InvalidRequest(f"the header '{name.decode()}' is not taken here")
-        client = self.request.scope.get("client")
-        about = {"method": self.request.scope["method"], "ip": client[0] if client else None}
-        return Asking(principal, self.gateway.clock(), about, self.request_id)
+        return asking
 
     def keyed(self, asking: Asking, operation: Operation) -> Asking:
         """With the caller's idempotency key. InvalidRequest where nothing is written; a dry run needs none."""

@@ -11,6 +11,7 @@ from permission_mongo.api.render import render, respond, unless_known
 from permission_mongo.errors import InvalidRequest
 from permission_mongo.operations import OfFiles, Operation, Service, TellMe, TellPolicy
 from permission_mongo.parsing.aggregates import read_aggregate
+from permission_mongo.parsing.audit import read_list_audit
 from permission_mongo.parsing.batches import (
     read_create_many,
     read_delete_many,
@@ -215,6 +216,11 @@ async def write_policy(call: Call) -> Response:
 async def sync_hierarchy(call: Call) -> Response:
     asking = await call.asking()
     return await _serve(call, read_sync(await call.body(), call.parameters), asking)
+
+
+async def list_audit(call: Call) -> Response:
+    asking = await call.asking()
+    return await _serve(call, read_list_audit(call.parameters, call.gateway.config.collections), asking)
 
 
 async def get_version(call: Call) -> Response:

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 
 from permission_mongo import __version__
+from permission_mongo.cli.audit import add_audit
 from permission_mongo.cli.check import add_check
 from permission_mongo.cli.credentials import add_keys, add_token
 from permission_mongo.cli.explain import add_explain
@@ -44,6 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     add_explain(commands)
     add_token(commands)
     add_keys(commands)
+    add_audit(commands)
     add_tokens(commands)
     add_purge(commands)
     add_hierarchy(commands)

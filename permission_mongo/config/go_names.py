@@ -24,7 +24,6 @@ IGNORED: Final[Mapping[str, Mapping[str, str]]] = {
         "flush_interval": "an entry is committed with the write it tells of",
         "buffer_size": "an entry is committed with the write it tells of",
         "collection": "entries are in '_pm_audit'",
-        "include_changes": "an entry names its documents; what changed is in their versions",
     },
 }
 _LIMITS: Final = ("max_batch_size", "max_result_size", "max_aggregation_stages")
@@ -68,9 +67,6 @@ def go_secret(auth: Section) -> str | None:
 
 def check_go_audit(audit: Section) -> None:
     ignore_go_keys(audit, "audit")
-    if audit.boolean("log_reads", False):
-        message = "'audit.log_reads: true' is not available in this version; reads are not audited"
-        audit.wrong("log_reads", message, code="not-available")
     if audit.has("storage"):
         audit.choice("storage", "mongodb", ["mongodb"])
         message = "'audit.storage' is ignored: entries are in MongoDB"

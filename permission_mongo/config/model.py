@@ -79,8 +79,13 @@ class Auth:
 
 @dataclass(frozen=True, slots=True)
 class Audit:
+    """`seal`: entries are made tamper-evident; `log_reads`: reads are noted; `include_changes`: changed paths are."""
+
     enabled: bool = True
     ttl: float | None = None  # seconds
+    seal: bool = True
+    log_reads: bool = False
+    include_changes: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -200,7 +200,13 @@ def _limits(section: Section) -> Limits:
 def _audit(section: Section) -> Audit:
     section.unavailable("sink")
     check_go_audit(section)
-    audit = Audit(section.boolean("enabled", True), section.optional_seconds("ttl"))
+    audit = Audit(
+        enabled=section.boolean("enabled", True),
+        ttl=section.optional_seconds("ttl"),
+        seal=section.boolean("seal", True),
+        log_reads=section.boolean("log_reads", False),
+        include_changes=section.boolean("include_changes", True),
+    )
     section.done()
     return audit
 

@@ -188,6 +188,19 @@ class Callers:
         """The caller's own roles, as far as the policy knows them."""
         return self._known_roles(asking.principal)
 
+    def crosses_with_right(self, asking: Asking, right: str) -> bool:
+        """Whether a role of the caller's that names the system right is itself one that crosses tenants."""
+        roles = (self._policy.roles[role] for role in self._known_roles(asking.principal))
+        return any(role.cross_tenant and right in role.system for role in roles)
+
+    def crossing_roles(self, asking: Asking) -> frozenset[str]:
+        """The roles whose rules reach past the caller's tenant."""
+        return self._policy.crossing(self._known_roles(asking.principal))
+
+    def speaking(self, asking: Asking, collection: Collection, action: Action) -> Speaking:
+        """The rules that speak for the caller, unbound: what policy text alone says."""
+        return self._policy.speaking(self._known_roles(asking.principal), collection.name, action)
+
     def tenant_bound(self, asking: Asking, collection: Collection) -> Expression:
         """The rows of the caller's tenant; all, for one who crosses tenants."""
         return ALWAYS if self.crosses_tenants(asking) else _within(collection, asking.bindings())

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import assert_never
 from uuid import UUID
 
+from permission_mongo.auditing import ListAudit
 from permission_mongo.operations import (
     Aggregate,
     CancelJob,
@@ -43,6 +44,7 @@ from permission_mongo.operations import (
     Write,
 )
 from permission_mongo.planning.aggregates import plan_aggregate
+from permission_mongo.planning.audit import plan_audit
 from permission_mongo.planning.callers import Asking, Callers
 from permission_mongo.planning.creates import plan_create_many, plan_create_one
 from permission_mongo.planning.deletes import plan_delete, plan_delete_one, plan_purge, plan_undo
@@ -109,6 +111,8 @@ class Planner:
                 return plan_me(asking, self.callers, self.engine)
             case TellPolicy():
                 return plan_policy(asking, self.callers)
+            case ListAudit():
+                return plan_audit(operation, asking, self.callers, self.cursors)
             case _:
                 assert_never(operation)
 

@@ -9,6 +9,8 @@ from permission_mongo.planning.callers import Asking, Callers
 from permission_mongo.planning.hierarchy import plan_sync
 from permission_mongo.service import CancelPlan, Doing, JobPlan, JobsPlan, Serving, Whose
 
+OfJobs = GetJob | CancelJob | ListJobs
+
 
 def plan_service(
     operation: GetJob | CancelJob | ListJobs | SyncHierarchy, asking: Asking, callers: Callers

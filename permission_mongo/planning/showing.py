@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NewType, cast
 
 from permission_mongo.aggregations import AggregatePlan
+from permission_mongo.auditing import AuditPage, AuditPlan
 from permission_mongo.documents.diffs import Difference, differences
 from permission_mongo.documents.fields import FieldRules
 from permission_mongo.documents.paths import Path
@@ -36,6 +37,7 @@ from permission_mongo.outcomes import (
     Updated,
 )
 from permission_mongo.pasts import AgainPlan, ComparePlan, VersionPlan
+from permission_mongo.planning.audit import shown_entries
 from permission_mongo.planning.explained import explained
 from permission_mongo.plans import (
     CountPlan,
@@ -180,12 +182,21 @@ def show(plan: Plan, outcome: Outcome, cursors: CursorKey, posix: float) -> Show
             return ShownMany(_cut(_all_through(plan.lens, documents), plan.fields), not_found)
         case AggregatePlan(), Computed(rows):
             return ShownRows(tuple(Revealed(_plainly_named(row)) for row in rows))
+        case _, BatchOutcome() | History() | Deleted() | Purged() | Job() | JobList() | Started() | Synced():
+            return outcome
+        case _:
+            return _of_service(plan, outcome, cursors, posix)
+
+
+def _of_service(plan: Plan, outcome: Outcome, cursors: CursorKey, posix: float) -> Shown:
+    match plan, outcome:
+        case AuditPlan(), AuditPage(_, after, has_more):
+            cursor = None if after is None else cursors.seal(after, plan.question, posix)
+            return ShownPage(tuple(map(Revealed, shown_entries(plan, outcome))), cursor, has_more)
         case ExplainPlan(), Examined():
             return ShownTold(explained(plan, outcome))
         case TellPlan(told, tag), NothingLookedUp():
             return ShownTold(told, tag)
-        case _, BatchOutcome() | History() | Deleted() | Purged() | Job() | JobList() | Started() | Synced():
-            return outcome
         case _:
             raise AssertionError(f"{type(plan).__name__} does not lead to {type(outcome).__name__}")
 

@@ -23,6 +23,7 @@ def target_of(collection: Collection, config: Config) -> Target:
         collection.keeping,
         staff=staff_of(collection),
         posts=hooks.posts,
+        names_paths=config.audit.enabled and config.audit.include_changes,
     )
 
 

@@ -21,6 +21,7 @@ BATCHES: Final = "_pm_batches"
 PARTS: Final = "_pm_parts"
 HISTORY: Final = ("collection", "tenant_id", "gone", "doc_id", "ended.at", "began")  # the index of versions
 AUDIT: Final = "_pm_audit"
+SEALS: Final = "_pm_audit_seals"
 IDEMPOTENCY: Final = "_pm_idempotency"
 HIERARCHY: Final = "_pm_hierarchy"
 PROOFS: Final = "_pm_proofs"  # of writes of which nothing else tells
@@ -28,6 +29,7 @@ OUTBOX: Final = "_pm_outbox"
 SEQUENCES: Final = "_pm_sequences"
 PROVED_FOR: Final = 3600  # seconds; they are asked for within some
 KEPT_FOR: Final = 24 * 3600  # seconds that an answer is kept under its idempotency key
+_OWN: Final = (VERSIONS, BATCHES, PARTS, AUDIT, SEALS, IDEMPOTENCY, PROOFS, OUTBOX, SEQUENCES)
 _CONFLICTS: Final = frozenset({85, 86})  # IndexOptionsConflict, IndexKeySpecsConflict
 
 
@@ -38,7 +40,7 @@ async def prepare(database: AsyncDatabase[Document], config: Config) -> None:
     for collection in config.collections.values():
         _require_plain(existing.get(collection.name))
     people = [HIERARCHY] if any(one.hierarchy is not None for one in config.collections.values()) else []
-    names = (*config.collections, VERSIONS, BATCHES, PARTS, AUDIT, IDEMPOTENCY, PROOFS, OUTBOX, SEQUENCES, *people)
+    names = (*config.collections, *_OWN, *people)
     for name in names:
         if name not in existing:
             # In a transaction a collection made on the fly would conflict with its neighbours.
@@ -51,6 +53,7 @@ async def prepare(database: AsyncDatabase[Document], config: Config) -> None:
     await _make_indexes(database, PARTS, [IndexModel([("batch", 1)], name="batch")])
     await _make_indexes(database, AUDIT, _of_audit(config.audit.ttl))
     await _make_indexes(database, OUTBOX, _of_outbox())
+    await _make_indexes(database, SEALS, [IndexModel([("last", 1)], name="last")])
     await _make_indexes(database, IDEMPOTENCY, _of_idempotency())
     if HIERARCHY in names:
         await _make_indexes(database, HIERARCHY, _of_hierarchy())
@@ -129,7 +132,7 @@ def _of_outbox() -> list[IndexModel]:
 
 
 def _of_audit(ttl: float | None) -> list[IndexModel]:
-    models = [IndexModel([("tenant_id", 1), ("at", -1)], name="recent")]
+    models = [IndexModel([("tenant_id", 1), ("_id", -1)], name="newest")]
     if ttl is not None:
         models.append(IndexModel([("at", 1)], name="ttl", expireAfterSeconds=int(ttl)))
     return models

@@ -28,14 +28,21 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Traces:
-    """What an undo will look for beside the documents' ids: the ids of the `records` kept. `reason` is audited.
+    """What an undo will look for beside the documents' ids: the ids of the `records` kept.
 
-    `states` are the documents before and after, where receivers are told of them.
+    Audited are the `reason`, the `version` that a single write made, and the `paths` that an update changed. `states`
+    are the documents before and after, where receivers are told of them.
     """
 
     records: Sequence[Document] = ()
     reason: str | None = None
+    version: int | None = None
+    paths: Sequence[str] | None = None
     states: Sequence[State] = ()
+
+    def audited(self) -> Document:
+        told = {"version": self.version, "paths": self.paths}
+        return {name: value for name, value in told.items() if value is not None}
 
 
 NO_TRACES: Final = Traces()
@@ -116,7 +123,7 @@ class Ledger:
         if self._target.audited:
             of_batch = None if batch is None else batch.id
             written = entry(self._actor, action, self._target.collection, ids, of_batch, traces.reason)
-            await self._rooms.audit.insert_one({**written, "_id": part}, session=session)
+            await self._rooms.audit.insert_one({**written, "_id": part, **traces.audited()}, session=session)
         if batch is not None:
             await self._rooms.batches.update_one(
                 {"_id": batch.id}, self._batch_change(batch, {action: len(ids)}), upsert=True, session=session

@@ -14,6 +14,7 @@ from typing import Final
 from bson.raw_bson import RawBSONDocument
 from pymongo.asynchronous.client_session import AsyncClientSession
 
+from permission_mongo.audit import changed_paths
 from permission_mongo.errors import Refusal
 from permission_mongo.events import State as Change
 from permission_mongo.jobs import Turn
@@ -74,6 +75,8 @@ class _Updating(Work):
         # Of an atomic batch that fails, the first item's refusal is told, and not what the write would have met.
         fails = self._plan.batch.atomic and (came.failed or (self._plan.expected is not None and came.met < len(ids)))
         records = await self._write(session, judged.rows, renumber) if judged.rows and not fails else []
+        if self._plan.target.names_paths:
+            self._paths = [*await self._changed(judged.rows)]
         return Attempted(came, records, [] if fails else self._states(judged.rows, records))
 
     def _states(self, rows: list[_Row], records: list[Document]) -> list[Change]:
@@ -82,6 +85,14 @@ class _Updating(Work):
             return []
         numbers = [one["v"] + 1 for one in records] or [None for _ in rows]
         return [_state(row, number) for row, number in zip(rows, numbers, strict=True)]
+
+    async def _changed(self, rows: list[_Row]) -> list[str]:
+        """The fields in which the rows differ from what is written, for the audit."""
+        found: set[str] = set()
+        async for some in in_turns(rows):
+            changes = ((row.stored, row.change) for row in some)
+            found.update(changed_paths(self._revision(rows[0].stored["_id"])[0].collection, changes))
+        return sorted(found)
 
     # -- judging
 

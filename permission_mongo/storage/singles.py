@@ -6,7 +6,7 @@ conflict, and the whole runs again.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 from bson import decode
@@ -47,6 +47,7 @@ class Single:
         self.rooms = rooms
         self._part = ObjectId()
         self._kept: MongoFilter = {"part": self._part}
+        self._made: int | None = None
         self._ledger = Ledger(rooms, actor, target, None)
 
     def proof(self) -> Proof:
@@ -117,6 +118,7 @@ class Single:
             kept["part"] = self._part
             self._kept["_id"] = kept["_id"]
         await self.rooms.keep(session, [kept], self.target.keeping)
+        self._made = kept["version"] + 1
         return kept
 
     async def revive(self, session: AsyncClientSession, kept: Document) -> None:
@@ -125,9 +127,17 @@ class Single:
         part = None if self.target.audited else self._part
         await self.rooms.revive(session, {"_id": kept["_id"]}, self.target.keeping, part)
 
-    async def note(self, session: AsyncClientSession, action: str, state: State, reason: str | None = None) -> None:
+    async def note(
+        self,
+        session: AsyncClientSession,
+        action: str,
+        state: State,
+        reason: str | None = None,
+        paths: Sequence[str] | None = None,
+    ) -> None:
         """`state` is the document before and after."""
-        await self._ledger.note(session, self._part, action, [self.id], Traces(reason=reason, states=[state]))
+        traces = Traces(reason=reason, version=self._made, paths=paths, states=[state])
+        await self._ledger.note(session, self._part, action, [self.id], traces)
         if not (self.target.audited or self.target.versioned):
             # What is stored tells nothing: another writer may have left the same, or removed it.
             await self.rooms.insert(session, PROOFS, [{"_id": self._part, "at": self.actor.now}])

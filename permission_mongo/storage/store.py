@@ -6,6 +6,7 @@ from typing import assert_never
 
 from permission_mongo.aggregations import AggregatePlan
 from permission_mongo.audit import entry
+from permission_mongo.auditing import AuditPlan
 from permission_mongo.errors import Refusal, Unavailable
 from permission_mongo.explanations import ExplainPlan
 from permission_mongo.hierarchy import Staff
@@ -37,6 +38,7 @@ from permission_mongo.plans import (
 from permission_mongo.policy.kin import Kin
 from permission_mongo.service import CancelPlan, JobPlan, JobsPlan, KinPlan, Serving, SyncPlan, TellPlan
 from permission_mongo.storage.aggregates import aggregate
+from permission_mongo.storage.audit_log import audit_page
 from permission_mongo.storage.creates import create_many, create_one
 from permission_mongo.storage.deletes import delete_many
 from permission_mongo.storage.explaining import examine
@@ -111,7 +113,7 @@ class Store:
             written = entry(actor, "policy_write", "", [])
             await self._rooms.audit.insert_one({**written, "asked": {"file": file}})
 
-    async def _read(self, plan: Reading | Serving) -> Outcome:
+    async def _read(self, plan: Reading | Serving | AuditPlan) -> Outcome:
         match plan:
             case ReadPlan():
                 return await read_one(plan, self._gathering, self._rooms)
@@ -137,6 +139,8 @@ class Store:
                 return JobList(tuple(await self._rooms.jobs.recent(whose, limit)))
             case TellPlan():
                 return NothingLookedUp()
+            case AuditPlan():
+                return await audit_page(plan, self._rooms)
             case _:
                 assert_never(plan)
 

@@ -67,6 +67,7 @@ class Work(ABC):
         self._ended = made(self.action, actor.subject, actor.now, plan.batch.reason, plan.batch.id)
         self._ledger = Ledger(rooms, actor, plan.target, plan.batch)
         self._progress: Came = Progress()
+        self._paths: list[str] | None = None  # that the transaction at hand changes, where the audit names them
 
     @abstractmethod
     async def attempt(self, session: AsyncClientSession, ids: Ids, renumber: bool) -> Attempted:
@@ -149,9 +150,8 @@ class Work(ABC):
         if self._work.batch.atomic:
             self._require_all(ids, came)
         if came.done:
-            await self._ledger.note(
-                session, part, self.action, came.done, Traces(attempted.records, states=attempted.states)
-            )
+            traces = Traces(records=attempted.records, states=attempted.states, paths=self._paths)
+            await self._ledger.note(session, part, self.action, came.done, traces)
         return came
 
     def _require_all(self, ids: Ids, came: Came) -> None:

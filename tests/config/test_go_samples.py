@@ -46,7 +46,6 @@ def test_each_key_that_does_nothing_here_is_a_warning_at_its_place(tmp_path):
         "server.read_timeout",
         "server.write_timeout",
         "redis",
-        "audit.include_changes",
         "audit.batch_size",
         "audit.flush_interval",
     ]
@@ -96,7 +95,6 @@ def test_limits_keep_their_values_under_their_go_names(tmp_path):
         ("auth: {jwt_secret: short}", "needs at least 32 bytes"),
         ("scalability: {max_batch_size: many}", "a whole number"),
         ("scalability: {max_batchsize: 5}", "unknown key 'max_batchsize'"),
-        ("audit: {log_reads: true}", "'audit.log_reads: true' is not available"),
         ("audit: {storage: webhook}", "'audit.storage' is one of mongodb"),
     ],
 )

@@ -167,7 +167,7 @@ def test_what_is_broken_does_not_fit(folder, kind, word):
         ("config", "limits: {query_timeout: 1:30}"),
         ("config", "limits: {max_body_bytes: 1MB}"),
         ("config", "auth: {algorithm: HS265}"),
-        ("config", "audit: {log_reads: true}"),
+        ("config", "audit: {log_reads: often}"),
         ("config", "namespaces: {a: {}}"),
         ("schema", "collections: {health: {}}"),
         ("schema", "collections: {notes: {fields: {a.b: {type: string}}}}"),

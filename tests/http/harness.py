@@ -152,4 +152,6 @@ async def a_world(mongo_uri: str, config: Config, *, carriers: int = CARRIERS) -
             if config.digest not in _MADE:
                 _MADE[config.digest] = await _layout(database)
             yield World(client, database, app.state.gateway, app)
+        # What was noted of this test must not come to stand in the database of the next.
+        await app.state.gateway.trail.settled()
         await _give_back(database, config.digest)

@@ -147,7 +147,9 @@ def _audit() -> Shape:
         {
             "enabled": boolean("", True),
             "ttl": duration("Entries older than this are removed."),
-            "log_reads": {"const": False, "description": "Reads are not audited in this version.", "deprecated": True},
+            "seal": boolean("Entries are sealed, so that a later change of one is found.", True),
+            "log_reads": boolean("Reads have entries too.", False),
+            "include_changes": boolean("The entry of an update names the fields it changed.", True),
             "storage": {"const": "mongodb", "description": "Taken and ignored.", "deprecated": True},
             **_ignored("audit"),
         },

@@ -26,6 +26,7 @@ from tests.laws.two_worlds.worlds import KEEPER, Asked
 
 Route = tuple[str, str]
 Generator = Callable[[Random, Known, Route], Asked]
+_AUDIT = "/_pm/audit"
 _WRITE = ("x-change-reason", "if-match", "idempotency-key")
 
 
@@ -37,7 +38,7 @@ def _list(rnd: Random, known: Known, route: Route) -> Asked:
     """A first page, or the next of one that was answered, with its own question or another."""
     if known.cursors and rnd.random() < 0.3:
         path, params, cursor = rnd.choice(known.cursors)
-        if path.endswith("/deleted") == route[1].endswith("/deleted"):
+        if path != _AUDIT and path.endswith("/deleted") == route[1].endswith("/deleted"):
             return Asked(route, path, (*(one for one in params if one[0] != "_cursor"), ("_cursor", cursor)))
     name = collection(rnd)
     if route[1].endswith("/deleted"):
@@ -159,6 +160,26 @@ def _sync(rnd: Random, known: Known, route: Route) -> Asked:
     bodies = (None, {}, {"tenant_id": TENANT}, {"tenant_id": "evil"}, {"user_collection": "staff"}, {"x": 1})
     headers = (("authorization", KEEPER),) if rnd.random() < 0.6 else ()
     return Asked(route, route[1], (), rnd.choice(bodies), headers)
+
+
+def _audit(rnd: Random, known: Known, route: Route) -> Asked:
+    """Who did what: a first page, or the next of one that was answered."""
+    of_audit = [one for one in known.cursors if one[0] == _AUDIT]
+    if of_audit and rnd.random() < 0.4:
+        _, params, cursor = rnd.choice(of_audit)
+        return Asked(route, _AUDIT, (*(one for one in params if one[0] != "_cursor"), ("_cursor", cursor)))
+    params: list[tuple[str, object]] = [("_limit", rnd.choice(("1", "3", "9", "0")))]
+    chances: tuple[tuple[str, tuple[str, ...]], ...] = (
+        ("subject", ("alice", "bob", "eve")),
+        ("action", ("read", "update", "delete", "create")),
+        ("kind", ("write", "refusal", "read", "none")),
+        ("collection", ("staff", "notes")),
+        ("_from", ("2020-01-01", "x")),
+        ("batch", tuple(known.batches[-2:]) or ("none",)),
+        ("id", ("s00", "s01")),
+    )
+    params += [(name, rnd.choice(values)) for name, values in chances if rnd.random() < 0.15]
+    return Asked(route, _AUDIT, tuple(params))
 
 
 def _undo(rnd: Random, known: Known, route: Route) -> Asked:
@@ -289,6 +310,7 @@ GENERATORS: dict[Route, Generator] = {
     ("POST", "/_pm/policy/check"): _policy,
     ("POST", "/_pm/explain"): _explain,
     ("GET", "/_pm/jobs"): _jobs,
+    ("GET", "/_pm/audit"): _audit,
     ("GET", "/_pm/jobs/{job}"): _job,
     ("POST", "/_pm/jobs/{job}/cancel"): _job,
     ("POST", "/_pm/hierarchy/sync"): _sync,

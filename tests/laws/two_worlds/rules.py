@@ -69,7 +69,7 @@ roles:
   viewer: {system: [explain]}
   user: {inherits: [viewer], system: [explain]}
   manager: {system: [explain]}
-  boss: {system: [explain]}
+  boss: {system: [explain, audit]}
   keeper: {system: [admin]}
 policies:
   staff:

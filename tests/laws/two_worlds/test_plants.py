@@ -11,7 +11,9 @@ from pymongo.asynchronous.collection import AsyncCollection
 
 from permission_mongo.api import app
 from permission_mongo.api.render import refuse
+from permission_mongo.auditing import Readable
 from permission_mongo.documents import reveal
+from permission_mongo.documents.fields import FieldRules
 from permission_mongo.errors import Forbidden
 from permission_mongo.operations import ByFilter
 from permission_mongo.planning import callers, deletes, explaining, history, make, reads
@@ -38,6 +40,7 @@ RESTORE = ("POST", "/{collection}/{id}/restore/{version}")
 COUNT, QUERY = ("POST", "/{collection}/count"), ("POST", "/{collection}/query")
 EXPLAIN = ("POST", "/_pm/explain")
 AGGREGATE = ("POST", "/{collection}/aggregate")
+AUDIT = ("GET", "/_pm/audit")
 
 
 @dataclass(frozen=True)
@@ -141,6 +144,15 @@ HONEST_LIMIT, HONEST_COUNT = chunks.require_at_most, AsyncCollection.count_docum
 
 
 PLANTS = {
+    "the audit names fields that its reader does not read": Plant(
+        patched((Readable, "of", lambda readable, paths: list(paths))), "boss", (AUDIT,)
+    ),
+    "the audit names hidden containers": Plant(
+        patched((FieldRules, "reads_raw", lambda rules, path: rules.covers(path))), "boss", (AUDIT,)
+    ),
+    "the audit of other tenants is told": Plant(
+        patched((callers.Callers, "crosses_with_right", lambda callers, asking, right: True)), "boss", (AUDIT,)
+    ),
     "a filter is not checked for hidden fields": Plant(
         patched((reads, "asked_reach", no_check_of_fields)), "viewer", (LIST,)
     ),
