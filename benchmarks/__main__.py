@@ -96,8 +96,11 @@ def _world() -> Iterator[World]:
         gateway = stack.enter_context(served("gateway", serve, uri, folder))
         silent = write_config(folder / "unaudited", name, audit=False)
         unaudited = stack.enter_context(served("unaudited", [*serve[:3], str(silent), *serve[4:]], uri, folder))
+        open_ = write_config(folder / "unsealed", f"{name}_unsealed", seal=False)
+        stack.callback(database.client.drop_database, f"{name}_unsealed")
+        unsealed = stack.enter_context(served("unsealed", [*serve[:3], str(open_), *serve[4:]], uri, folder))
         floor = stack.enter_context(served("floor", ["benchmarks.floor", name], uri, folder))
-        yield World(gateway, unaudited, floor, database, caller_token(), fill(database), folder, uri)
+        yield World(gateway, unaudited, unsealed, floor, database, caller_token(), fill(database), folder, uri)
 
 
 @contextmanager

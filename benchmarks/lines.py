@@ -15,7 +15,7 @@ from benchmarks.reads import deep, get, listed
 from benchmarks.rows import Row, spread
 from benchmarks.samples import LARGE, SMALL
 from benchmarks.world import Asked, Extent, Line, World
-from benchmarks.writes import default, plain
+from benchmarks.writes import default, plain, sealed
 
 
 async def _memory(world: World, extent: Extent, name: str) -> Row:
@@ -37,6 +37,7 @@ def _list(name: str, limit: int, must: float) -> Line:
     return partial(listed, asked=Asked(name, f"list of {limit}, 300 B, 16 connections", 16, must), limit=limit)
 
 
+_SEALED: Final = "POST, 300 B, its audit sealed against not sealed, 64 connections"
 _LINES: Final[tuple[tuple[str, Line], ...]] = (
     ("memory", partial(_memory, name="memory")),
     ("get-1", _get("get-1", SMALL, "300 B", 1)),
@@ -52,6 +53,7 @@ _LINES: Final[tuple[tuple[str, Line], ...]] = (
         partial(plain, asked=Asked("post-plain", "POST, 300 B, no audit, no versions, 16 connections", 16, 0.8)),
     ),
     ("post-default", partial(default, asked=Asked("post-default", "POST, 300 B, with audit, 16 connections", 16, 0.8))),
+    ("post-sealed", partial(sealed, asked=Asked("post-sealed", _SEALED, 64, 0.9))),
     ("delete-300b", partial(deleted, name="delete-300b", collection=SMALL, size="300 B", must=3.0)),
     ("delete-2kb", partial(deleted, name="delete-2kb", collection=LARGE, size="2 KB", must=4.5)),
     ("batch-create", partial(created, name="batch-create")),

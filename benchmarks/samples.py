@@ -29,7 +29,7 @@ LEAST_POOLED: Final = 4
 _CONFIG: Final = """
 mongodb: {{database: {database}, max_pool_size: {most}, min_pool_size: {least}}}
 auth: {{secret: {secret}}}
-audit: {{enabled: {audit}}}
+audit: {{enabled: {audit}, seal: {seal}}}
 """
 _NOTE: Final = """
       tenant_id: {type: string}
@@ -80,11 +80,11 @@ policies:
 """
 
 
-def write_config(folder: Path, database: str, *, audit: bool = True, policy: str = _POLICY) -> Path:
+def write_config(folder: Path, database: str, *, audit: bool = True, seal: bool = True, policy: str = _POLICY) -> Path:
     """The folder, with a configuration in it."""
     folder.mkdir()
     named = {"database": database, "secret": _SECRET, "most": MOST_POOLED, "least": LEAST_POOLED}
-    config = _CONFIG.format(**named, audit=str(audit).lower())
+    config = _CONFIG.format(**named, audit=str(audit).lower(), seal=str(seal).lower())
     for name, text in (("config.yaml", config), ("schema.yml", _SCHEMA), ("policy.yml", policy)):
         (folder / name).write_text(text)
     return folder

@@ -39,11 +39,13 @@ class Extent:
 class World:
     """The servers on one database, which the benchmarks reach directly too. `unaudited` is a gateway without audit.
 
+    `unsealed` seals no entries. It has a database of its own, or the other gateway would seal them.
     `folder` and `uri` are for what a line starts by itself.
     """
 
     gateway: Served
     unaudited: Served
+    unsealed: Served
     floor: Served
     database: Database[dict[str, Any]]
     token: str

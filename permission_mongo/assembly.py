@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from asyncio import Event
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext, suppress
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -14,45 +14,76 @@ from permission_mongo.auth.authenticate import Authenticator
 from permission_mongo.auth.revocations import RevocationList
 from permission_mongo.auth.tokens import TokenVerifier
 from permission_mongo.config.model import Config
+from permission_mongo.consulting import Consulting, planned
+from permission_mongo.delivering import Delivering
 from permission_mongo.errors import Refusal
 from permission_mongo.gateway import Gateway, InForce
 from permission_mongo.metrics import Metrics
 from permission_mongo.observations import ConfigTaken
+from permission_mongo.operations import Explain
+from permission_mongo.outgoing.calls import Caller
 from permission_mongo.parsing.ids import Fresh
-from permission_mongo.planning.callers import Callers
+from permission_mongo.planning.callers import Asking, Callers
 from permission_mongo.planning.make import Planner
+from permission_mongo.planning.showing import ShownTold, show
+from permission_mongo.planning.targets import staff_of
+from permission_mongo.principal import DEFAULT_NAMESPACE
 from permission_mongo.query.cursors import CursorKey, derived
 from permission_mongo.running import Running
+from permission_mongo.service import Engine
 from permission_mongo.standing import Standing
-from permission_mongo.storage.connection import new_client, require_server
+from permission_mongo.storage.connection import Database, new_client, require_server
 from permission_mongo.storage.keys import MongoKeyStore
 from permission_mongo.storage.layout import prepare
 from permission_mongo.storage.revocations import MongoRevocations
 from permission_mongo.storage.rooms import Rooms
+from permission_mongo.storage.sealing import Sealer, latest_of
 from permission_mongo.storage.settings import shared_secret, versioned_since
 from permission_mongo.storage.starting import patiently
 from permission_mongo.storage.store import Store
+from permission_mongo.storage.trail import Trail
 from permission_mongo.values import utc_now
 
 CARRIERS: Final = 2  # jobs at once that no caller waits for
+DELIVERERS: Final = 8  # entries of the outbox at once
 # Until all workers have taken a configuration some keep no versions yet of what it begins to keep them of.
 _TAKEN_BY_ALL: Final = timedelta(seconds=10)
 
 
+# What the database is prepared for. Two readings of one schema differ as objects, and its digest stands for it.
+_OF_THE_DATABASE: Final = ("schema_digest", "audit")
+
+
 @dataclass(frozen=True, slots=True)
 class Lasting:
-    """What outlives a reload, and what a further configuration needs: its database, the shared secret."""
+    """What outlives a reload and what all namespaces share: the connections, the secret, who is known.
 
-    database: Any  # of MongoDB: it is handed on to storage, and asked for nothing here
+    Keys, revocations and the secret are of the default namespace's database.
+    """
+
+    client: Any  # of MongoDB: it is handed on to storage, and asked for nothing here
     secret: bytes = field(repr=False)
     fresh: Fresh
     keys: KeyVerifier
     revoked: RevocationList
+    engine: Engine
+    caller: Caller
+    metrics: Metrics
+    standing: Standing
 
-    async def planner(self, config: Config, now: datetime) -> Planner:
-        since = await patiently(lambda: versioned_since(self.database, config.collections.values(), now))
+    def database(self, config: Config, namespace: str) -> Any:
+        return self.client[config.database(namespace)]
+
+    async def planner(self, config: Config, namespace: str, now: datetime) -> Planner:
+        database, collections = self.database(config, namespace), config.collections.values()
+        since = await patiently(lambda: versioned_since(database, collections, now))
+        return self._judging(config, namespace, since)
+
+    def _judging(self, config: Config, namespace: str, since: Mapping[str, datetime]) -> Planner:
         callers = Callers(config, derived(self.secret, "masks"))
-        return Planner(callers, CursorKey(derived(self.secret, "cursors")), self.fresh.uuid, since)
+        # A cursor is good in its namespace alone.
+        cursors = "cursors" if namespace == DEFAULT_NAMESPACE else f"cursors of {namespace}"
+        return Planner(callers, CursorKey(derived(self.secret, cursors)), self.fresh.uuid, since, self.engine)
 
     def known_by(self, config: Config, tokens: TokenVerifier) -> Authenticator:
         return Authenticator(tokens, self.keys if config.auth.api_keys else None, self.revoked)
@@ -62,9 +93,23 @@ class Lasting:
         known = gateway.authenticator
         # Callers whose tokens are verified need not be verified again where nothing of that has changed.
         tokens = known.tokens if config.auth == gateway.config.auth else TokenVerifier(config.auth)
-        await patiently(lambda: prepare(self.database, config))
-        planner = await self.planner(config, utc_now() + _TAKEN_BY_ALL)
-        return gateway.succeeded_by(config, self.known_by(config, tokens), planner)
+        known = self.known_by(config, tokens)
+        beside = {name: await self._succeeding(one, name, config, known) for name, one in gateway.beside.items()}
+        return replace(await self._succeeding(gateway, DEFAULT_NAMESPACE, config, known), beside=beside)
+
+    async def _succeeding(self, gateway: Gateway, namespace: str, config: Config, known: Authenticator) -> Gateway:
+        if all(getattr(config, name) == getattr(gateway.config, name) for name in _OF_THE_DATABASE):
+            planner = self._judging(config, namespace, gateway.planner.since)
+        else:
+            await patiently(lambda: prepare(self.database(config, namespace), config))
+            await _ensure_hierarchy(gateway.store, config)
+            planner = await self.planner(config, namespace, utc_now() + _TAKEN_BY_ALL)
+        return gateway.succeeded_by(config, known, planner)
+
+
+async def _ensure_hierarchy(store: Store, config: Config) -> None:
+    for staff in filter(None, map(staff_of, config.collections.values())):
+        await patiently(lambda staff=staff: store.ensure_hierarchy(staff))  # type: ignore[misc]
 
 
 @asynccontextmanager
@@ -73,32 +118,62 @@ async def open_lasting(config: Config, uri: str, carriers: int = CARRIERS) -> As
 
     Without `carriers` it begins jobs and leaves those that nobody waits for to other gateways.
     """
+    embedded = config.mongodb.is_embedded
     tokens = TokenVerifier(config.auth)  # first: a wrong key needs no database to be told
-    async with new_client(uri, config.mongodb) as client:
-        await require_server(client)
+    async with new_client(uri, config.mongodb) as client, AsyncExitStack() as stack:
+        engine = Engine(await require_server(client), str(config.mongodb.folder.resolve()) if embedded else None)
         database = client[config.mongodb.database]
         await patiently(lambda: prepare(database, config))
         own = config.server.secret
         secret = own.encode() if own else await patiently(lambda: shared_secret(database))
-        revoked, fresh = RevocationList(MongoRevocations(database)), Fresh()
-        lasting = Lasting(database, secret, fresh, KeyVerifier(MongoKeyStore(database)), revoked)
-        planner = await lasting.planner(config, utc_now())
+        keys, revoked = KeyVerifier(MongoKeyStore(database)), RevocationList(MongoRevocations(database))
         with suppress(Refusal):
             await revoked.refresh()  # or the first request does
-        # Some connections are left to writes, so that reads alone never fill the pool.
-        slots = max(1, config.mongodb.max_pool_size - 4)
-        store = Store(Rooms(client, config.mongodb.database, config.limits.query_timeout, slots))
-        known, metrics, in_force = lasting.known_by(config, tokens), Metrics(), InForce(Standing(config.digest))
+        metrics, standing = Metrics(), Standing(config.digest)
+        stack.callback(standing.leave)
         metrics.observe(ConfigTaken(config.policy_digest))
-        holder, waiting = fresh.batch_id(), Event()
-        running = Running(config, known, planner, store, fresh, utc_now, metrics.observe, holder, waiting, in_force)
-        gateway = Gateway(config, known, planner, store, running, metrics, fresh, utc_now, in_force)
-        try:
-            async with running.at_work(carriers):
-                yield gateway, lasting
-        finally:
-            in_force.standing.leave()
-            await store.close()
+        caller = await stack.enter_async_context(Caller(config.allowed))
+        lasting = Lasting(client, secret, Fresh(), keys, revoked, engine, caller, metrics, standing)
+        known = lasting.known_by(config, tokens)
+        beside: dict[str, Gateway] = {}
+        for name in config.namespaces:
+            beside[name] = await stack.enter_async_context(_serving(config, name, lasting, known, carriers))
+        gateway = await stack.enter_async_context(_serving(config, DEFAULT_NAMESPACE, lasting, known, carriers))
+        yield replace(gateway, beside=beside), lasting
+
+
+@asynccontextmanager
+async def _serving(
+    config: Config, namespace: str, lasting: Lasting, known: Authenticator, carriers: int
+) -> AsyncIterator[Gateway]:
+    """A gateway on the database of one namespace, with all that works behind its requests."""
+    database = lasting.database(config, namespace)
+    if namespace != DEFAULT_NAMESPACE:
+        await patiently(lambda: prepare(database, config))
+    planner = await lasting.planner(config, namespace, utc_now())
+    # Some connections are left to writes, so that reads alone never fill the pool.
+    slots = max(1, config.mongodb.max_pool_size - 4)
+    rooms = Rooms(lasting.client, database.name, config.limits.query_timeout, slots)
+    store, fresh, observe, in_force = Store(rooms), lasting.fresh, lasting.metrics.observe, InForce(lasting.standing)
+    await _ensure_hierarchy(store, config)
+    trail, holder, waiting = Trail(database, observe), fresh.batch_id(), Event()
+    asks = Consulting(config, planner, store, rooms.sequences, lasting.caller)
+    running = Running(config, known, asks, store, fresh, utc_now, observe, holder, waiting, in_force)
+    gateway = Gateway(config, known, planner, store, running, lasting.metrics, fresh, trail, utc_now, in_force)
+    told = Delivering(rooms.outbox, lambda: gateway.current.config.receivers(), lasting.caller, observe, holder)
+    sealing = _sealing(config, database, holder, lasting.metrics)
+    try:
+        async with sealing, trail.at_work(), told.at_work(DELIVERERS if carriers else 0), running.at_work(carriers):
+            yield gateway
+    finally:
+        await store.close()
+
+
+def _sealing(config: Config, database: Database, holder: str, metrics: Metrics) -> AbstractAsyncContextManager[None]:
+    if not (config.audit.enabled and config.audit.seal):
+        return nullcontext()
+    latest = latest_of(config.limits.query_timeout)
+    return Sealer(database, holder, latest, config.audit.ttl, metrics.observe).at_work()
 
 
 @asynccontextmanager
@@ -106,3 +181,18 @@ async def open_gateway(config: Config, uri: str, *, carriers: int = CARRIERS) ->
     """The same for who reloads nothing."""
     async with open_lasting(config, uri, carriers) as (gateway, _):
         yield gateway
+
+
+async def explained_here(config: Config, uri: str, operation: Explain, asking: Asking) -> Mapping[str, Any]:
+    """An explanation without a gateway: nothing is made in the database but the audit's entry."""
+    async with new_client(uri, config.mongodb) as client:
+        await require_server(client)
+        store = Store(Rooms(client, config.mongodb.database, config.limits.query_timeout, 1))
+        planner = Planner(Callers(config, bytes(32)), CursorKey(bytes(32)), Fresh().uuid, {})
+        plan, asking = await planned(planner, store, operation, asking)
+        try:
+            shown = show(plan, await store.execute(plan, asking.actor()), planner.cursors, asking.posix())
+        finally:
+            await store.close()
+        assert isinstance(shown, ShownTold)  # noqa: S101  (an Explain leads to nothing else)
+        return shown.told

@@ -15,6 +15,7 @@ Refusal
 ├── PreconditionFailed      precondition_failed
 ├── PayloadTooLarge         payload_too_large
 ├── SchemaViolation         schema_validation
+├── HookRejected            hook_rejected
 ├── RateLimited             rate_limited
 ├── VersioningNotEnabled    versioning_not_enabled
 ├── Unavailable             unavailable
@@ -26,9 +27,13 @@ StartupFailure              the process can't start: one sentence and what to do
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final, Literal
+
+Severity = Literal["error", "warning", "notice"]
+_MEANT: Final = re.compile(r"did you mean '([^']+)'\?")
 
 
 class Refusal(Exception):
@@ -109,6 +114,12 @@ class SchemaViolation(Refusal):
     code = "schema_validation"
 
 
+class HookRejected(Refusal):
+    """A hook before the write said no, in its own words."""
+
+    code = "hook_rejected"
+
+
 class RateLimited(Refusal):
     """Too much of it at once by this caller."""
 
@@ -129,17 +140,48 @@ class DeadlineExceeded(Refusal):
 
 @dataclass(frozen=True, slots=True, order=True)
 class Finding:
-    """One mistake in a configuration file. `line` and `column` count from 1; 0 where there is no place."""
+    """One mistake in a configuration file. `line` and `column` count from 1; 0 where there is no place.
+
+    `code` is stable; docs/linting.md has them all. `proposal` is what to write, where that is more than one word.
+    """
 
     file: str
     line: int
     column: int
     message: str
     warning: bool = False
+    code: str = "invalid"
+    proposal: str = ""
+    notice: bool = False  # worth knowing; nothing to mend
+
+    @property
+    def severity(self) -> Severity:
+        return "notice" if self.notice else "warning" if self.warning else "error"
+
+    @property
+    def suggestion(self) -> str:
+        """What would be right, to be put there as it stands; empty where nothing is proposed."""
+        meant = _MEANT.search(self.message)
+        return self.proposal or (meant[1] if meant else "")
+
+    @property
+    def place(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}" if self.line else self.file
+
+    def told(self) -> dict[str, object]:
+        """As JSON tells it. The shape is documented in docs/linting.md, and keys are only ever added."""
+        return {
+            "code": self.code,
+            "severity": self.severity,
+            "message": self.message,
+            "file": self.file,
+            "line": self.line,
+            "column": self.column,
+            "suggestion": self.suggestion or None,
+        }
 
     def __str__(self) -> str:
-        place = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
-        return f"{place}: {'warning: ' if self.warning else ''}{self.message}"
+        return f"{self.place}: {'' if self.severity == 'error' else f'{self.severity}: '}{self.message}"
 
 
 class Misconfigured(Exception):

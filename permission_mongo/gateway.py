@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from permission_mongo.audit import read_entry
 from permission_mongo.auth.authenticate import Authenticator
 from permission_mongo.config.model import Config
+from permission_mongo.consulting import Consulting
 from permission_mongo.errors import DocumentNotFound, Forbidden, Refusal, VersionNotFound
 from permission_mongo.metrics import Metrics
 from permission_mongo.observations import Observation, Refused, Wrote
-from permission_mongo.operations import Operation, ReadAgain, Service
+from permission_mongo.operations import OfFiles, Operation, ReadAgain, Service
 from permission_mongo.outcomes import BatchOutcome, Deleted, Kept, Purged, Replayed
 from permission_mongo.parsing.ids import Fresh
 from permission_mongo.planning.callers import Asking
 from permission_mongo.planning.make import Planner
-from permission_mongo.planning.showing import Shown, ShownAgain, ShownDocument, id_alone, show
+from permission_mongo.planning.me import plan_files
+from permission_mongo.planning.noting import noted_of
+from permission_mongo.planning.showing import Shown, ShownAgain, ShownDocument, ShownTold, id_alone, show
+from permission_mongo.policy_files import LONGEST_CHECK, findings_of, findings_told, in_turn, replace_file
+from permission_mongo.principal import DEFAULT_NAMESPACE, Principal
 from permission_mongo.running import Running
+from permission_mongo.service import CheckPlan, WritePlan
 from permission_mongo.standing import Standing
 from permission_mongo.storage.store import Store
+from permission_mongo.storage.trail import Trail
 
 
 @dataclass(slots=True)
@@ -32,7 +40,9 @@ class InForce:
 
 @dataclass(frozen=True, slots=True)
 class Gateway:
-    """One loaded configuration at work. A request stays with the one it met; the next takes the `current` one."""
+    """One loaded configuration at work in one database. A request stays with the one it met; the next takes the
+    `current` one. `beside` are those of the other namespaces.
+    """
 
     config: Config
     authenticator: Authenticator
@@ -41,35 +51,70 @@ class Gateway:
     running: Running
     metrics: Metrics
     fresh: Fresh
+    trail: Trail
     clock: Callable[[], datetime]
     in_force: InForce = field(default_factory=InForce)
+    beside: Mapping[str, Gateway] = field(default_factory=dict)
+
+    def within(self, namespace: str, principal: Principal) -> Gateway:
+        """That of one of the caller's namespaces. Forbidden alike for another's and for one that there is not."""
+        found = self if namespace == DEFAULT_NAMESPACE else self.beside.get(namespace)
+        if found is None or namespace not in principal.namespaces:
+            raise Forbidden("no such namespace, or not yours")
+        return found
+
+    def put_in_force(self) -> None:
+        """The swap: from now on this one is the `current` one, and so in each namespace."""
+        for one in (*self.beside.values(), self):
+            one.in_force.latest = one
 
     @property
     def current(self) -> Gateway:
         """This one, or what a reload put in its place."""
         return self.in_force.latest or self
 
+    @property
+    def consulting(self) -> Consulting:
+        return self.running.consulting
+
     def succeeded_by(self, config: Config, authenticator: Authenticator, planner: Planner) -> Gateway:
         """The gateway of another configuration on the same store, with the jobs of this one."""
-        running = replace(self.running, config=config, authenticator=authenticator, planner=planner)
+        consulting = replace(self.consulting, config=config, planner=planner)
+        running = replace(self.running, config=config, authenticator=authenticator, consulting=consulting)
         return replace(self, config=config, authenticator=authenticator, planner=planner, running=running)
 
-    async def answer(self, operation: Operation | Service, asking: Asking, *, waits: bool = True) -> Shown:
+    async def answer(self, operation: Operation | Service | OfFiles, asking: Asking, *, waits: bool = True) -> Shown:
         """What the caller is shown, or a Refusal; either is observed. Not `waits`: what takes long may go on alone."""
         try:
             shown = await self._answer(operation, asking, waits=waits)
         except Refusal as refusal:
             self.observe(Refused(type(operation).__name__, refusal.code))
             raise
-        if not isinstance(operation, Service):
+        if not isinstance(operation, Service | OfFiles):
             self._observe_writes(operation, shown)
+        if self.config.audit.enabled and self.config.audit.log_reads and not isinstance(operation, OfFiles):
+            self._note_read(operation, asking, shown)
         return shown
 
-    async def _answer(self, operation: Operation | Service, asking: Asking, *, waits: bool = True) -> Shown:
+    async def _answer(self, operation: Operation | Service | OfFiles, asking: Asking, *, waits: bool = True) -> Shown:
+        if isinstance(operation, OfFiles):
+            return await self._of_files(operation, asking)
         plan, outcome = await self.running.run(operation, asking, waits=waits)
         if isinstance(outcome, Replayed) and not isinstance(operation, Service):
             return await self._again(outcome.kept, operation, replace(asking, once=None))
         return show(plan, outcome, self.planner.cursors, asking.posix())
+
+    async def _of_files(self, operation: OfFiles, asking: Asking) -> ShownTold:
+        """What is asked of the policy's files, and of no document."""
+        match plan_files(operation, asking, self.planner.callers):
+            case CheckPlan(texts):
+                found = await in_turn(lambda: findings_of(texts), within=LONGEST_CHECK)
+                return ShownTold({"findings": findings_told(found), "fine": all(one.warning for one in found)})
+            case WritePlan(folder, name, if_match, texts):
+                if self.config.audit.enabled:
+                    await self.store.note_policy(asking.actor(), name)
+                sha256 = await in_turn(lambda: replace_file(folder, name, if_match, texts))
+                return ShownTold({"file": name, "sha256": sha256}, f'"{sha256}"')
 
     async def _again(self, kept: Kept, operation: Operation, asking: Asking) -> ShownAgain:
         """An earlier answer. No document is kept of it: what was written is read by the rules of today."""
@@ -82,6 +127,12 @@ class Gateway:
             shown = id_alone(kept.id, created=kept.created)
         assert isinstance(shown, ShownDocument)  # noqa: S101  (a ReadAgain leads to nothing else)
         return ShownAgain(shown)
+
+    def _note_read(self, operation: Operation | Service, asking: Asking, shown: Shown) -> None:
+        noted = noted_of(operation, shown)
+        if noted is not None:
+            what = (noted.action, noted.collection, noted.ids, noted.count, noted.paths)
+            self.trail.add(read_entry(asking.actor(), *what))
 
     def observe(self, observation: Observation) -> None:
         self.metrics.observe(observation)

@@ -10,11 +10,16 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 from permission_mongo import __version__
 from permission_mongo.observations import (
+    AuditDropped,
+    AuditSealed,
     ConfigRefused,
     ConfigTaken,
+    Delivery,
     JobEnded,
     Observation,
+    OutboxStands,
     Refused,
+    SealingFailed,
     Served,
     Wrote,
 )
@@ -46,7 +51,9 @@ class Metrics:
             "permission_mongo_documents_written", "Documents written", ["collection", "verb"], registry=self.registry
         )
         self._jobs = Counter("permission_mongo_jobs_ended", "Jobs ended", ["state"], registry=self.registry)
+        self._measure_audit()
         self._measure_reloads()
+        self._measure_hooks()
         build = Gauge(
             "permission_mongo_build",
             "1, labelled by version",
@@ -55,6 +62,30 @@ class Metrics:
             multiprocess_mode="max",
         )
         build.labels(__version__).set(1)
+
+    def _measure_hooks(self) -> None:
+        self._deliveries = Counter(
+            "permission_mongo_hook_deliveries",
+            "Attempts to tell receivers",
+            ["hook", "outcome"],
+            registry=self.registry,
+        )
+        self._outbox = Gauge(
+            "permission_mongo_outbox_entries",
+            "Entries of the outbox",
+            ["state"],
+            registry=self.registry,
+            multiprocess_mode="mostrecent",
+        )
+
+    def _measure_audit(self) -> None:
+        self._dropped = Counter(
+            "permission_mongo_audit_dropped", "Entries of refusals and reads lost", ["why"], registry=self.registry
+        )
+        self._sealed = Counter("permission_mongo_audit_sealed", "Audit entries sealed", registry=self.registry)
+        self._unsealed = Counter(
+            "permission_mongo_audit_sealing_failed", "Looks for entries to seal that failed", registry=self.registry
+        )
 
     def _measure_reloads(self) -> None:
         self._reloads = Counter(
@@ -88,11 +119,22 @@ class Metrics:
                 self._documents.labels(collection, verb).inc(count)
             case JobEnded(state):
                 self._jobs.labels(state).inc()
+            case AuditDropped(why, count):
+                self._dropped.labels(why).inc(count)
+            case AuditSealed(count):
+                self._sealed.inc(count)
+            case SealingFailed():
+                self._unsealed.inc()
             case ConfigTaken(policy, reloaded):
                 self._take(policy, reloaded=reloaded)
             case ConfigRefused():
                 self._failed.set(1)
                 self._reloads.labels("refused").inc()
+            case Delivery(hook, outcome):
+                self._deliveries.labels(hook, outcome).inc()
+            case OutboxStands(pending, dead):
+                self._outbox.labels("pending").set(pending)
+                self._outbox.labels("dead").set(dead)
             case _:
                 assert_never(observation)
 

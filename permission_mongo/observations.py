@@ -40,6 +40,26 @@ class JobEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class AuditDropped:
+    """Entries of refusals or reads that are lost: `why` is full, flood or failed."""
+
+    why: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class AuditSealed:
+    """Entries that a seal took in."""
+
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class SealingFailed:
+    """A look for entries to seal came to nothing. The next one makes up for it."""
+
+
+@dataclass(frozen=True, slots=True)
 class ConfigTaken:
     """A configuration came into force, at start or by a reload; `policy` is the digest of its schema and policy."""
 
@@ -52,4 +72,21 @@ class ConfigRefused:
     """An edit was not taken: the configuration in force stays."""
 
 
-Observation = Served | Refused | Wrote | JobEnded | ConfigTaken | ConfigRefused
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One attempt to tell the receiver of a hook something: delivered, failed, or dead, after which none follows."""
+
+    hook: str
+    outcome: str
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxStands:
+    """Entries that wait to be told, and entries that were given up, of all gateways together."""
+
+    pending: int
+    dead: int
+
+
+OfAudit = AuditDropped | AuditSealed | SealingFailed
+Observation = Served | Refused | Wrote | JobEnded | ConfigTaken | ConfigRefused | Delivery | OutboxStands | OfAudit

@@ -13,7 +13,9 @@ from permission_mongo.documents.paths import Path, touches
 from permission_mongo.documents.sizes import encoded
 from permission_mongo.errors import Forbidden
 from permission_mongo.policy.evaluate import holds, verdict
+from permission_mongo.prehooks import references_of_hooks
 from permission_mongo.revisions import Again, Reference, Wanted, Writer, questions_of
+from permission_mongo.schema.model import Ref
 from permission_mongo.schema.references import references_in
 from permission_mongo.values import Document
 
@@ -52,9 +54,16 @@ def all_references(documents: Iterable[Document], again: Again) -> tuple[Referen
     """What documents that are stored again refer to, by their places: all of it, as for new ones."""
     collection = again.collection
     own = collection.tenant_field
+    hooks = again.refs
     found = (
-        (document.get(own) if own else None, ref, Wanted(index, place, ref.collection, one))
+        (document.get(own) if own else None, ref, Wanted(index, place, ref.collection, one, told))
         for index, document in enumerate(documents)
-        for place, ref, one in references_in(document, collection)
+        for place, ref, one, told in (
+            *((place, ref, one, None) for place, ref, one in references_in(document, collection)),
+            *(
+                (place, Ref(ref.collection), one, ref.message)
+                for place, ref, one in references_of_hooks(document, hooks)
+            ),
+        )
     )
     return questions_of(again.referable, found)

@@ -7,10 +7,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from permission_mongo.auditing import ListAudit
 from permission_mongo.batch import Batch
 from permission_mongo.documents.changes import Change
 from permission_mongo.documents.etags import Tags
 from permission_mongo.errors import SchemaViolation
+from permission_mongo.policy.rules import Action
+from permission_mongo.principal import Principal
 from permission_mongo.query.filters import EVERYTHING, Query
 from permission_mongo.query.pipeline import Pipeline
 from permission_mongo.query.sorting import Sort
@@ -285,7 +288,59 @@ class ListJobs:
     limit: int
 
 
-Service = GetJob | CancelJob | ListJobs  # asked of the gateway itself, and of no collection
+@dataclass(frozen=True, slots=True)
+class Explain:
+    """How the rules judge `action`, of the document `id` or those of a query, for the caller or for `whom`.
+
+    `at_the_machine`: by who runs the gateway, and no request can say so.
+    """
+
+    collection: Collection
+    action: Action
+    id: DocumentId | None = None
+    query: Query | None = None
+    whom: Principal | None = None
+    at_the_machine: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TellMe:
+    """Who the caller is, and what it may do."""
+
+
+@dataclass(frozen=True, slots=True)
+class TellPolicy:
+    """The loaded policy as it is written."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckPolicy:
+    """What is wrong with these texts, by the names of the files; one that is not among them is the loaded one."""
+
+    files: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class WritePolicy:
+    """Put this text in the place of the file, if that is the one of `if_match`."""
+
+    name: str
+    text: str
+    if_match: Tags
+
+
+@dataclass(frozen=True, slots=True)
+class SyncHierarchy:
+    """Find anew who is above whom: in the caller's own tenant or the one named; `collection` is that of people."""
+
+    tenant: str | None = None
+    collection: str | None = None
+
+
+OfFiles = CheckPolicy | WritePolicy  # of the policy's files, and of nothing that is stored
+Service = (
+    GetJob | CancelJob | ListJobs | ListAudit | SyncHierarchy | Explain | TellMe | TellPolicy
+)  # asked of the gateway itself, and of no collection
 Filtered = UpdateMany | DeleteMany  # may be of a filter, and then a job
 OfPast = ListVersions | GetVersion | Compare | ReadAgain
 Write = CreateOne | UpdateOne | RestoreOne | DeleteOne | PurgeOne | CreateMany | UpdateMany | DeleteMany | Undo

@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
+from permission_mongo.auditing import AuditPage
 from permission_mongo.batch import Bound
 from permission_mongo.errors import Refusal
+from permission_mongo.explanations import Examined
 from permission_mongo.values import Document, DocumentId
 
 
@@ -224,6 +226,29 @@ class States:
     later: State
 
 
+@dataclass(frozen=True, slots=True)
+class NothingLookedUp:
+    """The plan said it all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Synced:
+    """How many people there are, rows of them were wrong, stand in a loop, and have too many people above."""
+
+    people: int
+    changed: int
+    in_loops: int
+    too_deep: int
+
+    def and_(self, other: Synced) -> Synced:
+        return Synced(
+            self.people + other.people,
+            self.changed + other.changed,
+            self.in_loops + other.in_loops,
+            self.too_deep + other.too_deep,
+        )
+
+
 Outcome = (
     Found
     | Page
@@ -242,4 +267,8 @@ Outcome = (
     | Job
     | JobList
     | Started
+    | Examined
+    | NothingLookedUp
+    | Synced
+    | AuditPage
 )

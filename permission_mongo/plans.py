@@ -12,18 +12,23 @@ from bson.objectid import ObjectId
 from bson.raw_bson import RawBSONDocument
 
 from permission_mongo.aggregations import AggregatePlan
+from permission_mongo.auditing import AuditPlan
 from permission_mongo.batch import Batch
 from permission_mongo.documents.etags import Tags
 from permission_mongo.documents.paths import Path
 from permission_mongo.errors import Refusal
+from permission_mongo.explanations import ExplainPlan
+from permission_mongo.hierarchy import Staff
+from permission_mongo.hooks import NO_POSTS, Posts
 from permission_mongo.moments import AsOf
 from permission_mongo.pasts import Past, PastPlan
 from permission_mongo.policy.grants import Lens
 from permission_mongo.policy.guard import Guarded, GuardedStates
+from permission_mongo.prehooks import Pre
 from permission_mongo.query.sorting import Ordered
 from permission_mongo.revisions import Again, Reference, Revision
 from permission_mongo.schema.model import Collection, Computing, Keeping
-from permission_mongo.service import CancelPlan, Serving
+from permission_mongo.service import Doing, Serving
 from permission_mongo.values import Document, DocumentId, MongoFilter
 
 
@@ -59,7 +64,10 @@ class Actor:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where: the collection, and what storage must know of it. Sizes in documents and bytes."""
+    """Where: the collection, and what storage must know of it. Sizes in documents and bytes; `posts` are told of it.
+
+    `names_paths`: the audit entry of an update names the fields that it changed.
+    """
 
     collection: str
     tenant_field: str | None
@@ -68,6 +76,9 @@ class Target:
     chunk: int
     max_bytes: int
     keeping: Keeping
+    staff: Staff | None = None
+    posts: Posts = NO_POSTS
+    names_paths: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +200,7 @@ class DeleteOnePlan:
     visible: Guarded
     precondition: Precondition | None
     reason: str | None
+    pre: Pre | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,6 +269,7 @@ class PurgePlan:
     visible_records: Guarded
     precondition: Precondition | None
     reason: str
+    pre: Pre | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,6 +285,7 @@ class DeletePlan:
     expected: tuple[DocumentId, ...] | None
     batch: Batch
     preconditions: Mapping[DocumentId, Precondition] = field(default_factory=dict)
+    pre: Pre | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -373,14 +387,6 @@ class RestorePlan:
 Chunked = UpdateManyPlan | DeletePlan | RevertPlan  # of many documents; a filter's is done in chunks
 Reading = ReadPlan | AsOf | ListPlan | CountPlan | GetManyPlan | AggregatePlan | DeletedPlan | PastPlan
 Writing = (
-    CreatePlan
-    | UpdatePlan
-    | UpdateManyPlan
-    | RestorePlan
-    | DeleteOnePlan
-    | PurgePlan
-    | DeletePlan
-    | UndoPlan
-    | CancelPlan
+    CreatePlan | UpdatePlan | UpdateManyPlan | RestorePlan | DeleteOnePlan | PurgePlan | DeletePlan | UndoPlan | Doing
 )
-Plan = Reading | Writing | Serving
+Plan = Reading | Writing | Serving | ExplainPlan | AuditPlan

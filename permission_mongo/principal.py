@@ -9,6 +9,8 @@ from typing import Any, Final, Literal, Protocol
 
 DEFAULT_NAMESPACE: Final = "default"
 IN_DEFAULT: Final = frozenset({DEFAULT_NAMESPACE})
+MOST_NAMES: Final = 256
+LONGEST_NAME: Final = 256
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,3 +82,47 @@ class RevocationStore(Protocol):
 
     async def in_force(self) -> Revocations:
         """All of them."""
+
+
+# -- claims
+
+
+def claimed_principal(claims: Mapping[str, Any], user: str, tenant: str, roles: str, namespaces: str) -> Principal:
+    """Who the claims of these names say the caller is. ValueError where they are no text, or no list of texts.
+
+    Nothing is verified here, and neither `expires` nor `credential` is set.
+    """
+    found = claim_at(claims, tenant)
+    return Principal(
+        subject=_identity(claim_at(claims, user), user),
+        tenant=None if found is None else _identity(found, tenant),
+        roles=_names(claim_at(claims, roles), roles),
+        claims=claims,
+        kind="token",
+        namespaces=_names(claim_at(claims, namespaces), namespaces) or IN_DEFAULT,
+    )
+
+
+def claim_at(claims: Mapping[str, Any], dotted: str) -> Any:
+    if dotted in claims:  # a claim's name may be a URI, with dots
+        return claims[dotted]
+    value: Any = claims
+    for part in dotted.split("."):
+        value = value.get(part) if isinstance(value, Mapping) else None
+    return value
+
+
+def _identity(value: Any, name: str) -> str:
+    if not isinstance(value, str) or not 0 < len(value) <= LONGEST_NAME or not value.isprintable():
+        raise ValueError(f"'{name}' must be a text of 1 to {LONGEST_NAME} printable characters")
+    return value
+
+
+def _names(value: Any, name: str) -> frozenset[str]:
+    """Of roles, of namespaces."""
+    if value is None:
+        return frozenset()
+    listed = [value] if isinstance(value, str) else value
+    if not isinstance(listed, list) or len(listed) > MOST_NAMES or not all(isinstance(role, str) for role in listed):
+        raise ValueError(f"'{name}' must be a list of at most {MOST_NAMES} texts")
+    return frozenset(listed)

@@ -9,6 +9,8 @@ from bson import encode
 
 from permission_mongo.documents.parts import is_within
 from permission_mongo.documents.paths import canonical
+from permission_mongo.hooks import ValidateRef
+from permission_mongo.prehooks import references_of_hooks
 from permission_mongo.revisions import Reference, Revision, Rewrite, Wanted, questions_of
 from permission_mongo.schema.model import Collection, Ref
 from permission_mongo.schema.references import references_in
@@ -24,11 +26,23 @@ def new_references(revision: Revision, changed: Mapping[int, Changed]) -> tuple[
     """
     own = revision.collection.tenant_field
     found = (
-        (change.fields.get(own, stored.get(own)) if own else None, ref, Wanted(index, place, ref.collection, one))
+        (change.fields.get(own, stored.get(own)) if own else None, ref, Wanted(index, place, ref.collection, one, told))
         for index, (stored, change) in changed.items()
-        for place, ref, one in _new_in(stored, change, revision.collection)
+        for place, ref, one, told in (
+            *((*one, None) for one in _new_in(stored, change, revision.collection)),
+            *_new_of_hooks(stored, change, revision.pre.refs if revision.pre else ()),
+        )
     )
     return questions_of(revision.referable, found)
+
+
+def _new_of_hooks(
+    stored: Document, change: Rewrite, refs: tuple[ValidateRef, ...]
+) -> Iterator[tuple[str, Ref, DocumentId, str]]:
+    before = {(canonical(place), _told(one)) for place, _, one in references_of_hooks(stored, refs)}
+    for place, ref, one in references_of_hooks(change.fields, refs):
+        if (canonical(place), _told(one)) not in before or is_within(place, change.blind):
+            yield place, Ref(ref.collection), one, ref.message
 
 
 def _new_in(stored: Document, change: Rewrite, collection: Collection) -> Iterator[tuple[str, Ref, DocumentId]]:

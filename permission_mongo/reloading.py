@@ -82,7 +82,7 @@ class Reloading:
             except (StartupFailure, Refusal) as error:
                 # It may be of the database, and pass: the same files are tried again.
                 raise _Untaken(str(error), None) from error
-            self._opened.in_force.latest = successor  # the swap
+            successor.put_in_force()
         self._tell(read, config)
 
     def _tell(self, read: Config, config: Config) -> None:

@@ -14,10 +14,12 @@ from permission_mongo.documents.changes import Change
 from permission_mongo.documents.fields import FieldRules
 from permission_mongo.documents.paths import ALWAYS_SHOWN, Path, any_above, touches
 from permission_mongo.errors import Forbidden
+from permission_mongo.hooks import ValidateRef
 from permission_mongo.policy.evaluate import verdict
 from permission_mongo.policy.grants import Hiding, Lens
 from permission_mongo.policy.guard import Guarded
 from permission_mongo.policy.nodes import Expression
+from permission_mongo.prehooks import Pre
 from permission_mongo.schema.model import Collection, Ref
 from permission_mongo.schema.validate import MOST_TOLD, FieldError
 from permission_mongo.values import CODEC, Document, DocumentId
@@ -25,12 +27,16 @@ from permission_mongo.values import CODEC, Document, DocumentId
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A reference of the document `index`, at the dotted path `field`, to the document `id` of `collection`."""
+    """A reference of the document `index`, at the dotted path `field`, to the document `id` of `collection`.
+
+    `told` is what a hook says where there is no such document.
+    """
 
     index: int
     field: str
     collection: str
     id: DocumentId
+    told: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +99,8 @@ class Referable:
 class Again:
     """What judges old states that are stored again: the `restore` rules, each whole, and `hiding` from writers.
 
-    They may refer to what is `referable`; `lens` shows them.
+    They may refer to what is `referable`; `lens` shows them. The hooks `over` a live document and `anew` may refuse,
+    and change nothing: what comes back went through them when it was first written.
     """
 
     collection: Collection
@@ -102,6 +109,20 @@ class Again:
     referable: tuple[Referable, ...]
     lens: Lens
     max_document_bytes: int
+    over: Pre | None = None
+    anew: Pre | None = None
+
+    @property
+    def refs(self) -> tuple[ValidateRef, ...]:
+        """What comes back must refer to what is there, whichever hooks say so."""
+        every = (ref for pre in (self.over, self.anew) if pre for ref in pre.refs)
+        return tuple(dict.fromkeys(every))
+
+    def judge(self, one: DocumentId, present: Document | None, content: Document) -> None:
+        """HookRejected where a hook does not let the state come back: over the present one, or as a new one."""
+        pre = self.anew if present is None else self.over
+        if pre:
+            pre.judge(one, present, content)
 
 
 def questions_of(referable: Iterable[Referable], found: Iterable[tuple[Any, Ref, Wanted]]) -> tuple[Reference, ...]:
@@ -171,7 +192,7 @@ class Revision:
     `faults` are values that could not be typed; `hiding` what no caller writes in some rows; `lens` shows the
     document before, to judge by, and after. `stamps` are typed. What the change refers to must be among `referable`.
     `sights` is shared by the revisions of one caller. `is_plain`: it sets declared scalar fields, each to a value that
-    is typed and within its constraints already.
+    is typed and within its constraints already, and no hook is asked.
     """
 
     collection: Collection
@@ -187,6 +208,7 @@ class Revision:
     referable: tuple[Referable, ...] = ()
     sights: dict[Holding, Sight] = field(default_factory=dict, compare=False, repr=False)
     is_plain: bool = False
+    pre: Pre | None = None
 
     def sight(self, stored: Document) -> Sight:
         """Made once for all documents on which the same holds."""

@@ -32,7 +32,7 @@ from permission_mongo.documents.paths import (
     canonical,
 )
 from permission_mongo.documents.sizes import encoded
-from permission_mongo.errors import Forbidden, Refusal
+from permission_mongo.errors import Forbidden, HookRejected, Refusal
 from permission_mongo.policy.evaluate import holds
 from permission_mongo.quick_rewrites import Unsure, rewrite_quickly
 from permission_mongo.revisions import Revision, Rewrite, Sight, Writer, unwritable
@@ -54,6 +54,17 @@ def rewrite(revision: Revision, stored: Document) -> Rewrite | None:
         return rewrite_quickly(revision, writers[0], sight, stored)
     except Unsure:
         return _rewrite_carefully(revision, writers, _Row(revision, stored, sight))
+
+
+def writable_in(revision: Revision, stored: Document, paths: Iterable[Path]) -> frozenset[Path]:
+    """Those of the paths that one of the revision's rules lets be written in this document."""
+    sight = revision.sight(stored)
+    writers = [writer for writer in revision.writers if holds(writer.rows, stored)]
+    return frozenset(path for path in paths if any(_may_write(writer, sight, path) for writer in writers))
+
+
+def _may_write(writer: Writer, sight: Sight, path: Path) -> bool:
+    return writer.writes(path) and not sight.bars(path)
 
 
 def _rewrite_carefully(revision: Revision, writers: list[Writer], row: _Row) -> Rewrite | None:
@@ -123,8 +134,9 @@ class _Attempt:
         blind = {path for path in self.touched if not self.row.sight.reads_raw(path)}
         if not names and not blind and not self.faults:
             return None
-        names |= {path[0] for path in blind}
-        self._require_valid(new, names, differing | self.touched.keys())
+        new, hooked = self._hooked(new)
+        names |= {path[0] for path in (*blind, *hooked)}
+        self._require_valid(new, names, {*differing, *self.touched, *hooked})
         final = {**new, **self.revision.stamps}
         if not holds(self.writer.check, final):
             raise _Uncovered(_forbidden(self.revision, "no rule of your roles allows the document as it would be"))
@@ -133,6 +145,21 @@ class _Attempt:
         written = {name: final[name] for name in sorted(names) if name in final}
         gone = tuple(sorted(name for name in names if name not in final))
         return Rewrite(written, gone, size, self._blind_places())
+
+    def _hooked(self, new: Document) -> tuple[Document, set[Path]]:
+        """The new document as the hooks leave it, and what they wrote: that is not judged by `fields`.
+
+        Asked once the caller may do what it asks for, of a change whose values are of their types.
+        """
+        pre = self.revision.pre
+        if not pre or self.faults:
+            return new, set()
+        try:
+            hooked = pre.over(self.row.stored.get("_id"), self.row.stored, new)
+        except HookRejected as refusal:
+            raise _Uncovered(refusal) from refusal
+        self.faults += hooked.faults
+        return hooked.document, hooked.touched
 
     def _blind_places(self) -> frozenset[str]:
         sent = [(one.sent, one.path) for one in self.revision.named]
@@ -234,7 +261,7 @@ class _Attempt:
     # -- what the rule must cover
 
     def _may(self, path: Path) -> bool:
-        return self.writer.writes(path) and not self.row.sight.bars(path)
+        return _may_write(self.writer, self.row.sight, path)
 
     def _require_covered(self, differing: Iterable[Path]) -> None:
         refused = [sent for path, sent in self.touched.items() if not self._may(path)]

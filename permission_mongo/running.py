@@ -15,6 +15,7 @@ from typing import Final, Protocol
 
 from permission_mongo.auth.authenticate import Authenticator
 from permission_mongo.config.model import Config
+from permission_mongo.consulting import Consulting
 from permission_mongo.errors import Conflict, Refusal, StillRunning, Unavailable
 from permission_mongo.jobs import Asked, Lease, Origin, Overtaken, Taken, Turn, Unreadable, added, told
 from permission_mongo.observations import JobEnded, Observation, Wrote
@@ -23,7 +24,6 @@ from permission_mongo.outcomes import BatchOutcome, JobState, Outcome, Started
 from permission_mongo.parsing.ids import Fresh
 from permission_mongo.parsing.jobs import read_again
 from permission_mongo.planning.callers import Asking
-from permission_mongo.planning.make import Planner
 from permission_mongo.plans import Plan
 from permission_mongo.storage.store import Store
 
@@ -42,7 +42,7 @@ class Ruling(Protocol):
     @property
     def authenticator(self) -> Authenticator: ...
     @property
-    def planner(self) -> Planner: ...
+    def consulting(self) -> Consulting: ...
 
 
 class InForce(Protocol):
@@ -68,7 +68,7 @@ class _Work:
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """The planner and the store at work. `clock` tells each chunk its own moment; `holder` is this process's name.
+    """The store at work. `clock` tells each chunk its own moment; `holder` is this process's name.
 
     A request begins by the configuration that it met. The next chunk, and a job that is taken up, go by what is
     `in_force` then.
@@ -76,7 +76,7 @@ class Running:
 
     config: Config
     authenticator: Authenticator
-    planner: Planner
+    consulting: Consulting
     store: Store
     fresh: Fresh
     clock: Callable[[], datetime]
@@ -94,11 +94,11 @@ class Running:
 
         With `waits` False what is left after the first chunk is done by whoever finds it.
         """
-        plan = self.planner.plan(operation, asking)
+        plan, asking = await self.consulting.planned(operation, asking)
         work = self._work(operation, asking)
         try:
             if work is None:
-                return plan, await self.store.execute(plan, asking.actor())
+                return await self.consulting.executed(plan, operation, asking)
             return plan, await self._worked_off(work, plan, waits=waits)
         except StillRunning as running:
             if waits or running.job is None:
@@ -199,17 +199,18 @@ class Running:
 
     async def _chunk(self, work: _Work, done: BatchOutcome) -> BatchOutcome:
         """The next chunk, by the policy in force, for a caller whose credential is."""
-        asking = replace(work.asking, now=self.clock(), once=None if done.is_job else work.asking.once)
+        asking = replace(work.asking, now=self.clock(), once=None if done.is_job else work.asking.once, kin=None)
         await work.ruling.authenticator.require_in_force(asking.principal)
         turn = Turn(done.more, done, work.lease, None if done.is_job else work.origin)
-        outcome = await self._executed(work, work.ruling.planner.plan(work.operation, asking), asking, turn)
+        plan, asking = await work.ruling.consulting.planned(work.operation, asking, turn)
+        outcome = await self._executed(work, plan, asking, turn)
         assert isinstance(outcome, BatchOutcome)  # noqa: S101  (a later chunk is never a replay)
         return added(done, outcome)
 
     def _by_what_is_in_force(self, work: _Work) -> _Work:
         """The same, read again where a reload came in between. A Refusal where the schema takes it no longer."""
         ruling = self._ruling()
-        if ruling.planner is work.ruling.planner:
+        if ruling.consulting is work.ruling.consulting:
             return work
         asked, sent = _sent_of(work.operation)
         operation = self._read(asked, sent, work.operation.collection.name, work.operation.options.id, ruling)

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from permission_mongo.documents.etags import Tags
+from permission_mongo.hierarchy import Staff, Tenant, User
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,4 +45,64 @@ class JobsPlan:
     limit: int
 
 
-Serving = JobPlan | JobsPlan
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """What stores the documents. `folder` is that of the embedded server's data, None for a server of one's own."""
+
+    version: str = "unknown"
+    folder: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TellPlan:
+    """Tell what the configuration says; nothing has to be looked up."""
+
+    told: Mapping[str, Any]
+    tag: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CheckPlan:
+    """Check these texts, all that a policy is made of."""
+
+    texts: Mapping[str, str] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class WritePlan:
+    """Replace the file `name` of `folder`; `texts` are all that a policy is made of, this one included."""
+
+    folder: Path
+    name: str
+    if_match: Tags
+    texts: Mapping[str, str] = field(repr=False)
+
+
+FilesPlan = CheckPlan | WritePlan
+
+
+@dataclass(frozen=True, slots=True)
+class KinPlan:
+    """Find the people around one: `relations` by their names in rules, at most `most` people of each.
+
+    What is known may be `seconds` old where another gateway changed it.
+    """
+
+    tenant: Tenant
+    user: User
+    relations: frozenset[str]
+    most: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class SyncPlan:
+    """Find anew who is above whom in one tenant."""
+
+    staff: Staff
+    tenant: Tenant
+    audited: bool
+
+
+Serving = JobPlan | JobsPlan | TellPlan
+Doing = CancelPlan | SyncPlan

@@ -34,6 +34,7 @@ settings: {default_tenant_field: my_tenant}
 collections:
   my_notes:
     access: {owner_field: null}
+    hierarchy: {user_id_field: _id, manager_field: my_parent}
     versioning: {enabled: true, mode: diff, max_versions: 9, retention_days: 9, deleted_days: 9}
     list: {default_limit: 5}
     indexes: [{fields: [my_title]}]
@@ -55,6 +56,19 @@ policies:
     my_user:
       - {actions: [create], when: "true", check: "true", fields: {mask: {my_title: email}}, set: {my_title: x}}
       - {effect: deny, actions: [read], fields: [my_pay]}
+"""
+
+_HTTP = "action: http, url: 'https://example.com', secret: my_secret_of_this_one_hook"
+HOOKS = f"""
+hooks:
+  my_notes:
+    pre_create:
+      - {{action: set_field, field: my_pay.my_month, value: 1, condition: "true"}}
+      - {{action: transform, field: my_tags, with: lower}}
+      - {{action: validate, condition: "true", error: my_error}}
+      - {{action: validate_ref, field: my_parent, collection: my_notes}}
+      - {{{_HTTP}}}
+    post_create: [{{{_HTTP}}}]
 """
 
 
@@ -112,7 +126,7 @@ def test_every_stage_accumulator_and_expression_operator_is_documented_and_no_ot
 def keys_read(tmp_path_factory) -> dict[str, set[str]]:
     """The dotted keys the readers ask for, by file: noted while a configuration with every kind of section is read."""
     folder = tmp_path_factory.mktemp("config")
-    for name, text in (("config.yaml", ""), ("schema.yml", SCHEMA), ("policy.yml", POLICY)):
+    for name, text in (("config.yaml", ""), ("schema.yml", SCHEMA), ("policy.yml", POLICY), ("hooks.yml", HOOKS)):
         (folder / name).write_text(text)
     noted: dict[str, set[str]] = {}
     raw, unavailable = Section.raw, Section.unavailable
@@ -152,8 +166,9 @@ def literal_keys(name: str) -> set[str]:
 
 FILES = {
     "config.yaml": ("server.py",),
-    "schema.yml": ("schema.py", "fields.py", "indexes.py", "computed.py"),
+    "schema.yml": ("schema.py", "fields.py", "indexes.py", "computed.py", "hierarchy.py"),
     "policy.yml": ("policy.py",),
+    "hooks.yml": ("hooks.py", "receivers.py"),
 }
 
 

@@ -161,6 +161,15 @@ def expect_the_story(answers: list[object]) -> None:
     assert (versions[1]["change_reason"], versions[1]["batch"]) == ("spring cleaning", deleted["batch"])
 
 
+def expect_managers_orders(script: str) -> None:
+    """Those of whom mia manages, and not her own alone or everybody's."""
+    named = "\n".join(re.findall(r"^[A-Z]+=\S+$", script, re.MULTILINE))
+    [page] = answers_without_curl(f'{named}\ncurl "$AT/orders?_limit=500" -H "Authorization: Bearer $MIA"')
+    others = [one for one in page["data"] if one["owner_id"] != "mia"]
+    assert {one["owner_id"] for one in others} == {"alice", "bob"}
+    assert "shipped" not in {one["status"] for one in others}
+
+
 def test_the_printed_lines_work_and_a_second_start_goes_on_with_the_same_data(tmp_path):
     with running(tmp_path, "--port", "0") as first:
         assert re.search(r"[\d,]{5,} documents loaded through the gateway", first.text)
@@ -168,6 +177,7 @@ def test_the_printed_lines_work_and_a_second_start_goes_on_with_the_same_data(tm
         if sys.platform.startswith("linux"):
             assert len(processes_of(tmp_path)) >= 3  # the example, the gateway, MongoDB
         expect_the_story(pasted(first.script))
+        expect_managers_orders(first.script)
         assert first.end() == 0
     assert nothing_is_left(tmp_path)
     with running(tmp_path, "--port", "0") as second:

@@ -26,6 +26,7 @@ THREATS = {
     "T23": "bodies larger than the limit, or not as long as they say, or compressed",
     "T24": "assignment of tenant, owner, maker or version by the caller",
     "T25": "another tenant's id told apart from one that does not exist",
+    "T30": "a hook made to call the gateway's own machine or network, or a call that nobody can tell from a forged one",
     "T35": "an old state, an undo, a restore or a replay shown to a stranger or a caller whose rights shrank",
     "T36": "a revoked token or key that is still taken, or whose job goes on",
 }
@@ -52,6 +53,7 @@ FAULTS = {
     "F11": "a caller who leaves in the middle of a batch",
     "F12": "two gateways racing on one document",
     "F14": "a writer beside the gateway",
+    "F15": "a receiver of hooks that is away while the gateway is killed",
 }
 LEAKS = {
     "A1": "a filter on a hidden field, guessed value by value",
@@ -111,7 +113,7 @@ def test_each_feature_that_a_threat_meets_has_a_test_of_it(places, number, featu
 
 
 def test_the_table_is_whole():
-    assert list(THREATS) == [*(f"T{n}" for n in range(8, 26)), "T35", "T36"]
+    assert list(THREATS) == [*(f"T{n}" for n in range(8, 26)), "T30", "T35", "T36"]
     assert list(LEAKS) == [f"A{n}" for n in range(1, 21)]
 
 

@@ -45,6 +45,7 @@ PEOPLE = {
     "gus": ("globex", "user", "engineering"),
     "gina": ("globex", "admin", "engineering"),
 }
+MANAGERS = {"alice": "mia", "bob": "mia", "mia": "ada", "carol": "ada", "dan": "ada", "victor": "ada", "gus": "gina"}
 # name: (the first letters of the ids, the first number, how many documents, how many orders)
 OWNERS = {
     "alice": ("doc", 1, 500, 200),
@@ -258,6 +259,7 @@ def user(name: str, chance: random.Random) -> dict[str, Any]:
         "name": name.capitalize(),
         "email": f"{name}@{tenant}.example",
         "department": department,
+        **({"manager_id": MANAGERS[name]} if name in MANAGERS else {}),
         "salary": chance.randrange(40, 90) * 1000,
         "address": {"city": chance.choice(("Lyon", "Porto", "Graz")), "street": f"Main Street {chance.randrange(99)}"},
     }

@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from permission_mongo.api import endpoints
 from permission_mongo.api.calls import Call, request_id_of
 from permission_mongo.api.errors import MethodNotAllowed, unforeseen
+from permission_mongo.api.refused import note_refusal
 from permission_mongo.api.render import refuse
 from permission_mongo.api.streams import Streams
 from permission_mongo.errors import CollectionNotFound, Refusal
@@ -42,6 +43,12 @@ register_url_convertor("document", _DocumentConvertor())
 # routes, nor a collection one of the service's.
 ROUTES: Final[tuple[tuple[str, str, Endpoint], ...]] = (
     ("GET", "/_pm/jobs", endpoints.list_jobs),
+    ("GET", "/_pm/me", endpoints.tell_me),
+    ("GET", "/_pm/policy", endpoints.tell_policy),
+    ("PUT", "/_pm/policy", endpoints.write_policy),
+    ("POST", "/_pm/policy/check", endpoints.check_policy),
+    ("POST", "/_pm/explain", endpoints.explain),
+    ("GET", "/_pm/audit", endpoints.list_audit),
     ("GET", "/{collection}/{id}", endpoints.get_one),
     ("GET", "/health", endpoints.health),
     ("GET", "/ready", endpoints.ready),
@@ -67,6 +74,8 @@ ROUTES: Final[tuple[tuple[str, str, Endpoint], ...]] = (
     ("POST", "/{collection}/count", endpoints.count),
     ("GET", "/_pm/jobs/{job}", endpoints.get_job),
     ("POST", "/_pm/jobs/{job}/cancel", endpoints.cancel_job),
+    ("POST", "/_pm/hierarchy/sync", endpoints.sync_hierarchy),
+    ("POST", "/api/hierarchy/sync", endpoints.sync_hierarchy),
 )
 METRICS: Final = ("GET", "/metrics", endpoints.show_metrics)
 
@@ -159,6 +168,7 @@ async def _answered(endpoint: Endpoint, call: Call) -> Response:
     try:
         return await endpoint(call)
     except Refusal as refusal:
+        note_refusal(call, endpoint.__name__, refusal)
         return refuse(refusal)
     except Exception as error:
         return refuse(unforeseen(error, call.request_id))

@@ -14,13 +14,14 @@ from starlette.requests import ClientDisconnect, Request
 from permission_mongo.api.errors import UnsupportedMediaType
 from permission_mongo.api.streams import Streams
 from permission_mongo.documents.etags import Tags
-from permission_mongo.errors import CollectionNotFound, Forbidden, InvalidRequest, PayloadTooLarge, Unavailable
+from permission_mongo.errors import CollectionNotFound, InvalidRequest, PayloadTooLarge, Unavailable
 from permission_mongo.gateway import Gateway
 from permission_mongo.operations import Operation, Write, is_rehearsal
 from permission_mongo.parsing.conditions import Conditions, read_tags
 from permission_mongo.parsing.lists import Parameters, parameters_of
 from permission_mongo.parsing.once import HEADER, read_once
 from permission_mongo.planning.callers import Asking
+from permission_mongo.principal import DEFAULT_NAMESPACE
 from permission_mongo.schema.model import Collection
 
 _LENGTH: Final = re.compile(rb"[0-9]+")
@@ -36,10 +37,16 @@ IF_MATCH: Final = b"if-match"
 IF_NONE_MATCH: Final = b"if-none-match"
 
 
+def _only(namespaces: list[bytes]) -> str:
+    if len(namespaces) > 1:
+        raise InvalidRequest("X-Namespace: given twice")
+    return namespaces[0].decode("latin-1") if namespaces else DEFAULT_NAMESPACE
+
+
 @dataclass(slots=True)
 class Call:
-    """A request at a gateway. `keys` are its idempotency keys, `sent` the headers that tell of its body, and `received`
-    the body, once they are read.
+    """A request at a gateway. `keys` are its idempotency keys, `sent` the headers that tell of its body, `received` the
+    body, and `asked` who asks, once they are read.
     """
 
     request: Request
@@ -48,6 +55,7 @@ class Call:
     keys: list[bytes] = field(default_factory=list)
     sent: dict[bytes, bytes] = field(default_factory=dict)
     received: bytes = b""
+    asked: Asking | None = None
 
     @property
     def collection(self) -> Collection:
@@ -76,21 +84,21 @@ class Call:
         return str(self.request.path_params[name])
 
     async def asking(self, takes: bytes | None = None) -> Asking:
-        """Who asks. Unauthenticated, or Forbidden for a namespace that is not the default one.
+        """Who asks, and from here on where. Unauthenticated, or Forbidden for a namespace that is not the caller's.
 
         InvalidRequest for a condition other than the one that the route `takes`.
         """
         conditions: set[bytes] = set()
         authorization: list[str] = []
         api_key: list[str] = []
-        namespace = b"default"
+        namespaces: list[bytes] = []
         for name, value in self.request.scope["headers"]:
             if name == b"authorization":
                 authorization.append(value.decode("latin-1"))
             elif name == b"x-api-key":
                 api_key.append(value.decode("latin-1"))
             elif name == b"x-namespace":
-                namespace = value
+                namespaces.append(value)
             elif name == b"idempotency-key":
                 self.keys.append(value)
             elif name in (IF_MATCH, IF_NONE_MATCH):
@@ -98,13 +106,13 @@ class Call:
             elif name in _OF_THE_BODY:
                 self.sent.setdefault(name, value)
         principal = await self.gateway.authenticator.authenticate(authorization, api_key)
-        if namespace != b"default":
-            raise Forbidden("no such namespace, or not yours")
-        for name in sorted(conditions - {takes}):
-            raise InvalidRequest(f"the header '{name.decode()}' is not taken here")
         client = self.request.scope.get("client")
         about = {"method": self.request.scope["method"], "ip": client[0] if client else None}
-        return Asking(principal, self.gateway.clock(), about, self.request_id)
+        asking = self.asked = Asking(principal, self.gateway.clock(), about, self.request_id)
+        self.gateway = self.gateway.within(_only(namespaces), principal)
+        for name in sorted(conditions - {takes}):
+            raise InvalidRequest(f"the header '{name.decode()}' is not taken here")
+        return asking
 
     def keyed(self, asking: Asking, operation: Operation) -> Asking:
         """With the caller's idempotency key. InvalidRequest where nothing is written; a dry run needs none."""

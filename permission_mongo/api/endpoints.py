@@ -9,8 +9,9 @@ from permission_mongo.api.calls import IF_MATCH, IF_NONE_MATCH, MERGE_PATCH, Cal
 from permission_mongo.api.events import events_of
 from permission_mongo.api.render import render, respond, unless_known
 from permission_mongo.errors import InvalidRequest
-from permission_mongo.operations import Operation, Service
+from permission_mongo.operations import OfFiles, Operation, Service, TellMe, TellPolicy
 from permission_mongo.parsing.aggregates import read_aggregate
+from permission_mongo.parsing.audit import read_list_audit
 from permission_mongo.parsing.batches import (
     read_create_many,
     read_delete_many,
@@ -30,9 +31,12 @@ from permission_mongo.parsing.documents import (
     read_put_one,
     read_restore_one,
 )
+from permission_mongo.parsing.explain import read_explain
+from permission_mongo.parsing.hierarchy import read_sync
 from permission_mongo.parsing.jobs import read_cancel_job, read_get_job, read_list_jobs
 from permission_mongo.parsing.lists import read_count, read_list_deleted, read_list_of, read_query
 from permission_mongo.parsing.once import HEADER
+from permission_mongo.parsing.policy import read_check_policy, read_write_policy
 from permission_mongo.planning.callers import Asking
 
 
@@ -42,7 +46,7 @@ async def _answer(call: Call, operation: Operation, asking: Asking, *, waits: bo
     return render(await call.gateway.answer(operation, asking, waits=waits), operation.collection.name)
 
 
-async def _serve(call: Call, operation: Service, asking: Asking) -> Response:
+async def _serve(call: Call, operation: Service | OfFiles, asking: Asking) -> Response:
     """What is asked of the gateway itself."""
     if call.keys:
         raise InvalidRequest(f"{HEADER}: this request writes no document")
@@ -177,6 +181,46 @@ async def cancel_job(call: Call) -> Response:
     operation = read_cancel_job(call.path("job"), call.parameters)
     await call.no_body()
     return await _serve(call, operation, asking)
+
+
+async def explain(call: Call) -> Response:
+    asking = await call.asking()
+    call.parameters.require_known(())
+    return await _serve(call, read_explain(await call.body(), call.gateway.config), asking)
+
+
+async def tell_me(call: Call) -> Response:
+    asking = await call.asking()
+    call.parameters.require_known(())
+    return await _serve(call, TellMe(), asking)
+
+
+async def tell_policy(call: Call) -> Response:
+    asking = await call.asking()
+    call.parameters.require_known(())
+    return await _serve(call, TellPolicy(), asking)
+
+
+async def check_policy(call: Call) -> Response:
+    asking = await call.asking()
+    call.parameters.require_known(())
+    return await _serve(call, read_check_policy(await call.body()), asking)
+
+
+async def write_policy(call: Call) -> Response:
+    asking = await call.asking(IF_MATCH)
+    call.parameters.require_known(())
+    return await _serve(call, read_write_policy(await call.body(), call.tags(IF_MATCH)), asking)
+
+
+async def sync_hierarchy(call: Call) -> Response:
+    asking = await call.asking()
+    return await _serve(call, read_sync(await call.body(), call.parameters), asking)
+
+
+async def list_audit(call: Call) -> Response:
+    asking = await call.asking()
+    return await _serve(call, read_list_audit(call.parameters, call.gateway.config.collections), asking)
 
 
 async def get_version(call: Call) -> Response:

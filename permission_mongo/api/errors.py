@@ -26,6 +26,7 @@ STATUS: Final[Mapping[str, int]] = {
     "payload_too_large": 413,
     "unsupported_media_type": 415,
     "schema_validation": 422,
+    "hook_rejected": 422,
     "rate_limited": 429,
     "internal_error": 500,
     "versioning_not_enabled": 501,

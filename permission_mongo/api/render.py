@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any, assert_never
 
 from starlette.responses import Response
@@ -21,6 +22,7 @@ from permission_mongo.outcomes import (
     JobList,
     Purged,
     Started,
+    Synced,
 )
 from permission_mongo.planning.showing import (
     Shown,
@@ -31,6 +33,7 @@ from permission_mongo.planning.showing import (
     ShownMany,
     ShownPage,
     ShownRows,
+    ShownTold,
     ShownVersion,
 )
 from permission_mongo.values import write_json
@@ -78,12 +81,12 @@ def render(shown: Shown, collection: str) -> Response:
         case ShownVersion(document, entry):
             return respond(200, {"data": document, "metadata": _metadata(entry)})
         case ShownChanges(earlier, later, changes):
-            told = [_difference(one) for one in changes]
-            return respond(200, {"from_version": earlier, "to_version": later, "changes": told})
+            differences = [_difference(one) for one in changes]
+            return respond(200, {"from_version": earlier, "to_version": later, "changes": differences})
         case BatchOutcome():
             return respond(_status(shown), _batch(shown))
-        case Job() | JobList() | Started():
-            return _of_jobs(shown)
+        case Job() | JobList() | Started() | ShownTold() | Synced():
+            return _of_service(shown)
         case ShownAgain(earlier):
             response = render(earlier, collection)
             response.headers["idempotency-replayed"] = "true"
@@ -92,8 +95,12 @@ def render(shown: Shown, collection: str) -> Response:
             assert_never(shown)
 
 
-def _of_jobs(shown: Job | JobList | Started) -> Response:
+def _of_service(shown: Job | JobList | Started | ShownTold | Synced) -> Response:
     match shown:
+        case ShownTold(told, tag):
+            return respond(200, told, {} if tag is None else {"etag": tag})
+        case Synced():
+            return respond(200, {"data": asdict(shown)})
         case Job():
             return respond(200, job_body(shown))
         case JobList(jobs):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from hashlib import sha256
 from typing import Any, Final
 
@@ -12,12 +13,10 @@ import jwt
 from permission_mongo.auth.signing_keys import KeySet
 from permission_mongo.config.model import Auth
 from permission_mongo.errors import Unauthenticated
-from permission_mongo.principal import IN_DEFAULT, Principal
+from permission_mongo.principal import LONGEST_NAME, Principal, claimed_principal
 
 MOST_REMEMBERED: Final = 10_000
 LONGEST_TOKEN: Final = 8192
-MOST_NAMES: Final = 256
-_IDENTITY: Final = 256
 _LATEST: Final = 2**40  # seconds
 
 
@@ -86,41 +85,13 @@ class TokenVerifier:
         # RFC 7519, section 4.1.4: a NumericDate. PyJWT also takes a text that reads like one.
         if isinstance(expires, bool) or not isinstance(expires, int | float) or not 0 < expires < _LATEST:
             raise Unauthenticated("the token's 'exp' must be a number of seconds")
-        subject = _at(claims, self._auth.user_claim)
-        tenant = _at(claims, self._auth.tenant_claim)
+        auth = self._auth
+        try:
+            named = claimed_principal(
+                claims, auth.user_claim, auth.tenant_claim, auth.roles_claim, auth.namespaces_claim
+            )
+        except ValueError as error:
+            raise Unauthenticated(f"the token's {error}") from error
         jti = claims.get("jti")
-        return Principal(
-            subject=_identity(subject, self._auth.user_claim),
-            tenant=None if tenant is None else _identity(tenant, self._auth.tenant_claim),
-            roles=_names(_at(claims, self._auth.roles_claim), self._auth.roles_claim),
-            claims=claims,
-            kind="token",
-            expires=float(expires) + self._auth.leeway,
-            credential=jti[:_IDENTITY] if isinstance(jti, str) else None,
-            namespaces=_names(_at(claims, self._auth.namespaces_claim), self._auth.namespaces_claim) or IN_DEFAULT,
-        )
-
-
-def _at(claims: Mapping[str, Any], dotted: str) -> Any:
-    if dotted in claims:  # a claim's name may be a URI, with dots
-        return claims[dotted]
-    value: Any = claims
-    for part in dotted.split("."):
-        value = value.get(part) if isinstance(value, Mapping) else None
-    return value
-
-
-def _identity(value: Any, name: str) -> str:
-    if not isinstance(value, str) or not 0 < len(value) <= _IDENTITY or not value.isprintable():
-        raise Unauthenticated(f"the token's '{name}' must be a text of 1 to {_IDENTITY} printable characters")
-    return value
-
-
-def _names(value: Any, name: str) -> frozenset[str]:
-    """Of roles, of namespaces."""
-    if value is None:
-        return frozenset()
-    listed = [value] if isinstance(value, str) else value
-    if not isinstance(listed, list) or len(listed) > MOST_NAMES or not all(isinstance(one, str) for one in listed):
-        raise Unauthenticated(f"the token's '{name}' must be a list of at most {MOST_NAMES} texts")
-    return frozenset(listed)
+        credential = jti[:LONGEST_NAME] if isinstance(jti, str) else None
+        return replace(named, expires=float(expires) + self._auth.leeway, credential=credential)

@@ -51,7 +51,7 @@ def _token(options: argparse.Namespace) -> int:
         if value is not None:
             claims[name] = value
     expires = int(time.time() + lifetime(options.expires).total_seconds())
-    print(make_token(auth.secret, auth.algorithms[0], options.sub, _split(options.roles), expires, claims))
+    print(make_token(auth.secret, auth.algorithms[0], options.sub, split(options.roles), expires, claims))
     return 0
 
 
@@ -70,13 +70,14 @@ def _claim(text: str) -> tuple[str, str]:
     return name, value
 
 
-def _split(text: str) -> list[str]:
+def split(text: str) -> list[str]:
+    """What stands between the commas."""
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def _declared(config: Config, text: str) -> tuple[str, ...]:
     """Namespaces by name. StartupFailure for one that there is not."""
-    names, known = _split(text), (DEFAULT_NAMESPACE, *config.namespaces)
+    names, known = split(text), (DEFAULT_NAMESPACE, *config.namespaces)
     unknown = [name for name in names if name not in known]
     if unknown or not names:
         raise StartupFailure(f"unknown namespace '{', '.join(unknown)}'; known: {', '.join(known)}")
@@ -120,12 +121,12 @@ def _with_keys(options: argparse.Namespace, use: Callable[[Config, MongoKeyStore
             await require_server(client)
             return await use(config, MongoKeyStore(client[config.mongodb.database]))
 
-    with address_of(config) as uri:
+    with address_of_mongodb(config) as uri:
         return asyncio.run(connected(uri))
 
 
 @contextmanager
-def address_of(config: Config) -> Iterator[str]:
+def address_of_mongodb(config: Config) -> Iterator[str]:
     """The configured MongoDB; of the embedded one, the server that a gateway runs, else one for this command alone."""
     folder = config.mongodb.folder
     running = running_uri(folder) if config.mongodb.is_embedded else config.mongodb.uri
@@ -141,7 +142,7 @@ def address_of(config: Config) -> Iterator[str]:
 
 def _keys_create(options: argparse.Namespace) -> int:
     async def create(config: Config, store: MongoKeyStore) -> int:
-        roles = tuple(_split(options.roles))
+        roles = tuple(split(options.roles))
         unknown = [role for role in roles if role not in config.policy.roles]
         if unknown or not roles:
             raise StartupFailure(f"unknown role '{', '.join(unknown)}'; known: {', '.join(config.policy.roles)}")

@@ -9,9 +9,8 @@ from getpass import getuser
 from typing import Final
 
 from permission_mongo.assembly import open_gateway
-from permission_mongo.cli.credentials import address_of, with_secret
-from permission_mongo.cli.options import Commands, add_config
-from permission_mongo.config.load import load_config
+from permission_mongo.cli.credentials import address_of_mongodb, with_secret
+from permission_mongo.cli.options import Commands, add_namespace, config_in
 from permission_mongo.config.model import Config
 from permission_mongo.errors import StartupFailure
 from permission_mongo.operations import PurgeOne
@@ -33,17 +32,17 @@ def add_purge(commands: Commands) -> None:
     purge.add_argument("--reason", required=True, help="it is all that will be left, in the audit")
     purge.add_argument("--tenant", help="whose document it is; required where the collection belongs to tenants")
     purge.add_argument("--by", help="who does it, for the audit (default: this machine's user)")
-    add_config(purge)
+    add_namespace(purge)
     purge.set_defaults(run=_purge)
 
 
 def _purge(options: argparse.Namespace) -> int:
-    config = with_secret(load_config(options.config))
+    config = with_secret(config_in(options))
     collection = config.collections.get(options.collection)
     if collection is None:
         raise StartupFailure(f"no such collection; there are {', '.join(config.collections)}")
     operation, who = _operation(options, collection), _operator(options, collection)
-    with address_of(config) as uri:
+    with address_of_mongodb(config) as uri:
         purged = asyncio.run(_purged(config, uri, operation, who))
     print(f"purged {options.id} and {purged.versions} version{'' if purged.versions == 1 else 's'}")
     return 0

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from permission_mongo.cli.credentials import address_of, lifetime
+from permission_mongo.cli.credentials import address_of_mongodb, lifetime
 from permission_mongo.cli.options import Commands, add_config
 from permission_mongo.config.load import load_config
 from permission_mongo.errors import StartupFailure
@@ -75,7 +75,7 @@ def _with_store(options: argparse.Namespace, use: Callable[[MongoRevocations, fl
             await require_server(client)
             await use(MongoRevocations(client[config.mongodb.database]), config.auth.leeway)
 
-    with address_of(config) as uri:
+    with address_of_mongodb(config) as uri:
         asyncio.run(connected(uri))
     return 0
 

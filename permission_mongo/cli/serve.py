@@ -23,15 +23,17 @@ from permission_mongo.api.server import App, Listening, address_of, listen, serv
 from permission_mongo.assembly import open_gateway
 from permission_mongo.cli.credentials import with_secret
 from permission_mongo.cli.options import Commands, add_config
-from permission_mongo.config.load import folder_of, load_config
+from permission_mongo.config.load import folder_of, load_with_trees
 from permission_mongo.config.model import Config, Logging
 from permission_mongo.errors import StartupFailure
+from permission_mongo.linting.table import lint
 from permission_mongo.metrics import shared_registry
 from permission_mongo.reloading import Source
 from permission_mongo.standing import SHARED_FOLDER
 from permission_mongo.storage.connection import new_client, require_server
 from permission_mongo.storage.embedded import EmbeddedServer, running_uri, start_embedded
 from permission_mongo.storage.mongod import find_mongod
+from permission_mongo.trials.load import load_tested
 from permission_mongo.values import write_json
 
 _CONFIG: Final = "PERMISSION_MONGO_CONFIG"  # how a worker, which begins anew, finds its configuration
@@ -50,10 +52,10 @@ def add_serve(commands: Commands) -> None:
 
 
 def _serve(options: argparse.Namespace) -> int:
-    source = Source(folder_of(options.config), lambda: with_secret(_chosen(load_config(options.config), options)))
+    source = Source(folder_of(options.config), lambda: with_secret(_chosen(load_tested(options.config), options)))
     config = source.load()
     log_to_stderr(config.logging)
-    for warning in config.warnings:
+    for warning in (*config.warnings, *lint(load_with_trees(options.config), at_start=True)):
         _LOG.warning("%s", warning)
     bound = listen(config.server.host, config.server.port)
     with _engine(config, options.mongod) as engine:
@@ -135,7 +137,7 @@ def make_worker() -> App:
 
 
 def _config_of_worker() -> Config:
-    config = with_secret(load_config(Path(os.environ[_CONFIG])))
+    config = with_secret(load_tested(Path(os.environ[_CONFIG])))
     return replace(config, server=replace(config.server, workers=int(os.environ[_WORKERS])))
 
 

@@ -44,7 +44,7 @@ def _compiled(node: Node, section: Section, fault_of: Callable[[str], str | None
     try:
         return compile_computed(plain(node), fault_of)
     except ComputedError as error:
-        section.findings.append(_at(node, error.place).mark.finding(f"'computed': {error}"))
+        section.findings.append(_at(node, error.place).mark.finding(f"'computed': {error}", code="bad-expression"))
         return None
 
 

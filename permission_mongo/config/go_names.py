@@ -11,7 +11,7 @@ from permission_mongo.config.yaml import Map
 IGNORED: Final[Mapping[str, Mapping[str, str]]] = {
     "": {
         "redis": "policies are kept in memory, and nothing else is cached",
-        "cache": "nothing is cached that could be old",
+        "cache": "nothing is cached but a hierarchy, by limits.hierarchy_cache",
         "versioning": "versions are kept by each collection's own 'versioning' in schema.yml",
     },
     "server": {
@@ -24,7 +24,6 @@ IGNORED: Final[Mapping[str, Mapping[str, str]]] = {
         "flush_interval": "an entry is committed with the write it tells of",
         "buffer_size": "an entry is committed with the write it tells of",
         "collection": "entries are in '_pm_audit'",
-        "include_changes": "an entry names its documents; what changed is in their versions",
     },
 }
 _LIMITS: Final = ("max_batch_size", "max_result_size", "max_aggregation_stages")
@@ -34,7 +33,9 @@ def ignore_go_keys(section: Section, name: str) -> None:
     """A warning for each key that has a meaning there and none here."""
     for key, reason in IGNORED[name].items():
         if section.raw(key) is not None:
-            section.wrong(key, f"'{f'{name}.' if name else ''}{key}' is ignored: {reason}", warning=True)
+            section.wrong(
+                key, f"'{f'{name}.' if name else ''}{key}' is ignored: {reason}", warning=True, code="ignored-key"
+            )
 
 
 def with_go_limits(root: Section) -> Section:
@@ -49,7 +50,7 @@ def with_go_limits(root: Section) -> Section:
             scalability.wrong(key, f"stands beside 'limits.{key}'; keep that one")
         else:
             entries[key], keys[key] = node, scalability.node.keys[key]
-            scalability.wrong(key, f"'scalability.{key}' is read as 'limits.{key}'", warning=True)
+            scalability.wrong(key, f"'scalability.{key}' is read as 'limits.{key}'", warning=True, code="other-name")
     scalability.done()
     return Section(Map(entries, keys, limits.node.mark), root.findings, "limits")
 
@@ -60,14 +61,13 @@ def go_secret(auth: Section) -> str | None:
     if secret is not None and auth.has("secret"):
         auth.wrong("jwt_secret", "stands beside 'auth.secret'; keep that one")
     elif secret is not None:
-        auth.wrong("jwt_secret", "'auth.jwt_secret' is read as 'auth.secret'", warning=True)
+        auth.wrong("jwt_secret", "'auth.jwt_secret' is read as 'auth.secret'", warning=True, code="other-name")
     return secret
 
 
 def check_go_audit(audit: Section) -> None:
     ignore_go_keys(audit, "audit")
-    if audit.boolean("log_reads", False):
-        audit.wrong("log_reads", "'audit.log_reads: true' is not available in this version; reads are not audited")
     if audit.has("storage"):
         audit.choice("storage", "mongodb", ["mongodb"])
-        audit.wrong("storage", "'audit.storage' is ignored: entries are in MongoDB", warning=True)
+        message = "'audit.storage' is ignored: entries are in MongoDB"
+        audit.wrong("storage", message, warning=True, code="ignored-key")

@@ -35,7 +35,7 @@ def _keys(section: Section, collection: Collection) -> tuple[tuple[str, int], ..
         name = text.removeprefix("-")
         if not collection.knows(name):
             known = suggestion(name, collection.fields)
-            section.findings.append(mark.finding(f"unknown field '{name}'{known}"))
+            section.findings.append(mark.finding(f"unknown field '{name}'{known}", code="unknown-field"))
         elif collection.is_computed(name):
             section.findings.append(mark.finding(f"'{name}' is computed, and so can't be in an index"))
         keys.append((name, -1 if text.startswith("-") else 1))
@@ -53,6 +53,7 @@ def _check_unique(
             "unique",
             f"a unique index that '{tenant}' does not lead tells one tenant of another's values; "
             f"put '{tenant}' first, or say `global: true`",
+            code="unique-not-led",
         )
 
 

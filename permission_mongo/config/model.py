@@ -6,7 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from permission_mongo.addresses import Network
+from permission_mongo.config.cases import PolicyTests
 from permission_mongo.errors import Finding
+from permission_mongo.hooks import NO_HOOKS, Hooks, Receiver
 from permission_mongo.policy.grants import Policy
 from permission_mongo.principal import DEFAULT_NAMESPACE
 from permission_mongo.query.limits import Limits
@@ -78,8 +81,13 @@ class Auth:
 
 @dataclass(frozen=True, slots=True)
 class Audit:
+    """`seal`: entries are made tamper-evident; `log_reads`: reads are noted; `include_changes`: changed paths are."""
+
     enabled: bool = True
     ttl: float | None = None  # seconds
+    seal: bool = True
+    log_reads: bool = False
+    include_changes: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,11 +103,28 @@ class Logging:
 
 
 @dataclass(frozen=True, slots=True)
+class Console:
+    """`write`: policy.yml may be written by a request."""
+
+    write: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FileText:
+    """A file as it was read, and the SHA-256 of its bytes."""
+
+    text: str = field(repr=False)
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """One loaded and checked configuration.
 
-    `digest` is the SHA-256 of its files' contents, `policy_digest` begins that of schema and policy. `namespaces` tells
-    the database of each beside the default one, whose database is that of `mongodb`.
+    `digest` is the SHA-256 of its files' contents, `schema_digest` begins that of the schema, `policy_digest` that of
+    schema and policy. `tests` are the policy's own, None without a file of them: `trials` runs them before it serves.
+    `written` are schema.yml and policy.yml as they were read, by the names of the files. `namespaces` tells the
+    database of each beside the default one, whose database is that of `mongodb`.
     """
 
     collections: Mapping[str, Collection]
@@ -113,9 +138,23 @@ class Config:
     logging: Logging = Logging()
     warnings: tuple[Finding, ...] = ()
     digest: str = ""
+    schema_digest: str = ""
     policy_digest: str = ""
+    tests: PolicyTests | None = None
+    written: Mapping[str, FileText] = field(default_factory=dict, repr=False)
+    folder: Path | None = None
+    console: Console = Console()
+    hooks: Mapping[str, Hooks] = field(default_factory=dict)
+    allowed: tuple[Network, ...] = ()  # addresses that may be called beside those of the open internet
     namespaces: Mapping[str, str] = field(default_factory=dict)
 
     def database(self, namespace: str) -> str:
         """KeyError for a namespace that is not declared."""
         return self.mongodb.database if namespace == DEFAULT_NAMESPACE else self.namespaces[namespace]
+
+    def hooks_of(self, collection: str) -> Hooks:
+        return self.hooks.get(collection, NO_HOOKS)
+
+    def receivers(self) -> Mapping[str, Receiver]:
+        """Who is told of writes, by name."""
+        return {one.name: one for hooks in self.hooks.values() for posts in hooks.post.values() for one in posts}

@@ -17,7 +17,6 @@ from permission_mongo.policy.binding import typed
 from permission_mongo.policy.construction import RELATIONS
 from permission_mongo.policy.nodes import (
     ALWAYS,
-    NEVER,
     UNKNOWN,
     Compare,
     Expression,
@@ -48,19 +47,29 @@ def read_policy(root: Section, collections: Mapping[str, Collection]) -> PolicyT
     roles = _roles(root.section("roles"))
     templates = dict(root.section("templates").sections())
     rules: list[Rule] = []
-    for name, section in root.section("policies").sections():
-        if name not in collections:
-            section.findings.append(
-                root.section("policies")
-                .node.keys[name]
-                .finding(f"unknown collection '{name}'{suggestion(name, collections)}")
-            )
+    has_hierarchy = any(one.hierarchy is not None for one in collections.values())
+    used: set[str] = set()
+    policies = root.section("policies")
+    for name, section in policies.sections():
+        used.update(template for template, _ in section.texts("use"))
+        if name in collections:
+            rules += _rules(collections[name], section, roles, templates, has_hierarchy=has_hierarchy)
             continue
-        rules += _rules(collections[name], section, roles, templates)
+        message = f"unknown collection '{name}'{suggestion(name, collections)}"
+        root.findings.append(policies.node.keys[name].finding(message, code="unknown-collection"))
+        # Its other mistakes are told all the same.
+        list(_rules(open_collection(name), section, roles, templates, has_hierarchy=has_hierarchy))
+    for name in templates.keys() - used:
+        list(_rules_of(templates[name], open_collection(name), roles, ""))
     rules += _default_denials(root.section("defaults"), roles, collections)
     root.done()
     _check_pairs(rules, roles, root.findings)
     return PolicyText(tuple(rules), roles)
+
+
+def open_collection(name: str) -> Collection:
+    """One of which nothing is known: a rule of it is looked at for what is wrong whatever its fields are."""
+    return Collection(name, keeps_additional=True)
 
 
 def _roles(section: Section) -> dict[str, Role]:
@@ -69,11 +78,12 @@ def _roles(section: Section) -> dict[str, Role]:
         one.text("description")
         for text, mark in one.texts("system"):
             if text not in SYSTEM_RIGHTS:
-                one.findings.append(mark.finding(f"unknown right '{text}'{suggestion(text, SYSTEM_RIGHTS)}"))
+                message = f"unknown right '{text}'{suggestion(text, SYSTEM_RIGHTS)}"
+                one.findings.append(mark.finding(message, code="not-one-of"))
         for parent, mark in one.texts("inherits"):
             if parent not in section.node.entries:
                 known = suggestion(parent, section.node.entries)
-                one.findings.append(mark.finding(f"unknown role '{parent}'{known}"))
+                one.findings.append(mark.finding(f"unknown role '{parent}'{known}", code="unknown-role"))
         roles[name] = Role(
             name,
             tuple(parent for parent, _ in one.texts("inherits")),
@@ -87,35 +97,50 @@ def _roles(section: Section) -> dict[str, Role]:
             )
     for name, fault in inheritance_faults({role.name: role.inherits for role in roles.values()}).items():
         if name in roles:
-            section.findings.append(section.node.keys[name].finding(f"role '{name}' {fault}"))
+            section.findings.append(section.node.keys[name].finding(f"role '{name}' {fault}", code="role-cycle"))
     return roles
 
 
 def _rules(
-    collection: Collection, section: Section, roles: Mapping[str, Role], templates: Mapping[str, Section]
+    collection: Collection,
+    section: Section,
+    roles: Mapping[str, Role],
+    templates: Mapping[str, Section],
+    *,
+    has_hierarchy: bool,
 ) -> Iterator[Rule]:
     sources = [(section, "")]
     for name, mark in section.texts("use"):
         if name in templates:
             sources.append((templates[name], f"{name}:"))
         else:
-            section.findings.append(mark.finding(f"unknown template '{name}'{suggestion(name, templates)}"))
+            message = f"unknown template '{name}'{suggestion(name, templates)}"
+            section.findings.append(mark.finding(message, code="unknown-template"))
     for source, prefix in sources:
-        for role, mark in source.node.keys.items():
-            if role == "use":
-                continue
-            if role not in roles:
-                source.findings.append(mark.finding(f"unknown role '{role}'{suggestion(role, roles)}"))
-            for n, one in enumerate(source.list_of_sections(role)):
-                yield _RuleReader(one, collection).rule(f"{collection.name}/{prefix}{role}/{n}", role)
+        yield from _rules_of(source, collection, roles, prefix, has_hierarchy=has_hierarchy)
+
+
+def _rules_of(
+    source: Section, collection: Collection, roles: Mapping[str, Role], prefix: str, *, has_hierarchy: bool = True
+) -> Iterator[Rule]:
+    for role, mark in source.node.keys.items():
+        if role == "use":
+            continue
+        if role not in roles:
+            message = f"unknown role '{role}'{suggestion(role, roles)}"
+            source.findings.append(mark.finding(message, code="unknown-role"))
+        for n, one in enumerate(source.list_of_sections(role)):
+            reader = _RuleReader(one, collection, has_hierarchy=has_hierarchy)
+            yield reader.rule(f"{collection.name}/{prefix}{role}/{n}", role)
 
 
 class _RuleReader:
     """One rule of one collection."""
 
-    def __init__(self, section: Section, collection: Collection) -> None:
+    def __init__(self, section: Section, collection: Collection, *, has_hierarchy: bool) -> None:
         self._section = section
         self._collection = collection
+        self._has_hierarchy = has_hierarchy
 
     def rule(self, rule_id: str, role: str) -> Rule:
         section = self._section
@@ -131,7 +156,6 @@ class _RuleReader:
             when,
             place=Place(mark.file, mark.line, mark.column),
         )
-        self._warn_of_constants(when)
         if rule.effect == "deny":
             for key in ("check", "set"):
                 if section.has(key):
@@ -152,9 +176,9 @@ class _RuleReader:
             named = EVERY_ACTION if text == "*" else tuple(action for action in ACTIONS if action == text)
             if not named:
                 known = suggestion(text, ACTIONS) or f"; known: {', '.join(ACTIONS)}, *"
-                self._section.findings.append(mark.finding(f"unknown action '{text}'{known}"))
+                self._section.findings.append(mark.finding(f"unknown action '{text}'{known}", code="unknown-action"))
             found += [action for action in named if action not in found]
-        if not self._section.has("actions"):
+        if not self._section.has("actions") and not suggestion("actions", self._section.node.entries):
             self._section.wrong("actions", "a rule names its actions, such as `actions: [read]`")
         return tuple(found)
 
@@ -162,41 +186,34 @@ class _RuleReader:
         text = self._section.optional_text(key)
         if text is None:
             return None
+        code = "bad-expression"
         try:
-            expression = typed(parse(text), self._collection.kind_of)
-            for path in paths_of(expression):
-                self._check_path(path)
-            return expression
+            written = parse(text)
+            code = "type-clash"
+            for path in paths_of(written):
+                self._check_path(key, path)
+            return typed(written, self._collection.kind_of)
         except RuleError as error:
-            self._section.findings.append(self._place(key, text, error.offset).finding(str(error)))
+            self._section.findings.append(self._place(key, error.offset).finding(str(error), code=code))
             return UNKNOWN
 
-    def _check_path(self, path: Path) -> None:
+    def _check_path(self, key: str, path: Path) -> None:
+        fault, code = None, "unknown-field"
         if path.root == "resource" and not self._collection.knows(path.dotted):
             near = suggestion(path.segments[0], [*self._collection.fields, "_id"])
-            raise RuleError(f"'{self._collection.name}' has no field '{path.dotted}'{near}", path.offset)
-        if path.root == "resource" and self._collection.is_computed(path.dotted):
-            raise RuleError(f"'{path.dotted}' is computed; a condition names the fields it is made of", path.offset)
-        if path.root == "user" and path.segments[0] in RELATIONS:
-            raise RuleError(
-                f"'user.{path.segments[0]}' needs a hierarchy, which this version does not have", path.offset
-            )
+            fault = f"'{self._collection.name}' has no field '{path.dotted}'{near}"
+        elif path.root == "resource" and self._collection.is_computed(path.dotted):
+            fault, code = f"'{path.dotted}' is computed; a condition names the fields it is made of", "bad-expression"
+        elif path.root == "user" and path.segments[0] in RELATIONS and not self._has_hierarchy:
+            fault = f"'user.{path.segments[0]}' needs a hierarchy: declare one on the collection of users"
+            code = "no-hierarchy"
+        if fault is not None:
+            self._section.findings.append(self._place(key, path.offset).finding(fault, code=code))
 
-    def _place(self, key: str, text: str, offset: int) -> Mark:
-        """The place of a sign of an expression; of a folded block, the block's."""
+    def _place(self, key: str, offset: int) -> Mark:
+        """The place of a sign of an expression."""
         node = self._section.node.entries[key]
-        mark = node.mark
-        style = node.style if isinstance(node, Scalar) else None
-        if style == "|":
-            return Mark(mark.file, mark.line + 1 + text[:offset].count("\n"), 1)
-        if style == ">" or "\n" in text:
-            return mark
-        return Mark(mark.file, mark.line, mark.column + offset + (1 if style in ("'", '"') else 0))
-
-    def _warn_of_constants(self, when: Expression) -> None:
-        if self._section.has("when") and when in (ALWAYS, NEVER):
-            truth = "always" if when == ALWAYS else "never"
-            self._section.wrong("when", f"this condition {truth} holds", warning=True)
+        return node.at(offset) if isinstance(node, Scalar) else node.mark
 
     def _fields(self) -> FieldRules:
         section = self._section.section("fields")
@@ -230,7 +247,8 @@ class _RuleReader:
             return []
         if not self._collection.knows(text):
             near = suggestion(text, self._collection.fields)
-            self._section.findings.append(mark.finding(f"'{self._collection.name}' has no field '{text}'{near}"))
+            message = f"'{self._collection.name}' has no field '{text}'{near}"
+            self._section.findings.append(mark.finding(message, code="unknown-field"))
             return []
         return [canonical(text)]
 
@@ -258,9 +276,13 @@ class _RuleReader:
         try:
             # `x == value` is the smallest text in which a value stands.
             expression = parse(f"doc.x == {node.value}")  # the text as written: ' $user.id' is refused
-            return expression.right if isinstance(expression, Compare) and isinstance(expression.right, Path) else None
+            found = expression.right if isinstance(expression, Compare) else None
+            if isinstance(found, Path) and found.root == "user" and found.segments[0] in RELATIONS:
+                section.wrong(name, f"'user.{found.segments[0]}' is a list of people; a stamp is one value")
+                return None
+            return found if isinstance(found, Path) else None
         except RuleError as error:
-            section.wrong(name, str(error))
+            section.wrong(name, str(error), code="bad-expression")
             return None
 
 
@@ -275,7 +297,8 @@ def _default_denials(section: Section, roles: Mapping[str, Role], collections: M
     for n, (text, mark) in enumerate(section.texts("deny_fields")):
         holders = [collection for collection in collections.values() if collection.knows(text)]
         if not holders:
-            section.findings.append(mark.finding(f"no collection has a field '{text}'"))
+            known = suggestion(text, {name for collection in collections.values() for name in collection.fields})
+            section.findings.append(mark.finding(f"no collection has a field '{text}'{known}", code="unknown-field"))
         rules += [
             Rule(
                 f"{collection.name}/defaults:{role}/{n}",
@@ -325,11 +348,15 @@ def _void_denials(rule: Rule, other: Rule) -> list[Finding]:
         f"'fields.deny' of {', '.join(void)} is void: the rule at {other.place}, which '{rule.role}' inherits from "
         f"'{other.role}', gives it; use a deny rule with `fields`"
     )
-    return [Finding(rule.place.file, rule.place.line, rule.place.column, message)] if void else []
+    return [_at(rule, message, code="void-deny")] if void else []
 
 
 def _two_stamps(rule: Rule, other: Rule) -> list[Finding]:
     stamps = dict(other.stamps)
     clashing = sorted(name for name, value in rule.stamps if name in stamps and stamps[name] != value)
     message = f"'set' of {', '.join(clashing)} has another value in the rule at {other.place}, which speaks as well"
-    return [Finding(rule.place.file, rule.place.line, rule.place.column, message)] if clashing else []
+    return [_at(rule, message, code="two-stamps")] if clashing else []
+
+
+def _at(rule: Rule, message: str, *, code: str) -> Finding:
+    return Finding(rule.place.file, rule.place.line, rule.place.column, message, code=code)

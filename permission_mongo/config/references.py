@@ -24,7 +24,7 @@ def _check_one(one: Field, section: Section, collections: Mapping[str, Collectio
         found = collections.get(one.ref.collection)
         if found is None:
             known = suggestion(one.ref.collection, collections)
-            section.wrong("ref", f"unknown collection '{one.ref.collection}'{known}")
+            section.wrong("ref", f"unknown collection '{one.ref.collection}'{known}", code="unknown-collection")
         elif found.id_type != one.type:
             section.wrong("ref", f"ids of '{found.name}' are of type {found.id_type}; this field is of type {one.type}")
     if one.items is not None:

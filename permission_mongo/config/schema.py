@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from permission_mongo.config.computed import with_computed
 from permission_mongo.config.fields import check_id, read_fields
+from permission_mongo.config.hierarchy import check_single, with_hierarchy
 from permission_mongo.config.indexes import read_index
 from permission_mongo.config.references import check_references
 from permission_mongo.config.section import Section, suggestion
@@ -44,6 +45,7 @@ def read_collections(root: Section) -> Mapping[str, Collection]:
         collections[name] = _collection(name, section, defaults)
     for name, section in root.section("collections").sections():
         check_references(collections[name], section.section("fields"), collections)
+    check_single(collections, root.section("collections"))
     root.done()
     return collections
 
@@ -70,7 +72,6 @@ def _id_type(section: Section, default: IdType) -> IdType:
 
 
 def _collection(name: str, section: Section, defaults: Defaults) -> Collection:
-    section.unavailable("hierarchy")
     declared = section.section("fields")
     fields = read_fields(declared)
     if defaults.timestamps:
@@ -100,11 +101,12 @@ def _collection(name: str, section: Section, defaults: Defaults) -> Collection:
     )
     collection = with_computed(collection, declared)
     indexes = tuple(read_index(one, collection) for one in section.list_of_sections("indexes"))
+    collection = with_hierarchy(replace(collection, indexes=indexes), section)
     if collection.client_ids and id_type == "objectId":
         section.wrong("client_ids", "'client_ids' needs ids of type string or uuid")
     listing.done()
     section.done()
-    return replace(collection, indexes=indexes)
+    return collection
 
 
 def _type_of_ids(section: Section, fields: Section, declared: Field | None, defaults: Defaults) -> IdType:
@@ -134,6 +136,7 @@ def _access(
                 key,
                 f"'{name}' declares no field '{field}'{suggestion(field, fields)}"
                 + ("; declare it, or say `access: {tenant_field: null}`" if key == "tenant_field" else ""),
+                code="no-tenant" if key == "tenant_field" else "unknown-field",
             )
         elif fields[field].type not in ("string", "objectId", "uuid", "integer", "number"):
             access.wrong(key, f"'{field}' is of type {fields[field].type}; a {key} is a string, an id or a number")

@@ -14,6 +14,8 @@ T = TypeVar("T")
 _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)")
 _SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _SIZE: Final = re.compile(r"(\d+)\s*(B|KiB|MiB|GiB)?")
+# Words of old YAML, which are texts here.
+_TRUTHS: Final = {"no": "false", "off": "false", "false": "false", "yes": "true", "on": "true", "true": "true"}
 _BYTES: Final = {None: 1, "B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 
 
@@ -33,8 +35,8 @@ class Section:
 
     # -- what is wrong
 
-    def wrong(self, key: str, message: str, *, warning: bool = False) -> None:
-        self.findings.append(self.mark(key).finding(message, warning=warning))
+    def wrong(self, key: str, message: str, *, warning: bool = False, code: str = "invalid") -> None:
+        self.findings.append(self.mark(key).finding(message, warning=warning, code=code))
 
     def mark(self, key: str) -> Mark:
         """The place of the key's value, else of the key, else of the section."""
@@ -49,16 +51,18 @@ class Section:
         for key, mark in self.node.keys.items():
             if key not in known:
                 known_ones = suggestion(key, known) or f"; known here: {', '.join(known)}"
-                self.findings.append(mark.finding(f"unknown key '{key}'{known_ones}"))
+                self.findings.append(mark.finding(f"unknown key '{key}'{known_ones}", code="unknown-key"))
 
     def unavailable(self, *keys: str) -> None:
         """Keys of the configuration language whose feature is not in this version: refused, never ignored."""
         for key in keys:
             self._known.append(key)
             if key in self.node.entries:
-                self.findings.append(
-                    self.node.keys[key].finding(f"'{self._path(key)}' is not available in this version; remove it")
-                )
+                message = f"'{self._path(key)}' is not available in this version; remove it"
+                self.findings.append(self.node.keys[key].finding(message, code="not-available"))
+
+    def _mistyped(self, node: Node, key: str, expected: str) -> None:
+        self.findings.append(node.mark.finding(f"'{self._path(key)}' expects {expected}", code="wrong-type"))
 
     # -- getters
 
@@ -67,7 +71,8 @@ class Section:
 
     def raw(self, key: str) -> Node | None:
         self._known.append(key)
-        return self.node.entries.get(key)
+        node = self.node.entries.get(key)
+        return None if isinstance(node, Scalar) and node.lacking else node
 
     def _scalar(self, key: str, default: T, expected: str, accept: Callable[[Any], T | None]) -> T:
         node = self.raw(key)
@@ -75,7 +80,7 @@ class Section:
             return default
         value = accept(node.value) if isinstance(node, Scalar) else None
         if value is None:
-            self.findings.append(node.mark.finding(f"'{self._path(key)}' expects {expected}"))
+            self._mistyped(node, key, expected)
             return default
         return value
 
@@ -93,7 +98,10 @@ class Section:
         return self.optional_text(key)
 
     def boolean(self, key: str, default: bool) -> bool:
-        return self._scalar(key, default, "true or false", lambda v: v if isinstance(v, bool) else None)
+        node = self.node.entries.get(key)
+        meant = _TRUTHS.get(str(node.value).lower()) if isinstance(node, Scalar) else None
+        expected = "true or false" + (f"; did you mean '{meant}'?" if meant else "")
+        return self._scalar(key, default, expected, lambda v: v if isinstance(v, bool) else None)
 
     def integer(self, key: str, default: int, least: int = 0, most: int = 2**31) -> int:
         return self._scalar(key, default, f"a whole number from {least} to {most}", lambda v: _within(v, least, most))
@@ -123,9 +131,8 @@ class Section:
         if isinstance(node, Scalar) and node.value in choices:
             return str(node.value)
         given = str(node.value) if isinstance(node, Scalar) else ""
-        self.findings.append(
-            node.mark.finding(f"'{self._path(key)}' is one of {', '.join(choices)}{suggestion(given, choices)}")
-        )
+        message = f"'{self._path(key)}' is one of {', '.join(choices)}{suggestion(given, choices)}"
+        self.findings.append(node.mark.finding(message, code="not-one-of"))
         return default
 
     def texts(self, key: str) -> list[tuple[str, Mark]]:
@@ -138,7 +145,7 @@ class Section:
             if isinstance(item, Scalar) and isinstance(item.value, str) and item.value:
                 found.append((item.value, item.mark))
             else:
-                self.findings.append(item.mark.finding(f"'{self._path(key)}' expects a list of texts"))
+                self._mistyped(item, key, "a list of texts")
         return found
 
     def section(self, key: str) -> Section:
@@ -147,7 +154,7 @@ class Section:
         if isinstance(node, Map):
             return Section(node, self.findings, self._path(key))
         if node is not None and not (isinstance(node, Scalar) and node.value is None):
-            self.findings.append(node.mark.finding(f"'{self._path(key)}' expects keys and values"))
+            self._mistyped(node, key, "keys and values")
         return Section(Map({}, {}, self.mark(key)), self.findings, self._path(key))
 
     def sections(self) -> Iterator[tuple[str, Section]]:
@@ -164,7 +171,7 @@ class Section:
             if isinstance(item, Map):
                 found.append(Section(item, self.findings, f"{self._path(key)}[{n}]"))
             else:
-                self.findings.append(item.mark.finding(f"'{self._path(key)}' expects a list of keys and values"))
+                self._mistyped(item, key, "a list of keys and values")
         return found
 
 

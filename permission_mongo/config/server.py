@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Final
 
+from permission_mongo.addresses import Network
 from permission_mongo.config.go_names import check_go_audit, go_secret, ignore_go_keys, with_go_limits
-from permission_mongo.config.model import FAMILIES, Audit, Auth, Logging, Metrics, MongoDB, Server
+from permission_mongo.config.model import FAMILIES, Audit, Auth, Console, Logging, Metrics, MongoDB, Server
 from permission_mongo.config.section import Section, suggestion
 from permission_mongo.principal import DEFAULT_NAMESPACE
 from permission_mongo.query.limits import Limits
@@ -31,13 +33,15 @@ class Settings:
     audit: Audit
     metrics: Metrics
     logging: Logging
+    console: Console
+    allowed: tuple[Network, ...]
     namespaces: Mapping[str, str]
 
 
 def read_settings(root: Section, folder: Path, environment: Mapping[str, str]) -> Settings:
     root.text("version")
     ignore_go_keys(root, "")
-    root.unavailable("doors", "console", "blobs", "tracing", "openapi")
+    root.unavailable("doors", "blobs", "tracing", "openapi")
     mongodb = _mongodb(root.section("mongodb"), environment)
     settings = Settings(
         _server(root.section("server"), environment),
@@ -47,6 +51,8 @@ def read_settings(root: Section, folder: Path, environment: Mapping[str, str]) -
         _audit(root.section("audit")),
         _metrics(root.section("metrics")),
         _logging(root.section("logging")),
+        _console(root.section("console")),
+        _allowed(root.section("hooks")),
         _namespaces(root.section("namespaces"), mongodb.database),
     )
     root.done()
@@ -58,7 +64,7 @@ def _server(section: Section, environment: Mapping[str, str]) -> Server:
     ignore_go_keys(section, "server")
     secret = section.optional_text("secret")
     if secret is not None and len(secret.encode()) < SHORTEST_SECRET:
-        section.wrong("secret", f"'server.secret' needs at least {SHORTEST_SECRET} bytes")
+        section.wrong("secret", f"'server.secret' needs at least {SHORTEST_SECRET} bytes", code="weak-secret")
     server = Server(
         host=environment.get("SERVER_HOST") or section.text("host", "127.0.0.1"),
         port=_port(section, environment),
@@ -107,8 +113,7 @@ def _namespaces(section: Section, default: str) -> Mapping[str, str]:
     """The database of each, and of each its own: what belongs to one is found in no other."""
     databases: dict[str, str] = {}
     taken = {default.lower(): DEFAULT_NAMESPACE}
-    for name in section.node.entries:
-        own = section.section(name)
+    for name, own in section.sections():
         database = own.text("database")
         own.done()
         if name == DEFAULT_NAMESPACE or not _NAMESPACE.fullmatch(name):
@@ -153,7 +158,7 @@ def _algorithms(section: Section) -> tuple[str, ...]:
     for name, mark in section.texts("algorithm"):
         if name not in FAMILIES:
             known = suggestion(name, FAMILIES) or f"; known: {', '.join(FAMILIES)}"
-            section.findings.append(mark.finding(f"unknown algorithm '{name}'{known}"))
+            section.findings.append(mark.finding(f"unknown algorithm '{name}'{known}", code="not-one-of"))
         elif names and FAMILIES[name] != FAMILIES[names[0]]:
             section.findings.append(
                 mark.finding(f"'{name}' and '{names[0]}' are of two families; a key must never serve both")
@@ -175,7 +180,7 @@ def _file(section: Section, key: str, folder: Path) -> Path | None:
         return None
     path = folder / name
     if not path.is_file():
-        section.wrong(key, f"there is no file {name} (looked from the folder of config.yaml)")
+        section.wrong(key, f"there is no file {name} (looked from the folder of config.yaml)", code="file")
         return None
     return path
 
@@ -188,7 +193,7 @@ def _check_keys(section: Section, auth: Auth) -> None:
         section.wrong("algorithm", f"'{auth.algorithms[0]}' takes 'public_key', 'public_key_file' or 'jwks_file'")
     if auth.secret is not None and len(auth.secret.encode()) < SHORTEST_SECRET:
         key = "secret" if section.has("secret") else "jwt_secret"
-        section.wrong(key, f"'auth.{key}' needs at least {SHORTEST_SECRET} bytes")
+        section.wrong(key, f"'auth.{key}' needs at least {SHORTEST_SECRET} bytes", code="weak-secret")
 
 
 def _limits(section: Section) -> Limits:
@@ -207,6 +212,8 @@ def _limits(section: Section) -> Limits:
         max_regex_length=section.integer("max_regex_length", 128, 1, 1000),
         query_timeout=section.seconds("query_timeout", 10.0),
         job_lease=section.seconds("job_lease", 15.0),
+        max_subordinates=section.integer("max_subordinates", 10_000, 1, 100_000),
+        hierarchy_cache=section.seconds("hierarchy_cache", 5.0),
     )
     if limits.max_document_bytes > 16 * 2**20 - 64 * 2**10:
         # A version wraps the document, and MongoDB takes no record above 16 MiB.
@@ -222,7 +229,13 @@ def _limits(section: Section) -> Limits:
 def _audit(section: Section) -> Audit:
     section.unavailable("sink")
     check_go_audit(section)
-    audit = Audit(section.boolean("enabled", True), section.optional_seconds("ttl"))
+    audit = Audit(
+        enabled=section.boolean("enabled", True),
+        ttl=section.optional_seconds("ttl"),
+        seal=section.boolean("seal", True),
+        log_reads=section.boolean("log_reads", False),
+        include_changes=section.boolean("include_changes", True),
+    )
     section.done()
     return audit
 
@@ -233,6 +246,13 @@ def _metrics(section: Section) -> Metrics:
     return metrics
 
 
+def _console(section: Section) -> Console:
+    section.unavailable("enabled")
+    console = Console(section.boolean("write", False))
+    section.done()
+    return console
+
+
 def _logging(section: Section) -> Logging:
     levels = ["debug", "info", "warning", "error"]
     logging = Logging(
@@ -240,3 +260,15 @@ def _logging(section: Section) -> Logging:
     )
     section.done()
     return logging
+
+
+def _allowed(section: Section) -> tuple[Network, ...]:
+    """`hooks.allow_addresses` of config.yaml."""
+    networks: list[Network] = []
+    for text, mark in section.texts("allow_addresses"):
+        try:
+            networks.append(ip_network(text))
+        except ValueError:
+            section.findings.append(mark.finding(f"'{text}' is no address or network such as 10.1.0.0/16"))
+    section.done()
+    return tuple(networks)

@@ -8,22 +8,22 @@ from dataclasses import fields, replace
 from permission_mongo.config.model import Config
 from permission_mongo.query.limits import Limits
 
-# Sockets, connections, routes and handlers are made once.
-_AT_START = ("server", "mongodb", "metrics", "logging")
+_AT_START = ("server", "mongodb", "metrics", "logging")  # sockets, connections, routes and handlers are made once
+_WHOLE = {"allowed": "hooks.allow_addresses", "namespaces": "namespaces"}  # the same, by the names of their keys
 
 
 def taken(running: Config, read: Config) -> Config:
     """What was read, with what only a restart can change as it is."""
     # Storage was built with this one.
     limits = replace(read.limits, query_timeout=running.limits.query_timeout)
-    kept = {name: getattr(running, name) for name in (*_AT_START, "namespaces")}
+    kept = {name: getattr(running, name) for name in (*_AT_START, *_WHOLE)}
     return replace(read, **kept, limits=limits)
 
 
 def waiting(former: Config, read: Config) -> list[str]:
     """The keys whose change needs a restart, by their dotted names."""
-    namespaces = ["namespaces"] if former.namespaces != read.namespaces else []
-    return [*_changed(former, read), *_changed_limits(former.limits, read.limits), *namespaces]
+    whole = [key for name, key in _WHOLE.items() if getattr(former, name) != getattr(read, name)]
+    return [*_changed(former, read), *_changed_limits(former.limits, read.limits), *whole]
 
 
 def _changed(former: Config, read: Config) -> Iterator[str]:

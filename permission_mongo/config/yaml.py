@@ -30,8 +30,8 @@ class Mark:
     line: int
     column: int
 
-    def finding(self, message: str, *, warning: bool = False) -> Finding:
-        return Finding(self.file, self.line, self.column, message, warning)
+    def finding(self, message: str, *, warning: bool = False, code: str = "invalid") -> Finding:
+        return Finding(self.file, self.line, self.column, message, warning, code)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,16 @@ class Scalar:
     value: Any
     mark: Mark
     style: str | None = None  # None for plain, else ' " | >
+    lacking: bool = False  # a variable of it is not in the environment, which has been told
+
+    def at(self, offset: int) -> Mark:
+        """The place of a sign of the text; of a folded text the place where it begins."""
+        mark, text = self.mark, str(self.value)
+        if self.style == "|":
+            return Mark(mark.file, mark.line + 1 + text[:offset].count("\n"), 1)
+        if self.style == ">" or "\n" in text:
+            return mark
+        return Mark(mark.file, mark.line, mark.column + offset + (1 if self.style in ("'", '"') else 0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,19 +100,22 @@ class _Reader:
             elif isinstance(event, yaml.CollectionEndEvent):
                 depth -= 1
             if depth > MAX_NESTING:
-                raise _Refused(self._mark(event.start_mark).finding(_TOO_DEEP))
+                raise _Refused(self._mark(event.start_mark).finding(_TOO_DEEP, code="not-yaml"))
 
     def convert(self, node: yaml.Node, depth: int = 0) -> Node:
         self._count += 1
         mark = self._mark(node.start_mark)
         if self._count > MAX_NODES or depth > MAX_NESTING:
-            raise _Refused(mark.finding(_TOO_DEEP))
+            raise _Refused(mark.finding(_TOO_DEEP, code="not-yaml"))
         if isinstance(node, yaml.MappingNode):
             return self._map(node, mark, depth)
         if isinstance(node, yaml.SequenceNode):
             return Sequence(tuple(self.convert(item, depth + 1) for item in node.value), mark)
         assert isinstance(node, yaml.ScalarNode)  # noqa: S101  (YAML has no fourth kind of node)
-        return Scalar(self._value(node, mark), mark, node.style or None)
+        before = len(self.findings)
+        value = self._value(node, mark)
+        lacking = any(one.code == "missing-variable" for one in self.findings[before:])
+        return Scalar(value, mark, node.style or None, lacking)
 
     def _map(self, node: yaml.MappingNode, mark: Mark, depth: int) -> Map:
         entries: dict[str, Node] = {}
@@ -110,11 +123,12 @@ class _Reader:
         for key_node, value_node in node.value:
             key_mark = self._mark(key_node.start_mark)
             if not isinstance(key_node, yaml.ScalarNode):
-                self.findings.append(key_mark.finding("a key must be text"))
+                self.findings.append(key_mark.finding("a key must be text", code="not-yaml"))
                 continue
             key = str(key_node.value)
             if key in entries:
-                self.findings.append(key_mark.finding(f"'{key}' stands here twice; first at line {keys[key].line}"))
+                message = f"'{key}' stands here twice; first at line {keys[key].line}"
+                self.findings.append(key_mark.finding(message, code="duplicate-key"))
                 continue
             keys[key] = key_mark
             entries[key] = self.convert(value_node, depth + 1)
@@ -137,24 +151,22 @@ class _Reader:
             case "float":
                 return float(text)
             case other:
-                self.findings.append(mark.finding(f"the tag '{other}' is not taken here"))
+                self.findings.append(mark.finding(f"the tag '{other}' is not taken here", code="not-yaml"))
                 return None
 
     def _variable(self, found: re.Match[str], mark: Mark) -> str:
         name, default = str(found[1]), found[2]
         if name not in self._environment and not isinstance(default, str):
             message = f"the environment has no {name}; set it, or write ${{ENV.{name}:-default}}"
-            self.findings.append(mark.finding(message))
+            self.findings.append(mark.finding(message, code="missing-variable"))
         return self._environment.get(name, default or "")
 
     def broken(self, error: yaml.MarkedYAMLError) -> Finding:
         """What is no YAML, where that was seen, and where what is being read began."""
         mark = self._mark(error.problem_mark) if error.problem_mark else Mark(self._file, 1, 1)
         began = error.context_mark
-        doing = (
-            f" {error.context} that begins at {began.line + 1}:{began.column + 1}" if error.context and began else ""
-        )
-        return mark.finding(f"not YAML: {error.problem or error.context}{doing}")
+        inside = f" ({error.context} that begins at line {began.line + 1})" if error.context and began else ""
+        return mark.finding(f"not YAML: {error.problem or error.context}{inside}", code="not-yaml")
 
     def _mark(self, mark: Any) -> Mark:
         return Mark(self._file, mark.line + 1, mark.column + 1)
@@ -171,7 +183,7 @@ def read_yaml(text: str, file: str, environment: Mapping[str, str] | None = None
     reader = _Reader(file, os.environ if environment is None else environment)
     empty = Map({}, {}, Mark(file, 1, 1))
     if len(text.encode()) > MAX_BYTES:
-        return empty, [Finding(file, 0, 0, f"larger than {MAX_BYTES} bytes")]
+        return empty, [Finding(file, 0, 0, f"larger than {MAX_BYTES} bytes", code="file")]
     try:
         reader.require_shallow(text)
         node = yaml.compose(text, _Loader)
@@ -179,9 +191,10 @@ def read_yaml(text: str, file: str, environment: Mapping[str, str] | None = None
     except yaml.MarkedYAMLError as error:
         return empty, [*reader.findings, reader.broken(error)]
     except yaml.YAMLError as error:
-        return empty, [*reader.findings, Finding(file, 0, 0, f"not YAML: {error}")]
+        return empty, [*reader.findings, Finding(file, 0, 0, f"not YAML: {error}", code="not-yaml")]
     except _Refused as refused:
         return empty, [*reader.findings, refused.finding]
     if not isinstance(root, Map):
-        return empty, [*reader.findings, root.mark.finding('expected keys and values, such as `version: "1.0"`')]
+        message = 'expected keys and values, such as `version: "1.0"`'
+        return empty, [*reader.findings, root.mark.finding(message, code="wrong-type")]
     return root, reader.findings

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from permission_mongo.documents.fields import FieldRules, MaskKind
 from permission_mongo.documents.masks import REDACTED, masked, text_mask
@@ -74,6 +74,17 @@ class View:
         """The same without what is masked: what remains may be compared, for a masked value tells of itself there."""
         rules = (replace(one, deny=one.deny | {path for path, _ in one.mask}, mask=()) for one in self.rules)
         return View(tuple(rules), self.hidden, self.mask_key)
+
+    def shown_at(self, path: Path) -> Literal["raw", "hidden"] | MaskKind:
+        """How a single value at the path is shown: as it is, not at all, or by a mask. An object's parts may differ."""
+        decided = self._decided(path)
+        match decided.leaf:
+            case _Show.RAW:
+                return "raw"
+            case _Show.MASKED:
+                return decided.mask
+            case _:
+                return "hidden"
 
     def reveal(self, stored: Document) -> Document:
         """A new document with what is shown; `_made` never is. The stored one stays as it was."""

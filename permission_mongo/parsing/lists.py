@@ -95,7 +95,7 @@ def read_list(parameters: Parameters, collection: Collection, limits: Limits) ->
     if query.clauses > limits.max_filter_clauses:
         raise InvalidRequest(f"the parameters: more than {limits.max_filter_clauses} conditions")
     limit = _limit(parameters.whole_number("_limit", 1, 2**31), collection, limits)
-    cursor, fields = _cursor(parameters.get("_cursor")), read_fields(parameters)
+    cursor, fields = read_cursor(parameters.get("_cursor")), read_fields(parameters)
     sort, count = parameters.get("_sort"), parameters.boolean("_count")
     moment = read_as_of(parameters)
     if moment is None:
@@ -119,7 +119,7 @@ def read_query(body: bytes, collection: Collection, limits: Limits) -> ListMany:
     return ListMany(
         collection,
         _limit(whole_number(found, "limit", 1, 2**31), collection, limits),
-        _cursor(found.get("cursor")),
+        read_cursor(found.get("cursor")),
         query,
         read_sort(names_in(found["sort"], "sort"), collection, "sort") if "sort" in found else None,
         fields_of(names_in(found["fields"], "fields"), "fields") if "fields" in found else None,
@@ -155,7 +155,7 @@ def read_as_of(parameters: Parameters) -> datetime | None:
 def read_list_deleted(parameters: Parameters, collection: Collection, limits: Limits) -> ListDeleted:
     parameters.require_known(("_limit", "_cursor"))
     limit = _limit(parameters.whole_number("_limit", 1, 2**31), collection, limits)
-    return ListDeleted(collection, limit, _cursor(parameters.get("_cursor")))
+    return ListDeleted(collection, limit, read_cursor(parameters.get("_cursor")))
 
 
 def _limit(asked: int | None, collection: Collection, limits: Limits) -> int:
@@ -163,7 +163,7 @@ def _limit(asked: int | None, collection: Collection, limits: Limits) -> int:
     return min(collection.default_limit if asked is None else asked, limits.max_result_size)
 
 
-def _cursor(sent: Any) -> str | None:
+def read_cursor(sent: Any) -> str | None:
     if sent is None:
         return None
     if not isinstance(sent, str) or not 0 < len(sent) <= LONGEST:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final
@@ -12,15 +12,19 @@ from permission_mongo.config.model import Config
 from permission_mongo.documents.paths import Path as FieldPath
 from permission_mongo.documents.paths import asked_path
 from permission_mongo.errors import Forbidden
+from permission_mongo.planning.related import Related
 from permission_mongo.plans import Actor, Once
 from permission_mongo.policy.binding import Bindings, bind
-from permission_mongo.policy.grants import Lens, Reach, Speaking
+from permission_mongo.policy.grants import Lens, Policy, Reach, Speaking
 from permission_mongo.policy.guard import Guarded, narrow
+from permission_mongo.policy.kin import NOBODY, Kin
 from permission_mongo.policy.nodes import ALWAYS, Compare, Expression, Path, Value
 from permission_mongo.policy.rules import Action, RuleId
+from permission_mongo.prehooks import Asked
 from permission_mongo.principal import Principal
 from permission_mongo.query.filters import Query
 from permission_mongo.schema.model import Collection
+from permission_mongo.service import KinPlan
 from permission_mongo.values import MongoFilter, read_scalar
 
 _MOST_BOUND: Final = 8192
@@ -30,13 +34,19 @@ _NOBODY: Final = Bindings("", None, (), {}, {}, _EPOCH)
 
 @dataclass(frozen=True, slots=True)
 class Asking:
-    """One request: who, when, and what rules may read of the request itself; `once` of a write with a key."""
+    """One request: who, when, and what rules may read of the request itself; `once` of a write with a key.
+
+    `kin` are the people around the caller, once a rule has asked for them.
+    `asked` has what the outside said of its documents, where hooks ask it.
+    """
 
     principal: Principal
     now: datetime
     request: Mapping[str, Any]
     request_id: str
     once: Once | None = None
+    kin: Kin | None = None
+    asked: Mapping[Any, Asked] = field(default_factory=dict)
 
     def actor(self) -> Actor:
         who = self.principal
@@ -49,7 +59,16 @@ class Asking:
 
     def bindings(self) -> Bindings:
         who = self.principal
-        return Bindings(who.subject, who.tenant, tuple(who.roles), who.claims, self.request, self.now)
+        kin = NOBODY if self.kin is None else self.kin
+        return Bindings(who.subject, who.tenant, tuple(who.roles), who.claims, self.request, self.now, kin)
+
+
+class KinWanted(Exception):
+    """A rule of the plan reads the hierarchy: whoever can read it makes the plan again with what `plan` finds."""
+
+    def __init__(self, plan: KinPlan) -> None:
+        super().__init__()
+        self.plan = plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +94,16 @@ class Access:
 
 @dataclass(frozen=True, slots=True)
 class _Standing:
-    """What is remembered of a caller at a collection: refused by policy text, or bound, or to be bound each time."""
+    """What is remembered of a caller at a collection: refused by policy text, or bound, or to be bound each time.
+
+    Where rules read `relations` it is bound to the people around the caller.
+    """
 
     speaking: Speaking
     crosses: bool
     refusal: str | None = None
     access: Access | None = None
+    relations: frozenset[str] = frozenset()
 
 
 class Callers:
@@ -96,6 +119,12 @@ class Callers:
         self._mask_key = mask_key
         self._standing = lru_cache(maxsize=_MOST_BOUND)(self._judged)
         self._known_roles = lru_cache(maxsize=_MOST_BOUND)(self._roles_of)
+        self._staff = next((one for one in config.collections.values() if one.hierarchy is not None), None)
+        self._related = Related[Access]()
+
+    @property
+    def policy(self) -> Policy:
+        return self._policy
 
     def access(self, asking: Asking, collection: Collection, action: Action) -> Access:
         """Forbidden if no rule of the caller's roles has the action here: by roles and policy text alone."""
@@ -104,7 +133,43 @@ class Callers:
             raise Forbidden(standing.refusal, action=action, collection=collection.name)
         if standing.access is not None:
             return standing.access
+        if standing.relations:
+            return self._with_kin(standing, asking, collection, action)
         return self._bound(standing.speaking, asking.bindings(), collection, standing.crosses)
+
+    def _with_kin(self, standing: _Standing, asking: Asking, collection: Collection, action: Action) -> Access:
+        """KinWanted where the people around the caller are not known yet; Forbidden where they are too many."""
+        wanted = self._kin_plan(asking) if asking.kin is None else None
+        if wanted is not None:
+            raise KinWanted(wanted)
+        asking = replace(asking, kin=asking.kin or NOBODY)
+        kin = asking.kin or NOBODY
+        if standing.relations & kin.overflowing:
+            most = self.config.limits.max_subordinates
+            told = f"more than {most} people are below you, and a rule of your roles needs each of them"
+            raise Forbidden(told, action=action, collection=collection.name)
+        if standing.speaking.depends_on_request:
+            return self._bound(standing.speaking, asking.bindings(), collection, standing.crosses)
+        key = (asking.principal, collection.name, action)
+        known = self._related.find(key, kin)
+        if known is None:
+            known = self._bound(standing.speaking, asking.bindings(), collection, standing.crosses)
+            self._related.keep(key, kin, known)
+        return known
+
+    def _kin_plan(self, asking: Asking) -> KinPlan | None:
+        """How to find the people around the caller; None of who can't be one of them."""
+        staff, who, limits = self._staff, asking.principal, self.config.limits
+        if staff is None or staff.hierarchy is None:
+            return None
+        tenant = tenant_value(staff, asking)
+        try:
+            user = read_scalar(staff.kind_of(staff.hierarchy.user_id_field) or "string", who.subject)
+        except ValueError:
+            return None
+        if staff.tenant_field is not None and tenant is None:
+            return None
+        return KinPlan(tenant, user, self._policy.relations, limits.max_subordinates, limits.hierarchy_cache)
 
     def judging(self, asking: Asking, collection: Collection) -> Mapping[RuleId, frozenset[FieldPath]]:
         """For each rule that speaks for the caller: the paths that its role is judged by."""
@@ -118,6 +183,23 @@ class Callers:
 
     def has_system_right(self, asking: Asking, right: str) -> bool:
         return self._policy.has_system_right(self._known_roles(asking.principal), right)
+
+    def roles_of(self, asking: Asking) -> frozenset[str]:
+        """The caller's own roles, as far as the policy knows them."""
+        return self._known_roles(asking.principal)
+
+    def crosses_with_right(self, asking: Asking, right: str) -> bool:
+        """Whether a role of the caller's that names the system right is itself one that crosses tenants."""
+        roles = (self._policy.roles[role] for role in self._known_roles(asking.principal))
+        return any(role.cross_tenant and right in role.system for role in roles)
+
+    def crossing_roles(self, asking: Asking) -> frozenset[str]:
+        """The roles whose rules reach past the caller's tenant."""
+        return self._policy.crossing(self._known_roles(asking.principal))
+
+    def speaking(self, asking: Asking, collection: Collection, action: Action) -> Speaking:
+        """The rules that speak for the caller, unbound: what policy text alone says."""
+        return self._policy.speaking(self._known_roles(asking.principal), collection.name, action)
 
     def tenant_bound(self, asking: Asking, collection: Collection) -> Expression:
         """The rows of the caller's tenant; all, for one who crosses tenants."""
@@ -136,8 +218,8 @@ class Callers:
             return _Standing(speaking, crosses, f"no rule of your roles allows {action} in {name}")
         if collection.tenant_field is not None and not crosses and principal.tenant is None:
             return _Standing(speaking, crosses, f"{name} belongs to tenants, and your credential names none")
-        if speaking.depends_on_request:
-            return _Standing(speaking, crosses)
+        if speaking.depends_on_request or speaking.relations:
+            return _Standing(speaking, crosses, relations=speaking.relations)
         # No rule of this plan reads the request or the clock, so an empty one serves.
         bindings = Asking(principal, _EPOCH, {}, "").bindings()
         return _Standing(speaking, crosses, access=self._bound(speaking, bindings, collection, crosses))
@@ -150,11 +232,15 @@ class Callers:
 
 
 def _within(collection: Collection, bindings: Bindings) -> Expression:
-    """The tenant filter: built here for every plan, whatever the policy says."""
+    return bind(tenancy(collection), bindings)
+
+
+def tenancy(collection: Collection) -> Expression:
+    """The tenant filter, of no caller yet: built here for every plan, whatever the policy says."""
     if collection.tenant_field is None:
         return ALWAYS
     field = Path("resource", (collection.tenant_field,), collection.kind_of(collection.tenant_field))
-    return bind(Compare("==", field, Path("user", ("tenant_id",))), bindings)
+    return Compare("==", field, Path("user", ("tenant_id",)))
 
 
 def tenant_is(collection: Collection, tenant: object) -> Expression:

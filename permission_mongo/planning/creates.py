@@ -8,23 +8,27 @@ from uuid import UUID
 
 from bson.raw_bson import RawBSONDocument
 
-from permission_mongo.documents.paths import Path, leaf_paths, touches
+from permission_mongo.documents.paths import Path, Touching, canonical, leaf_paths, touches
 from permission_mongo.documents.sizes import encoded
 from permission_mongo.errors import Forbidden, Refusal
 from permission_mongo.operations import CreateMany, CreateOne, Sent
 from permission_mongo.planning.callers import Asking, Callers, tenant_value
+from permission_mongo.planning.hooks import pre_hooks
 from permission_mongo.planning.references import references_of
 from permission_mongo.planning.stamps import typed_stamp
 from permission_mongo.planning.targets import target_of
 from permission_mongo.plans import CreatePlan, Draft
 from permission_mongo.policy.evaluate import holds, verdict
 from permission_mongo.policy.grants import Lens
+from permission_mongo.prehooks import Pre
 from permission_mongo.revisions import Reference
 from permission_mongo.schema.defaults import Fill, made_by_gateway
 from permission_mongo.schema.model import Collection
 from permission_mongo.schema.validate import (
     MOST_TOLD,
+    FieldError,
     as_violation,
+    broken_constraints,
     names_with_nothing_below,
     read_document,
     unfit_names,
@@ -37,7 +41,8 @@ _NO_PATHS: Final = frozenset[Path]()
 
 
 def plan_create_one(operation: CreateOne, asking: Asking, callers: Callers, new_uuid: Callable[[], UUID]) -> CreatePlan:
-    creating = _Creating(operation.collection, asking, callers, new_uuid, (operation.reason, None))
+    pre = pre_hooks(operation.collection, "create", asking, callers)
+    creating = _Creating(operation.collection, asking, callers, new_uuid, (operation.reason, None), pre)
     draft = creating.draft(0, operation.sent)
     if draft.refusal is not None:
         raise draft.refusal
@@ -57,7 +62,8 @@ def plan_create_many(
     operation: CreateMany, asking: Asking, callers: Callers, new_uuid: Callable[[], UUID]
 ) -> CreatePlan:
     options = operation.options
-    creating = _Creating(operation.collection, asking, callers, new_uuid, (options.reason, options.id))
+    pre = pre_hooks(operation.collection, "create", asking, callers, rehearses=options.dry_run)
+    creating = _Creating(operation.collection, asking, callers, new_uuid, (options.reason, options.id), pre)
     drafts = tuple(creating.draft(n, sent) for n, sent in enumerate(operation.sent))
     return CreatePlan(
         target_of(operation.collection, callers.config),
@@ -88,8 +94,10 @@ class _Creating:
         callers: Callers,
         new_uuid: Callable[[], UUID],
         made_for: tuple[str | None, str | None],
+        pre: Pre,
     ) -> None:
         """`made_for` are the reason and the batch."""
+        self._pre = pre
         self.collection = collection
         self.asking = asking
         self.callers = callers
@@ -110,16 +118,16 @@ class _Creating:
 
     def draft(self, index: int, sent: Sent) -> Draft:
         try:
-            document = self._document(sent)
+            document = self._document(index, sent)
             return Draft(index, sent.id, document, RawBSONDocument(encoded(document, self._limit)))
         except Refusal as refusal:
             return Draft(index, sent.id, {}, refusal=refusal)
 
     def references(self, drafts: tuple[Draft, ...]) -> tuple[Reference, ...]:
         documents = ((draft.index, draft.document) for draft in drafts if draft.refusal is None)
-        return references_of(documents, self.collection, self.asking, self.callers)
+        return references_of(documents, self.collection, self.asking, self.callers, self._pre.refs)
 
-    def _document(self, sent: Sent) -> Document:
+    def _document(self, index: int, sent: Sent) -> Document:
         wrong_names = unfit_names(sent.document, self.collection)
         if wrong_names:
             raise as_violation(wrong_names)
@@ -129,11 +137,30 @@ class _Creating:
             raise sent.fault
         declared, others = self._stamps(sent)
         read, errors = read_document({**sent.document, **declared}, self.collection, self._fill)
-        if errors:
-            raise as_violation(errors)
         document: Document = {"_id": sent.id, **self._marks, **read, **others}
+        if self._pre:
+            document = self._hooked(index, document, errors)
+        elif errors:
+            raise as_violation(errors)
         self._require_grant(paths, document)
         return document
+
+    def _hooked(self, index: int, document: Document, errors: list[FieldError]) -> Document:
+        """The document as the hooks leave it; what they may write is judged behind them, and not before.
+
+        A required field may be theirs to fill in, and a text theirs to bring into its form.
+        """
+        theirs = Touching(self._pre.written)
+        early = [one for one in errors if one.code == "type" or canonical(one.field or "") not in theirs]
+        if early:
+            raise as_violation(early)
+        hooked = self._pre.over(index, None, document)
+        names = {path[0] for path in (*hooked.touched, *self._pre.written)}
+        told = {fault.field for fault in hooked.faults}
+        broken = [one for one in broken_constraints(hooked.document, names, self.collection) if one.field not in told]
+        if hooked.faults or broken:
+            raise as_violation([*hooked.faults, *broken])
+        return hooked.document
 
     def _require_fields(self, sent: Sent, paths: frozenset[Path]) -> None:
         """Unknown, stamped and unwritable fields are told alike, before any value is looked at."""

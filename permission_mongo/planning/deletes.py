@@ -7,6 +7,7 @@ from dataclasses import replace
 from permission_mongo.errors import Forbidden, InvalidRequest
 from permission_mongo.operations import ByFilter, ByIds, ByTags, DeleteMany, DeleteOne, PurgeOne, Undo
 from permission_mongo.planning.callers import Asking, Callers
+from permission_mongo.planning.hooks import pre_hooks
 from permission_mongo.planning.reads import asked_reach, prefix_of_records, require_versions
 from permission_mongo.planning.revisions import again_of
 from permission_mongo.planning.targets import precondition, target_of
@@ -31,6 +32,7 @@ def plan_delete_one(operation: DeleteOne, asking: Asking, callers: Callers) -> D
         reading.rows,
         precondition(operation.if_match, reading),
         operation.reason,
+        pre_hooks(collection, "delete", asking, callers),
     )
 
 
@@ -49,6 +51,7 @@ def plan_purge(operation: PurgeOne, asking: Asking, callers: Callers) -> PurgePl
         narrow_content(last, reading.reach),
         precondition(operation.if_match, reading),
         operation.reason,
+        pre_hooks(collection, "delete", asking, callers),
     )
 
 
@@ -58,20 +61,21 @@ def plan_delete(operation: DeleteMany, asking: Asking, callers: Callers) -> Dele
     deleting = callers.access(asking, collection, "delete")
     reading = callers.access(asking, collection, "read")
     target, visible = target_of(collection, callers.config), narrow({}, reading.reach)
+    pre = pre_hooks(collection, "delete", asking, callers, rehearses=options.dry_run)
     match operation.selection:
         case ByIds(ids):
             if options.atomic and len(ids) > target.chunk:
                 raise InvalidRequest("'atomic' is for at most one chunk", max_batch_size=target.chunk)
-            return DeletePlan(target, narrow({}, reading.reach, deleting.reach), visible, ids, options)
+            return DeletePlan(target, narrow({}, reading.reach, deleting.reach), visible, ids, options, {}, pre)
         case ByTags(tags):
             conditions = {one: precondition(wanted, reading) for one, wanted in tags.items()}
             asked_for = {one: condition for one, condition in conditions.items() if condition is not None}
             match = narrow({}, reading.reach, deleting.reach)
-            return DeletePlan(target, match, visible, tuple(tags), options, asked_for)
+            return DeletePlan(target, match, visible, tuple(tags), options, asked_for, pre)
         case ByFilter(query):
             asked = asked_reach(reading, collection, query)
             match = narrow(query.match, asked, deleting.reach)
-            return DeletePlan(target, match, visible, None, options)
+            return DeletePlan(target, match, visible, None, options, {}, pre)
 
 
 def plan_undo(operation: Undo, asking: Asking, callers: Callers) -> UndoPlan:
@@ -88,9 +92,11 @@ def plan_undo(operation: Undo, asking: Asking, callers: Callers) -> UndoPlan:
     # How many there are of all of them only the undo can tell.
     share = replace(options, max_affected=None)
     visible = narrow({}, reading)
-    again = again_of(collection, asking, callers)
+    again = again_of(collection, asking, callers, rehearses=options.dry_run)
+    pre = pre_hooks(collection, "delete", asking, callers, rehearses=options.dry_run)
     as_left = {"_made.batch": {"$eq": operation.undone}}
-    removing = None if deleting is None else DeletePlan(target, narrow(as_left, reading, deleting), visible, (), share)
+    removable = None if deleting is None else narrow(as_left, reading, deleting)
+    removing = None if removable is None else DeletePlan(target, removable, visible, (), share, {}, pre)
     return UndoPlan(
         target=target,
         undone=operation.undone,

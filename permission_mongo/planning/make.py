@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import assert_never
 from uuid import UUID
 
+from permission_mongo.auditing import ListAudit
 from permission_mongo.operations import (
     Aggregate,
     CancelJob,
@@ -17,6 +18,7 @@ from permission_mongo.operations import (
     CreateOne,
     DeleteMany,
     DeleteOne,
+    Explain,
     GetAsOf,
     GetJob,
     GetMany,
@@ -33,16 +35,22 @@ from permission_mongo.operations import (
     Reading,
     RestoreOne,
     Service,
+    SyncHierarchy,
+    TellMe,
+    TellPolicy,
     Undo,
     UpdateMany,
     UpdateOne,
     Write,
 )
 from permission_mongo.planning.aggregates import plan_aggregate
+from permission_mongo.planning.audit import plan_audit
 from permission_mongo.planning.callers import Asking, Callers
 from permission_mongo.planning.creates import plan_create_many, plan_create_one
 from permission_mongo.planning.deletes import plan_delete, plan_delete_one, plan_purge, plan_undo
+from permission_mongo.planning.explaining import plan_explain
 from permission_mongo.planning.history import plan_past, plan_restore
+from permission_mongo.planning.me import plan_me, plan_policy
 from permission_mongo.planning.moments import plan_get_as_of, plan_list_as_of
 from permission_mongo.planning.reads import (
     plan_count,
@@ -55,6 +63,7 @@ from permission_mongo.planning.service import plan_service
 from permission_mongo.planning.updates import plan_update, plan_update_many
 from permission_mongo.plans import Plan
 from permission_mongo.query.cursors import CursorKey
+from permission_mongo.service import Engine
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +77,7 @@ class Planner:
     cursors: CursorKey
     new_uuid: Callable[[], UUID]
     since: Mapping[str, datetime]
+    engine: Engine = field(default_factory=Engine)
 
     def plan(self, operation: Operation | Service, asking: Asking) -> Plan:
         """The plan; a Refusal, before any query runs, where the operation is not permitted or makes no sense."""
@@ -93,8 +103,16 @@ class Planner:
                 return plan_list_as_of(operation, asking, self.callers, self.cursors, self.since)
             case ListVersions() | GetVersion() | Compare() | ReadAgain():
                 return plan_past(operation, asking, self.callers)
-            case GetJob() | CancelJob() | ListJobs():
+            case GetJob() | CancelJob() | ListJobs() | SyncHierarchy():
                 return plan_service(operation, asking, self.callers)
+            case Explain():
+                return plan_explain(operation, asking, self.callers)
+            case TellMe():
+                return plan_me(asking, self.callers, self.engine)
+            case TellPolicy():
+                return plan_policy(asking, self.callers)
+            case ListAudit():
+                return plan_audit(operation, asking, self.callers, self.cursors)
             case _:
                 assert_never(operation)
 

@@ -7,13 +7,16 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from permission_mongo.documents.changes import Change, Merge, Put
+from permission_mongo.documents.fields import FieldRules
 from permission_mongo.documents.paths import ID, MADE, VERSION, Path, canonical, touches
 from permission_mongo.errors import InvalidRequest
 from permission_mongo.planning.callers import Access, Asking, Callers, require_paths
+from permission_mongo.planning.hooks import pre_hooks
 from permission_mongo.planning.references import referable_from
 from permission_mongo.planning.stamps import update_stamps
-from permission_mongo.policy.grants import Grant, Reach
+from permission_mongo.policy.grants import Reach
 from permission_mongo.policy.nodes import ALWAYS, conjunction, negation
+from permission_mongo.prehooks import Pre
 from permission_mongo.query.filters import Query
 from permission_mongo.revisions import Again, Holding, Named, Referable, Revision, Sight, Writer, unwritable
 from permission_mongo.schema.changes import sent_paths, typed_change, unfit_in, unknown_in
@@ -41,25 +44,40 @@ class Reviser:
     writers: tuple[Writer, ...]
     referable: tuple[Referable, ...]
     sights: dict[Holding, Sight]
+    pre: Pre
     _hidden: tuple[frozenset[Path], ...]
     _known: dict[tuple[Path, bool], bool] = field(default_factory=dict)
     _plain: dict[str, tuple[Read, Named] | None] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, collection: Collection, asking: Asking, callers: Callers, new_uuid: Callable[[], UUID]) -> Reviser:
+    def of(
+        cls,
+        collection: Collection,
+        asking: Asking,
+        callers: Callers,
+        new_uuid: Callable[[], UUID],
+        *,
+        rehearses: bool = False,
+    ) -> Reviser:
         """Forbidden where no rule of the caller's roles has both `update` and `read` here."""
         updating = callers.access(asking, collection, "update")
         reading = callers.access(asking, collection, "read")
         stamps = update_stamps(collection, asking, updating.reach, new_uuid)
-        writers = tuple(_writers(collection, asking, callers, updating.reach, collection.stamped, frozenset(stamps)))
+        guarded = collection.stamped | collection.placing
+        writers = tuple(_writers(collection, asking, callers, updating.reach, guarded, frozenset(stamps)))
         referable = referable_from(collection, asking, callers)
         hidden = tuple(rule.hidden for rule in updating.speaking.hides if rule.when == ALWAYS)
         fill = Fill(asking.now, asking.principal.subject, new_uuid)
-        return cls(collection, asking, callers, updating, reading, fill, stamps, writers, referable, {}, hidden)
+        pre = pre_hooks(collection, "update", asking, callers, rehearses=rehearses)
+        return cls(collection, asking, callers, updating, reading, fill, stamps, writers, referable, {}, pre, hidden)
 
     def revision(self, change: Change) -> Revision:
         """`change` names no id. A Refusal where no rule could allow it in any document, or no schema."""
         return self._plain_revision(change) or self._revision(change)
+
+    def idle(self) -> Revision:
+        """Of no change: what judges any."""
+        return self._made(Merge({}), (), (), is_plain=False)
 
     def _plain_revision(self, change: Change) -> Revision | None:
         """Of a merge patch that sets declared scalar fields; None where one look does not tell that it is fine."""
@@ -111,7 +129,8 @@ class Reviser:
             max_document_bytes=self.callers.config.limits.max_document_bytes,
             referable=self.referable,
             sights=self.sights,
-            is_plain=is_plain,
+            is_plain=is_plain and not self.pre,
+            pre=self.pre,
         )
 
     def _require_writable(self, change: Change, named: tuple[Named, ...]) -> None:
@@ -123,6 +142,10 @@ class Reviser:
         asked = frozenset(one.sent for one in named if one.asked)
         if asked:
             require_paths(self.reading, self.collection, "update", Query(paths=asked))
+
+    def may_write(self, path: Path) -> bool:
+        """Whether some rule may write there, in some document."""
+        return self._may(path, False)
 
     def _may(self, path: Path, puts: bool) -> bool:
         known = self._known.get((path, puts))
@@ -153,16 +176,19 @@ def _typed(change: Change, collection: Collection) -> tuple[Change, tuple[FieldE
 # -- old states
 
 
-def again_of(collection: Collection, asking: Asking, callers: Callers) -> Again:
+def again_of(collection: Collection, asking: Asking, callers: Callers, *, rehearses: bool = False) -> Again:
     """What judges old states that are stored again. Forbidden where no rule has both `restore` and `read` here."""
     restoring = callers.access(asking, collection, "restore").reach
     reading = callers.access(asking, collection, "read")
     # What tells of the write alone comes back as it was: who restored, and when, is in the history.
     guarded = frozenset(name for name in (collection.tenant_field, collection.owner_field) if name)
+    guarded |= collection.placing
     writers = tuple(_writers(collection, asking, callers, restoring, guarded, frozenset()))
     referable = referable_from(collection, asking, callers)
     most = callers.config.limits.max_document_bytes
-    return Again(collection, writers, restoring.hiding, referable, reading.lens, most)
+    over = pre_hooks(collection, "update", asking, callers, rehearses=rehearses)
+    anew = pre_hooks(collection, "create", asking, callers, rehearses=rehearses)
+    return Again(collection, writers, restoring.hiding, referable, reading.lens, most, over, anew)
 
 
 # -- the rules
@@ -189,11 +215,12 @@ def _writers(
             # A check of its own says all; by default the document stays one that the rule, and no deny, reaches.
             conjunction((reach.within, grant.check) if own else (reach.within, unstamped, grant.check)),
             grant.fields,
-            _kept(grant, {*judging[grant.rule_id], *((name,) for name in guarded)}, stamped),
+            kept_paths(grant.fields, {*judging[grant.rule_id], *((name,) for name in guarded)}, stamped),
         )
 
 
-def _kept(grant: Grant, guarded: set[Path], stamped: frozenset[str]) -> frozenset[Path]:
-    reassigned = grant.fields.reassign
+def kept_paths(fields: FieldRules, guarded: set[Path], stamped: frozenset[str]) -> frozenset[Path]:
+    """What a rule with these `fields` can't write: `guarded` paths that it does not reassign, and what is stamped."""
+    reassigned = fields.reassign
     lifted = {path for path in guarded if any(path[: len(above)] == above for above in reassigned)}
     return frozenset({*(guarded - lifted), *((name,) for name in stamped), ID, VERSION, (MADE,)})

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NewType, cast
 
 from permission_mongo.aggregations import AggregatePlan
+from permission_mongo.auditing import AuditPage, AuditPlan
 from permission_mongo.documents.diffs import Difference, differences
 from permission_mongo.documents.fields import FieldRules
 from permission_mongo.documents.paths import Path
 from permission_mongo.documents.reveal import View
+from permission_mongo.explanations import Examined, ExplainPlan
 from permission_mongo.moments import AsOfOnePlan, AsOfPlan
 from permission_mongo.outcomes import (
     BatchOutcome,
@@ -24,15 +26,19 @@ from permission_mongo.outcomes import (
     History,
     Job,
     JobList,
+    NothingLookedUp,
     Outcome,
     Page,
     Purged,
     Started,
     State,
     States,
+    Synced,
     Updated,
 )
 from permission_mongo.pasts import AgainPlan, ComparePlan, VersionPlan
+from permission_mongo.planning.audit import shown_entries
+from permission_mongo.planning.explained import explained
 from permission_mongo.plans import (
     CountPlan,
     CreatePlan,
@@ -46,6 +52,7 @@ from permission_mongo.plans import (
 )
 from permission_mongo.policy.grants import Lens
 from permission_mongo.query.cursors import CursorKey
+from permission_mongo.service import TellPlan
 from permission_mongo.values import Document, DocumentId
 
 Revealed = NewType("Revealed", dict[str, Any])
@@ -110,6 +117,14 @@ class ShownAgain:
     shown: ShownDocument | Deleted | Purged | BatchOutcome
 
 
+@dataclass(frozen=True, slots=True)
+class ShownTold:
+    """What the gateway tells of itself and its rules; no document is in it."""
+
+    told: Mapping[str, Any]
+    tag: str | None = None
+
+
 Shown = (
     ShownDocument
     | ShownPage
@@ -123,9 +138,11 @@ Shown = (
     | Job
     | JobList
     | Started
+    | Synced
     | ShownVersion
     | ShownChanges
     | ShownAgain
+    | ShownTold
 )
 
 
@@ -165,8 +182,21 @@ def show(plan: Plan, outcome: Outcome, cursors: CursorKey, posix: float) -> Show
             return ShownMany(_cut(_all_through(plan.lens, documents), plan.fields), not_found)
         case AggregatePlan(), Computed(rows):
             return ShownRows(tuple(Revealed(_plainly_named(row)) for row in rows))
-        case _, BatchOutcome() | History() | Deleted() | Purged() | Job() | JobList() | Started():
+        case _, BatchOutcome() | History() | Deleted() | Purged() | Job() | JobList() | Started() | Synced():
             return outcome
+        case _:
+            return _of_service(plan, outcome, cursors, posix)
+
+
+def _of_service(plan: Plan, outcome: Outcome, cursors: CursorKey, posix: float) -> Shown:
+    match plan, outcome:
+        case AuditPlan(), AuditPage(_, after, has_more):
+            cursor = None if after is None else cursors.seal(after, plan.question, posix)
+            return ShownPage(tuple(map(Revealed, shown_entries(plan, outcome))), cursor, has_more)
+        case ExplainPlan(), Examined():
+            return ShownTold(explained(plan, outcome))
+        case TellPlan(told, tag), NothingLookedUp():
+            return ShownTold(told, tag)
         case _:
             raise AssertionError(f"{type(plan).__name__} does not lead to {type(outcome).__name__}")
 

@@ -22,6 +22,8 @@ def typed_stamp(collection: Collection, name: str, value: Any, action: Action) -
     if type(value) is datetime and kind in ("date", "any"):
         return value  # the moment of the request, as BSON keeps it already
     try:
+        if isinstance(value, str):
+            value.encode()  # a UnicodeEncodeError, which is a ValueError, for half of a sign: no BSON can hold it
         in_text = kind == "string" and isinstance(value, datetime)
         return read_scalar(kind, date_text(value) if in_text else value)
     except ValueError as error:

@@ -41,7 +41,7 @@ def plan_update_many(
 ) -> UpdateManyPlan:
     """The same for many. One change for all is refused as a whole, of several each by itself."""
     collection = operation.collection
-    reviser = Reviser.of(collection, asking, callers, new_uuid)
+    reviser = Reviser.of(collection, asking, callers, new_uuid, rehearses=operation.options.dry_run)
     return UpdateManyPlan(
         target_of(collection, callers.config),
         _matching(operation, reviser),

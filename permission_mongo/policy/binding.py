@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
+from permission_mongo.policy.construction import RELATIONS
+from permission_mongo.policy.kin import NOBODY, Kin
 from permission_mongo.policy.nodes import (
     UNKNOWN,
     And,
@@ -51,10 +53,13 @@ class Bindings:
     claims: Mapping[str, Any]
     request: Mapping[str, Any]
     now: datetime
+    kin: Kin = NOBODY
 
     def lookup(self, path: Path) -> Any:
         """The value of a user, request or now path; None if there is none."""
         match path.root, path.segments:
+            case "user", (name, *_) if name in RELATIONS:
+                return self.kin.lists.get(name)  # whatever the credential claims under that name
             case "now", _:
                 return self.now
             case "request", (name,):
@@ -259,6 +264,8 @@ def _list(operand: Operand, kind: str | None, bindings: Bindings) -> tuple[tuple
     """The readable elements and whether those are all; None if it is no list."""
     if isinstance(operand, Items):
         read = [_scalar(item, kind, bindings) for item in operand.items]
+    elif isinstance(operand, Path) and operand.root == "user" and operand.segments[0] in RELATIONS:
+        return bindings.kin.read(operand.segments[0], kind, lambda text: _fit(text, kind))
     else:
         values = bindings.lookup(operand) if isinstance(operand, Path) else None
         if not isinstance(values, list | tuple):

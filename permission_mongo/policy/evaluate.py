@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
+from uuid import UUID
 
 from bson.dbref import DBRef
+from bson.objectid import ObjectId
 
 from permission_mongo.policy.nodes import (
     And,
@@ -29,11 +31,14 @@ from permission_mongo.policy.nodes import (
     Truth,
     Value,
 )
+from permission_mongo.policy.remembered import Remembered
 from permission_mongo.policy.scalars import compare_values
 
 Test = Callable[[Any], Truth]
 _ABSENT: Final = object()
 _MOST_COMPILED: Final = 4096
+_FEW: Final = 8
+_EXACT: Final = (str, ObjectId, UUID)  # equal within their type alone
 # By identity, for to hash a tree costs as much as to read it. Each is held, so that no other can get its identity.
 _compiled: Final[dict[int, tuple[Expression, Test]]] = {}
 
@@ -51,6 +56,11 @@ def verdict(expression: Expression, document: Any) -> Truth:
             _compiled.clear()
         known = _compiled[id(expression)] = expression, _test_of(expression)
     return known[1](document)
+
+
+def judged(expression: Expression, document: Any) -> Truth:
+    """The same verdict by the same functions, and nothing remembered: for what is asked once."""
+    return _test_of(expression)(document)
 
 
 def _test_of(expression: Expression) -> Test:
@@ -96,7 +106,7 @@ def _leaf(test: Compare | Member | Has | StartsWith | Contains | AnyElement) -> 
         case Compare(op, Path() as path, Value(value)):
             return _of_scalar(_at(path), lambda stored: compare_values(op, stored, value))
         case Member(Path() as path, Items(items)):
-            return _of_scalar(_at(path), lambda stored: _among(stored, items))
+            return _of_scalar(_at(path), _membership(items))
         case Member(Value(value), Path() as path):
             return _of_array(_at(path), lambda stored: _contains(stored, value))
         case Has(path):
@@ -176,6 +186,21 @@ def _of_element(test: Test, element: Any, objects: bool) -> Truth:
     return test(element) if fits else None
 
 
+def _membership(items: tuple[Operand, ...]) -> Callable[[Any], bool]:
+    """Whether a stored scalar is one of these: many texts and ids are looked up, not compared one by one."""
+    known = None if len(items) < _FEW else _LOOKED_UP.of(items)
+    if known is None:
+        return lambda stored: _among(stored, items)
+    return lambda stored: type(stored) in _EXACT and (type(stored), stored) in known
+
+
+def _exactly(items: tuple[Operand, ...]) -> frozenset[tuple[type, Any]] | None:
+    """Types and values; None where one is of a type whose values are equal to others of another type."""
+    values = [item.value for item in items if isinstance(item, Value)]
+    # The type is part of the key, for a Code is a str.
+    return frozenset((type(one), one) for one in values) if all(type(one) in _EXACT for one in values) else None
+
+
 def _among(stored: Any, items: Iterable[Operand]) -> bool:
     return any(compare_values("==", stored, item.value) for item in items if isinstance(item, Value))
 
@@ -196,3 +221,6 @@ def _any(truths: Iterable[Truth]) -> Truth:
             return True
         unknown = unknown or truth is None
     return None if unknown else False
+
+
+_LOOKED_UP: Final = Remembered(_exactly)

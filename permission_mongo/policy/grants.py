@@ -5,7 +5,7 @@ A grant is one rule whole: its rows with their fields. Rows and fields are never
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import cast
@@ -16,6 +16,7 @@ from permission_mongo.documents.paths import Path as FieldPath
 from permission_mongo.documents.paths import canonical, touches
 from permission_mongo.documents.reveal import View
 from permission_mongo.policy.binding import Bindings, bind
+from permission_mongo.policy.construction import RELATIONS
 from permission_mongo.policy.evaluate import holds, verdict
 from permission_mongo.policy.nodes import ALWAYS, Expression, Path, conjunction, disjunction, either, negation, paths_of
 from permission_mongo.policy.roles import RoleEngine
@@ -189,9 +190,13 @@ class Speaking:
     def depends_on_request(self) -> bool:
         """Whether a rule reads the clock or the request, so that it must be bound anew each time."""
         rules = (*self.allows, *self.denies, *self.hides)
-        read = [path for rule in rules for tree in (rule.when, rule.check or rule.when) for path in paths_of(tree)]
         stamps = [value for rule in rules for _, value in rule.stamps if isinstance(value, Path)]
-        return any(path.root in ("request", "now") for path in (*read, *stamps))
+        return any(path.root in ("request", "now") for path in (*_read_by(rules), *stamps))
+
+    @property
+    def relations(self) -> frozenset[str]:
+        """The relations of the hierarchy that a rule reads."""
+        return relations_in((*self.allows, *self.denies, *self.hides))
 
     def reach(self, bindings: Bindings, within: Expression, crossing: frozenset[str] = frozenset()) -> Reach:
         """`within` bounds the rules of every role that is not among the `crossing` ones."""
@@ -202,6 +207,16 @@ class Speaking:
             disjunction(tuple(bind(rule.when, bindings) for rule in self.denies)),
             tuple(Hiding(bind(rule.when, bindings), rule.hidden) for rule in self.hides),
         )
+
+
+def _read_by(rules: Iterable[Rule]) -> Iterator[Path]:
+    return (path for rule in rules for tree in (rule.when, rule.check or rule.when) for path in paths_of(tree))
+
+
+def relations_in(rules: Iterable[Rule]) -> frozenset[str]:
+    """The relations of the hierarchy that these rules read, such as `$subordinates`."""
+    read = (path for path in _read_by(rules) if path.root == "user")
+    return frozenset(path.segments[0] for path in read if path.segments[0] in RELATIONS)
 
 
 def _grant(rule: Rule, bindings: Bindings, within: Expression) -> Grant:
@@ -220,6 +235,7 @@ class Policy:
         self.rules: Mapping[RuleId, Rule] = {rule.id: rule for rule in rules}
         self.roles: dict[str, Role] = dict(roles)
         self.engine = RoleEngine(self.rules.values(), {role.name: role.inherits for role in roles.values()})
+        self.relations = relations_in(self.rules.values())
         self.speaking = lru_cache(maxsize=_MOST_PLANS)(self._speaking)
         self.crossing = lru_cache(maxsize=_MOST_PLANS)(self._crossing)
         self.judging = lru_cache(maxsize=_MOST_PLANS)(self._judging)

@@ -12,7 +12,7 @@ from bson.raw_bson import RawBSONDocument
 from permission_mongo.policy.evaluate import holds
 from permission_mongo.policy.grants import Reach
 from permission_mongo.policy.nodes import Expression, conjunction, within
-from permission_mongo.policy.to_mongo import MATCH_NONE, all_of, to_mongo
+from permission_mongo.policy.to_mongo import MATCH_ALL, MATCH_NONE, all_of, to_mongo
 from permission_mongo.values import CODEC, Document, DocumentId, MongoFilter
 
 CONTENT = "data"  # where a record keeps its document
@@ -88,6 +88,11 @@ def narrow_content(asked: MongoFilter, *reaches: Reach) -> Guarded:
     """The same for kept versions: the rules are asked of the content of a record (`data`), not of the record."""
     rows = conjunction(tuple(within(reach.rows, CONTENT) for reach in reaches))
     return Guarded(all_of([to_mongo(rows), asked]))
+
+
+def narrow_bound(bound: Expression, asked: MongoFilter = MATCH_ALL, *, content: bool = False) -> Guarded:
+    """All rows of a tenant, or records by their content: for who looks after the tenant, and is shown none of them."""
+    return Guarded(all_of([to_mongo(within(bound, CONTENT) if content else bound), asked]))
 
 
 def narrow_whole(asked: MongoFilter, visible: Reach, writing: Reach, *, content: bool) -> Guarded:

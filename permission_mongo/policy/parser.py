@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from typing import Final
 
@@ -40,24 +40,39 @@ from permission_mongo.values import INT64_MAX, read_date
 
 MAX_DEPTH: Final = 50
 _COMPARATORS: Final[dict[str, Comparator]] = {c: c for c in MIRRORED}
-_ROOTS: Final = {"resource": "resource", "doc": "resource", "user": "user", "request": "request"}
+Documents = Mapping[str, tuple[str, ...]]
+ONE_DOCUMENT: Final[Documents] = {"resource": (), "doc": ()}
+_ROOTS: Final = ("resource", "doc", "user", "request")
 _REQUEST: Final = ("method", "ip", "time")
 _FUNCTIONS: Final = ("has", "startsWith", "containsAny", "containsAll", "any", "date", "oid")
 _WORDS: Final = (*_FUNCTIONS, "now", "null", "true", "false")
 _RESERVED: Final = (*_ROOTS, *_WORDS, "and", "or", "not", "in", "is")
 
 
-def parse(text: str) -> Expression:
-    """The expression that `text` means. RuleError, with an offset into `text`, if it means none."""
-    parser = _Parser(tokens_of(text))
+def parse(text: str, documents: Documents = ONE_DOCUMENT) -> Expression:
+    """The expression that `text` means. RuleError, with an offset into `text`, if it means none.
+
+    `documents` names the documents it may read, each with the path at which it will stand.
+    """
+    tokens = tokens_of(text)
+    if documents is not ONE_DOCUMENT:
+        tokens = [_without_sign(token) for token in tokens]
+    parser = _Parser(tokens, documents)
     expression = parser.expression()
     parser.expect_end()
     return expression
 
 
+def _without_sign(token: Token) -> Token:
+    """Hooks write `$user.id` and `$now` as well."""
+    is_signed = token.kind == "name" and token.text in ("$user", "$now", "$request")
+    return Token("name", token.text[1:], token.offset) if is_signed else token
+
+
 class _Parser:
-    def __init__(self, tokens: list[Token]) -> None:
+    def __init__(self, tokens: list[Token], documents: Documents) -> None:
         self._tokens = tokens
+        self._documents = documents
         self._at = 0
         self._depth = 0
         self._variables: list[str] = []
@@ -255,20 +270,20 @@ class _Parser:
             raise RuleError(f"{token.text}() expects {expected}", text.offset) from error
 
     def _path(self, token: Token) -> Path:
-        root = _ROOTS.get(token.text)
-        if root is None:
-            near = get_close_matches(token.text, [*_ROOTS, *_WORDS], 1)
+        prefix = self._documents.get(token.text)
+        if prefix is None and token.text not in ("user", "request"):
+            near = get_close_matches(token.text, [*self._documents, "user", "request", *_WORDS], 1)
             raise RuleError(
                 f"unknown name '{token.text}'" + (f"; did you mean '{near[0]}'?" if near else ""), token.offset
             )
         segments = self._segments()
         if not segments:
             raise RuleError(f"'{token.text}' alone is no value; name a field, such as {token.text}.id", token.offset)
-        if root == "resource":
+        if prefix is not None:
             if self._variables:
                 raise RuleError("inside any() only the element can be read", token.offset)
-            return Path("resource", document_segments(segments, token.offset), offset=token.offset)
-        if root == "request":
+            return Path("resource", (*prefix, *document_segments(segments, token.offset)), offset=token.offset)
+        if token.text == "request":
             if segments[0] not in _REQUEST or len(segments) > 1:
                 raise RuleError(f"request has {', '.join(_REQUEST)}; not '{'.'.join(segments)}'", token.offset)
             return Path("request", segments, offset=token.offset)

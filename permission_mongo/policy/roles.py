@@ -51,17 +51,33 @@ class _Check:
 
 
 class RoleEngine:
-    """Rules and roles of one policy. Immutable once built, so any thread may ask."""
+    """Rules and roles of one policy. Immutable but for what it remembers, so any thread may ask.
+
+    Casbin walks all the lines that it was given at every question, so each collection and action has an enforcer of
+    its own, with the lines that can match there and no others: the matcher wants both to be equal.
+    """
 
     def __init__(self, rules: Iterable[Rule], inherits: Mapping[str, Sequence[str]]) -> None:
-        model = casbin.Enforcer.new_model(text=MODEL)
-        self._enforcer = casbin.Enforcer(model, _Lines(list(rules), inherits))
-        self._enforcer.add_function("anyrole", _anyrole)
-        self._enforcer.add_function("applies", _applies)
+        self._inherits = inherits
+        self._lines: dict[tuple[str, str], list[_Line]] = {}
+        for rule in rules:
+            for action in rule.actions:
+                act = action + _FIELDS_OF if rule.hidden else action
+                self._lines.setdefault((rule.collection, act), []).append(_line(rule, act))
+        self._roles = _enforcer([], inherits)
+        self._enforcers: dict[tuple[str, str], Any] = {}
+
+    def _at(self, collection: str, act: str) -> Any:
+        known = self._enforcers.get((collection, act))
+        if known is None:
+            # Two threads may both make it; they make the same.
+            lines = self._lines.get((collection, act), [])
+            known = self._enforcers[collection, act] = _enforcer(lines, self._inherits) if lines else self._roles
+        return known
 
     def roles_of(self, roles: Iterable[str]) -> frozenset[str]:
         """The roles and all they inherit, by Casbin's own role manager."""
-        manager = self._enforcer.get_role_manager()
+        manager = self._roles.get_role_manager()
         found: set[str] = set()
         waiting = [_subject(role) for role in roles]
         while waiting:
@@ -86,16 +102,31 @@ class RoleEngine:
         if not self.speaking(roles, collection, action):
             return False
         subjects = self._subjects(roles)
-        return bool(self._enforcer.enforce(subjects, _DOMAIN, collection, action, _Check(verdict)))
+        enforcer = self._at(collection, action)
+        return bool(enforcer.enforce(subjects, _DOMAIN, collection, action, _Check(verdict)))
 
     def _noted(self, roles: frozenset[str], collection: str, act: str) -> tuple[RuleId, ...]:
         plan = _Plan()
-        self._enforcer.enforce(self._subjects(roles), _DOMAIN, collection, act, plan)
+        self._at(collection, act).enforce(self._subjects(roles), _DOMAIN, collection, act, plan)
         # With no rule at all Casbin evaluates the matcher once with empty names.
         return tuple(rule_id for rule_id in plan.noted if rule_id)
 
     def _subjects(self, roles: frozenset[str]) -> frozenset[str]:
         return frozenset(_subject(role) for role in self.roles_of(roles))
+
+
+_Line = str  # as Casbin reads it
+
+
+def _line(rule: Rule, act: str) -> _Line:
+    return ", ".join(["p", _subject(rule.role), _DOMAIN, rule.collection, act, rule.id, rule.effect])
+
+
+def _enforcer(lines: list[_Line], inherits: Mapping[str, Sequence[str]]) -> Any:
+    enforcer = casbin.Enforcer(casbin.Enforcer.new_model(text=MODEL), _Lines(lines, inherits))
+    enforcer.add_function("anyrole", _anyrole)
+    enforcer.add_function("applies", _applies)
+    return enforcer
 
 
 def _subject(role: str) -> str:
@@ -118,16 +149,13 @@ def _applies(context: _Plan | _Check, rule_id: RuleId, effect: str) -> bool:
 class _Lines(casbin.persist.Adapter):  # type: ignore[misc]  # casbin ships no types
     """Loads the lines straight into the model: adding them one by one costs quadratic time."""
 
-    def __init__(self, rules: list[Rule], inherits: Mapping[str, Sequence[str]]) -> None:
-        self._rules = rules
+    def __init__(self, lines: list[_Line], inherits: Mapping[str, Sequence[str]]) -> None:
+        self._lines = lines
         self._inherits = inherits
 
     def load_policy(self, model: Any) -> None:
-        for rule in self._rules:
-            for action in rule.actions:
-                act = action + _FIELDS_OF if rule.hidden else action
-                line = ["p", _subject(rule.role), _DOMAIN, rule.collection, act, rule.id, rule.effect]
-                load_policy_line(", ".join(line), model)
+        for line in self._lines:
+            load_policy_line(line, model)
         for role, parents in self._inherits.items():
             for parent in parents:
                 load_policy_line(f"g, {_subject(role)}, {_subject(parent)}, {_DOMAIN}", model)

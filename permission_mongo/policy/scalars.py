@@ -103,10 +103,20 @@ def is_safe_claim(value: Any) -> bool:
         case bool() | datetime() | ObjectId() | UUID():
             return True
         case str():
-            return len(value) <= MAX_TEXT and "\x00" not in value and not value.startswith("$")
+            fits = len(value) <= MAX_TEXT and "\x00" not in value and not value.startswith("$")
+            return fits and (value.isascii() or _is_whole(value))
         case int():
             return -INT64_MAX - 1 <= value <= INT64_MAX
         case float():
             return math.isfinite(value)
         case _:
             return False
+
+
+def _is_whole(text: str) -> bool:
+    """Whether every sign is one: JSON can name half of a pair of UTF-16, which no BSON can hold."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

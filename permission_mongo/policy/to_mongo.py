@@ -7,7 +7,11 @@ Negation is pushed to the leaves first, and each leaf carries its guards in both
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any, Final
+
+from bson import encode
+from bson.raw_bson import RawBSONDocument
 
 from permission_mongo.policy.nodes import (
     OPPOSITE,
@@ -27,7 +31,8 @@ from permission_mongo.policy.nodes import (
     StartsWith,
     Value,
 )
-from permission_mongo.values import MongoFilter
+from permission_mongo.policy.remembered import LONG, Remembered
+from permission_mongo.values import CODEC, MongoFilter
 
 MATCH_ALL: Final[MongoFilter] = {}
 MATCH_NONE: Final[MongoFilter] = {"_id": {"$in": []}}
@@ -93,6 +98,8 @@ def _leaf(test: Compare | Member | StartsWith | Contains, positive: bool) -> Mon
         case StartsWith(path):
             guarded = _place(path, {**_EXISTS, **_NO_CONTAINER, "$type": "string"})
             return all_of([guarded, {path.dotted: _wanted(test, positive)}])
+        case Member(Path() as path, Items(items)) if len(items) >= LONG:
+            return _place(path, (_ENCODED_IN if positive else _ENCODED_NOT_IN).of(items))
         case Compare(_, Path() as path) | Member(Path() as path):
             wanted = _wanted(test, positive)
             return MATCH_NONE if wanted is None else _place(path, {**_EXISTS, **_NO_CONTAINER, **wanted})
@@ -120,7 +127,17 @@ def _wanted(test: Expression, positive: bool) -> Operators | None:
             raise AssertionError(f"not a test of one scalar: {test}")
 
 
-def _place(path: Path, operators: Operators | None) -> MongoFilter:
+def _encoded(operator: str, items: tuple[Operand, ...]) -> RawBSONDocument:
+    """As bytes: a filter of some thousand values is made anew for each request, and they are the same."""
+    operators = {**_EXISTS, **_NO_CONTAINER, operator: _values(items)}
+    return RawBSONDocument(encode(operators, codec_options=CODEC))
+
+
+_ENCODED_IN: Final = Remembered(lambda items: _encoded("$in", items))
+_ENCODED_NOT_IN: Final = Remembered(lambda items: _encoded("$nin", items))
+
+
+def _place(path: Path, operators: Mapping[str, Any] | None) -> MongoFilter:
     """The operators at the path, with every hop on the way an object and no array."""
     hops = (".".join(path.segments[:n]) for n in range(1, len(path.segments)))
     return {**{hop: dict(_HOP) for hop in hops}, path.dotted: operators}

@@ -22,3 +22,5 @@ class Limits:
     max_regex_length: int = 128
     query_timeout: float = 10.0
     job_lease: float = 15.0
+    max_subordinates: int = 10_000
+    hierarchy_cache: float = 5.0

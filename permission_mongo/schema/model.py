@@ -70,6 +70,14 @@ class Index:
 
 
 @dataclass(frozen=True, slots=True)
+class Hierarchy:
+    """The collection's documents are people: the field that a caller's `user.id` names, and that of one's manager."""
+
+    user_id_field: str
+    manager_field: str
+
+
+@dataclass(frozen=True, slots=True)
 class Keeping:
     """How versions are kept. `differences`: what leads back from the next newer one, instead of each whole.
 
@@ -105,11 +113,18 @@ class Collection:
     counts_lists: bool = False
     any_pattern: bool = False
     keeping: Keeping = Keeping()
+    hierarchy: Hierarchy | None = None
 
     @property
     def stamped(self) -> frozenset[str]:
         """The fields that the gateway writes and no caller may."""
         return _stamped_of(self)
+
+    @property
+    def placing(self) -> frozenset[str]:
+        """The fields that say who is above whom."""
+        found = self.hierarchy
+        return frozenset() if found is None else frozenset({found.user_id_field, found.manager_field})
 
     @property
     def computed(self) -> Computing:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pymongo import AsyncMongoClient
+from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import ConfigurationError, InvalidURI, PyMongoError, ServerSelectionTimeoutError
 
 from permission_mongo.config.model import MongoDB
 from permission_mongo.errors import StartupFailure
 from permission_mongo.values import CODEC, Document
+
+Database = AsyncDatabase[Document]
 
 
 def new_client(uri: str, settings: MongoDB) -> AsyncMongoClient[Document]:

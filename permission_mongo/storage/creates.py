@@ -16,7 +16,8 @@ from permission_mongo.outcomes import BatchOutcome, Created, Failure, Item
 from permission_mongo.plans import Actor, CreatePlan, Draft
 from permission_mongo.storage.computed import read_again
 from permission_mongo.storage.faults import duplicate_index
-from permission_mongo.storage.ledger import Ledger
+from permission_mongo.storage.hierarchy import Misplaced
+from permission_mongo.storage.ledger import Ledger, Traces
 from permission_mongo.storage.parts import (
     DUPLICATE_TOLD,
     KeyExists,
@@ -37,7 +38,8 @@ from permission_mongo.versions import moment_after
 async def create_one(plan: CreatePlan, actor: Actor, rooms: Rooms) -> Created:
     """A write with nothing else to commit is one command; else a transaction. A key is something to commit."""
     target, draft = plan.target, plan.drafts[0]
-    if not (target.audited or plan.continues or plan.references or plan.computed or actor.once):
+    commits = target.audited or target.staff or target.posts.create or actor.once
+    if not (commits or plan.continues or plan.references or plan.computed):
         return await _by_one_command(target.collection, draft, rooms)
     creation = _Creation(plan, actor, rooms)
     part = ObjectId()
@@ -49,6 +51,8 @@ async def create_one(plan: CreatePlan, actor: Actor, rooms: Rooms) -> Created:
         )
     except Dangling as error:
         raise violation(error.missing) from error
+    except Misplaced as error:
+        raise error.failed[draft.id] from error
     return Created(stored)
 
 
@@ -173,6 +177,8 @@ class _Creation:
             )
         except Dangling as error:
             raise self._dangling(drafts, error) from error
+        except Misplaced as error:
+            raise Unfit({one.index: error.failed[one.id] for one in drafts if one.id in error.failed}) from error
         except BulkWriteError as error:
             index = duplicate_index(error)
             if index is None:
@@ -206,7 +212,8 @@ class _Creation:
         references = (reference.of(indices) for reference in self._plan.references)
         await require_targets(session, references, self._rooms)
         ids = [draft.id for draft in drafts]
-        await self.ledger.note(session, part, "create", ids)
+        told = [(None, one) for one in documents] if self._plan.target.posts.any else []
+        await self.ledger.note(session, part, "create", ids, Traces(states=told))
         return documents
 
     async def _continued(self, session: AsyncClientSession, documents: list[Document]) -> list[Document]:

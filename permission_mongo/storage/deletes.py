@@ -8,7 +8,7 @@ what a writer changes in between.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from typing import Final, cast
 
@@ -27,7 +27,7 @@ from permission_mongo.storage.rooms import BY_ID, Rooms
 from permission_mongo.storage.singles import LENIENT, require_accepted
 from permission_mongo.storage.transactions import Raced
 from permission_mongo.storage.turns import decoded
-from permission_mongo.storage.works import Came, Share, Work
+from permission_mongo.storage.works import Attempted, Share, Work
 from permission_mongo.values import Document, DocumentId
 from permission_mongo.versions import LARGEST
 
@@ -57,15 +57,41 @@ class _Deletion(Work):
     def _live(self) -> AsyncCollection[Document]:
         return self._rooms.live(self._plan.target.collection)
 
-    async def attempt(self, session: AsyncClientSession, ids: Ids, renumber: bool) -> tuple[Came, list[Document]]:
+    async def attempt(self, session: AsyncClientSession, ids: Ids, renumber: bool) -> Attempted:
         failed = await self._unaccepted(session, ids)
+        stored = await self._looked_at(session, without(ids, failed))
+        failed |= self._refused(stored)
         left = without(ids, failed)
         removed, records = await self._remove(session, left, renumber)
         rest = without(left, removed)
         if rest and self._plan.expected is not None and not self._plan.visible.is_empty:
             found = self._live().find(self._plan.visible.among(rest), {"_id": 1}, session=session)
             failed |= {row["_id"]: self._forbidden() for row in await found.to_list()}
-        return Progress(removed, failed=failed), records
+        told = removed if self._plan.target.posts.delete else []
+        return Attempted(Progress(removed, failed=failed), records, [(stored[one], None) for one in told])
+
+    async def _looked_at(self, session: AsyncClientSession, ids: Ids) -> dict[DocumentId, Document]:
+        """The rows that may be removed, where a hook asks of them or a receiver is told of them.
+
+        In the snapshot in which they are removed: a writer in between is a conflict with it.
+        """
+        if not (self._plan.pre or self._plan.target.posts.delete):
+            return {}
+        rows = await self._read(session, ids, matching=True)
+        return {stored["_id"]: stored for _, stored in rows}
+
+    def _refused(self, rows: Mapping[DocumentId, Document]) -> dict[DocumentId, Refusal]:
+        """Those that a hook does not let go."""
+        refused: dict[DocumentId, Refusal] = {}
+        pre = self._plan.pre
+        if not pre:
+            return refused
+        for one, stored in rows.items():
+            try:
+                pre.judge(one, stored, None)
+            except Refusal as refusal:
+                refused[one] = refusal
+        return refused
 
     def _forbidden(self) -> Refusal:
         name = self._plan.target.collection

@@ -21,10 +21,15 @@ BATCHES: Final = "_pm_batches"
 PARTS: Final = "_pm_parts"
 HISTORY: Final = ("collection", "tenant_id", "gone", "doc_id", "ended.at", "began")  # the index of versions
 AUDIT: Final = "_pm_audit"
+SEALS: Final = "_pm_audit_seals"
 IDEMPOTENCY: Final = "_pm_idempotency"
+HIERARCHY: Final = "_pm_hierarchy"
 PROOFS: Final = "_pm_proofs"  # of writes of which nothing else tells
+OUTBOX: Final = "_pm_outbox"
+SEQUENCES: Final = "_pm_sequences"
 PROVED_FOR: Final = 3600  # seconds; they are asked for within some
 KEPT_FOR: Final = 24 * 3600  # seconds that an answer is kept under its idempotency key
+_OWN: Final = (VERSIONS, BATCHES, PARTS, AUDIT, SEALS, IDEMPOTENCY, PROOFS, OUTBOX, SEQUENCES)
 _CONFLICTS: Final = frozenset({85, 86})  # IndexOptionsConflict, IndexKeySpecsConflict
 
 
@@ -34,7 +39,9 @@ async def prepare(database: AsyncDatabase[Document], config: Config) -> None:
     existing = {one["name"]: one async for one in await database.list_collections()}
     for collection in config.collections.values():
         _require_plain(existing.get(collection.name))
-    for name in (*config.collections, VERSIONS, BATCHES, PARTS, AUDIT, IDEMPOTENCY, PROOFS):
+    people = [HIERARCHY] if any(one.hierarchy is not None for one in config.collections.values()) else []
+    names = (*config.collections, *_OWN, *people)
+    for name in names:
         if name not in existing:
             # In a transaction a collection made on the fly would conflict with its neighbours.
             await database.create_collection(name)
@@ -45,7 +52,11 @@ async def prepare(database: AsyncDatabase[Document], config: Config) -> None:
     await _make_indexes(database, BATCHES, _of_batches())
     await _make_indexes(database, PARTS, [IndexModel([("batch", 1)], name="batch")])
     await _make_indexes(database, AUDIT, _of_audit(config.audit.ttl))
+    await _make_indexes(database, OUTBOX, _of_outbox())
+    await _make_indexes(database, SEALS, [IndexModel([("last", 1)], name="last")])
     await _make_indexes(database, IDEMPOTENCY, _of_idempotency())
+    if HIERARCHY in names:
+        await _make_indexes(database, HIERARCHY, _of_hierarchy())
     await _make_indexes(database, PROOFS, [IndexModel([("at", 1)], name="ttl", expireAfterSeconds=PROVED_FOR)])
 
 
@@ -112,8 +123,16 @@ def _of_batches() -> list[IndexModel]:
     ]
 
 
+def _of_outbox() -> list[IndexModel]:
+    waiting = {"state": "pending"}
+    return [
+        IndexModel([("state", 1), ("order", 1)], name="waiting"),
+        IndexModel([("line", 1), ("order", 1)], name="lines", partialFilterExpression=waiting),
+    ]
+
+
 def _of_audit(ttl: float | None) -> list[IndexModel]:
-    models = [IndexModel([("tenant_id", 1), ("at", -1)], name="recent")]
+    models = [IndexModel([("tenant_id", 1), ("_id", -1)], name="newest")]
     if ttl is not None:
         models.append(IndexModel([("at", 1)], name="ttl", expireAfterSeconds=int(ttl)))
     return models
@@ -125,6 +144,14 @@ def _of_idempotency() -> list[IndexModel]:
         # What makes a key one caller's own, and its write happen once.
         IndexModel([(name, 1) for name in key], unique=True, name="keys"),
         IndexModel([("at", 1)], name="ttl", expireAfterSeconds=KEPT_FOR),
+    ]
+
+
+def _of_hierarchy() -> list[IndexModel]:
+    return [
+        IndexModel([("t", 1), ("up", 1)], name="below"),
+        IndexModel([("t", 1), ("m", 1)], name="reports"),
+        IndexModel([("d", 1)], name="documents", sparse=True),
     ]
 
 

@@ -10,10 +10,12 @@ from pymongo.asynchronous.client_session import AsyncClientSession
 
 from permission_mongo.audit import entry
 from permission_mongo.batch import Batch, Bound
+from permission_mongo.events import State, events_of
 from permission_mongo.jobs import Turn
 from permission_mongo.outcomes import BatchOutcome, Outcome
 from permission_mongo.plans import Actor, Target
 from permission_mongo.replays import kept_of
+from permission_mongo.storage.hierarchy import keep_placed
 from permission_mongo.storage.jobs import stands
 from permission_mongo.storage.layout import AUDIT, PARTS
 from permission_mongo.storage.rooms import Rooms
@@ -26,10 +28,21 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Traces:
-    """What an undo will look for beside the documents' ids: the ids of the `records` kept. `reason` is audited."""
+    """What an undo will look for beside the documents' ids: the ids of the `records` kept.
+
+    Audited are the `reason`, the `version` that a single write made, and the `paths` that an update changed. `states`
+    are the documents before and after, where receivers are told of them.
+    """
 
     records: Sequence[Document] = ()
     reason: str | None = None
+    version: int | None = None
+    paths: Sequence[str] | None = None
+    states: Sequence[State] = ()
+
+    def audited(self) -> Document:
+        told = {"version": self.version, "paths": self.paths}
+        return {name: value for name, value in told.items() if value is not None}
 
 
 NO_TRACES: Final = Traces()
@@ -101,17 +114,31 @@ class Ledger:
         ids: list[DocumentId],
         traces: Traces = NO_TRACES,
     ) -> None:
+        """What the transaction did to documents with these ids, behind it: Misplaced where people can't stand so."""
         batch = self._batch
+        if self._target.staff is not None:
+            await keep_placed(session, ids, action, self._target.staff, self._rooms)
+        if self._target.posts.any:
+            await self._tell(session, action, ids, traces.states)
         if self._target.audited:
             of_batch = None if batch is None else batch.id
             written = entry(self._actor, action, self._target.collection, ids, of_batch, traces.reason)
-            await self._rooms.audit.insert_one({**written, "_id": part}, session=session)
+            await self._rooms.audit.insert_one({**written, "_id": part, **traces.audited()}, session=session)
         if batch is not None:
             await self._rooms.batches.update_one(
                 {"_id": batch.id}, self._batch_change(batch, {action: len(ids)}), upsert=True, session=session
             )
             about = {"_id": part, "batch": batch.id, "collection": self._target.collection, "action": action}
             await self._rooms.parts.insert_one({**about, "ids": ids, **_kept(traces.records)}, session=session)
+
+    async def _tell(
+        self, session: AsyncClientSession, action: str, ids: Sequence[DocumentId], states: Sequence[State]
+    ) -> None:
+        """Into the outbox. No write is left out of it by a caller that hands no states in."""
+        assert len(states) == len(ids)  # noqa: S101
+        batch = None if self._batch is None else self._batch.id
+        told = events_of(states, action, self._target, self._actor, batch)
+        await self._rooms.outbox.add(session, told, self._actor.now)
 
     def _batch_change(self, batch: Batch, counts: Mapping[str, int]) -> Document:
         return {

@@ -8,7 +8,7 @@ from typing import Any, Final
 from pymongo.asynchronous.client_session import AsyncClientSession
 
 from permission_mongo.documents.paths import canonical
-from permission_mongo.errors import SchemaViolation
+from permission_mongo.errors import HookRejected, Refusal
 from permission_mongo.old_states import all_references
 from permission_mongo.policy.grants import Lens
 from permission_mongo.revisions import Again, Reference, Wanted
@@ -61,19 +61,21 @@ def _may_be_id(value: Any) -> bool:
     return isinstance(value, Hashable) and (not isinstance(value, str) or len(value) <= _LONGEST_ID)
 
 
-def violation(missing: Iterable[Wanted]) -> SchemaViolation:
-    """What the writer of one document is told of its references."""
-    return as_violation([_error(one) for one in missing])
+def violation(missing: Iterable[Wanted]) -> Refusal:
+    """What the writer of one document is told of its references; first what the schema says."""
+    wanted = tuple(missing)
+    broken = [_error(one) for one in wanted if one.told is None]
+    return as_violation(broken) if broken else HookRejected(str(next(one.told for one in wanted)))
 
 
-def violations(missing: Iterable[Wanted]) -> dict[int, SchemaViolation]:
+def violations(missing: Iterable[Wanted]) -> dict[int, Refusal]:
     """The same of several documents, by their index."""
     return {index: violation(wanted) for index, wanted in _by_index(missing).items()}
 
 
 async def refused_again(
     session: AsyncClientSession, documents: Sequence[Document], again: Again, rooms: Rooms
-) -> dict[int, SchemaViolation]:
+) -> dict[int, Refusal]:
     """The refusals of old states that refer to what is not there, by their places among the documents.
 
     What the caller is not shown of a state is not named.
@@ -82,7 +84,7 @@ async def refused_again(
     return {n: _as_shown(documents[n], wanted, again.lens) for n, wanted in _by_index(missing).items()}
 
 
-def _as_shown(document: Document, missing: Sequence[Wanted], lens: Lens) -> SchemaViolation:
+def _as_shown(document: Document, missing: Sequence[Wanted], lens: Lens) -> Refusal:
     is_raw = lens.reach.raw_in(document)
     shown = [one for one in missing if is_raw(canonical(one.field))]
     if len(shown) == len(missing):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 from pymongo.asynchronous.client_session import AsyncClientSession
 
@@ -12,6 +11,7 @@ from permission_mongo.plans import Actor, DeleteOnePlan, PurgePlan
 from permission_mongo.storage.reads import not_found
 from permission_mongo.storage.rooms import Rooms
 from permission_mongo.storage.singles import Single, require_accepted
+from permission_mongo.values import Document
 from permission_mongo.versions import lives_of, made, tenant_of
 
 
@@ -27,9 +27,11 @@ async def delete_one(plan: DeleteOnePlan, actor: Actor, rooms: Rooms) -> Deleted
         match = plan.match.also(single.named())
         if plan.match.is_empty or not await _removed(session, single, match):
             raise single.forbidden("delete", "deleting")
+        if plan.pre:
+            plan.pre.judge(plan.id, stored, None)
         if plan.target.versioned:
             await single.keep(session, raw, stored, ended, renumber)
-        await single.note(session, "delete")
+        await single.note(session, "delete", (stored, None))
         return Deleted(plan.id)
 
     return await single.run(body, single.proof())
@@ -41,17 +43,19 @@ async def purge_one(plan: PurgePlan, actor: Actor, rooms: Rooms) -> Purged:
     single = Single(replace(plan.target, versioned=False), plan.id, actor, rooms)
 
     async def body(session: AsyncClientSession, renumber: bool) -> Purged:
-        tenant, count = await _erased(session, single, plan)
-        life = {**lives_of(plan.target.collection, plan.id), "tenant_id": tenant}
+        stored, count = await _erased(session, single, plan)
+        if plan.pre:
+            plan.pre.judge(plan.id, stored, None)
+        life = {**lives_of(plan.target.collection, plan.id), "tenant_id": tenant_of(stored, plan.target.tenant_field)}
         versions = await rooms.versions.delete_many(life, session=session)
-        await single.note(session, "purge", plan.reason)
+        await single.note(session, "purge", (stored, None), plan.reason)
         return Purged(plan.id, count + versions.deleted_count)
 
     return await single.run(body, single.proof())
 
 
-async def _erased(session: AsyncClientSession, single: Single, plan: PurgePlan) -> tuple[Any, int]:
-    """Whose document it was, and how many versions went with it: the live one, else the last content of a deleted."""
+async def _erased(session: AsyncClientSession, single: Single, plan: PurgePlan) -> tuple[Document, int]:
+    """The document as it was, and how many versions went with it: the live one, else the last content of a deleted."""
     visible = plan.visible.also(single.named())
     live = single.rooms.live(plan.target.collection)
     if plan.visible.is_empty or await live.find_one(visible, {"_id": 1}, session=session) is None:
@@ -59,10 +63,10 @@ async def _erased(session: AsyncClientSession, single: Single, plan: PurgePlan) 
     _, stored = await single.seen(session, visible, plan.precondition)
     if plan.match.is_empty or not await _removed(session, single, plan.match.also(single.named())):
         raise single.forbidden("purge", "purging")
-    return tenant_of(stored, plan.target.tenant_field), 0
+    return stored, 0
 
 
-async def _erased_record(session: AsyncClientSession, single: Single, plan: PurgePlan) -> tuple[Any, int]:
+async def _erased_record(session: AsyncClientSession, single: Single, plan: PurgePlan) -> tuple[Document, int]:
     versions = single.rooms.versions
     seen = not plan.visible_records.is_empty
     last = await versions.find_one(plan.visible_records.filter, session=session) if seen else None
@@ -72,7 +76,7 @@ async def _erased_record(session: AsyncClientSession, single: Single, plan: Purg
     match = plan.records.also({"_id": {"$eq": last["_id"]}})
     if plan.records.is_empty or (await versions.delete_one(match, session=session)).deleted_count != 1:
         raise single.forbidden("purge", "purging")
-    return last["tenant_id"], 1
+    return last["data"], 1
 
 
 async def _removed(session: AsyncClientSession, single: Single, match: dict[str, object]) -> bool:

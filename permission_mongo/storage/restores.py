@@ -21,6 +21,8 @@ from permission_mongo.storage.transactions import Raced
 from permission_mongo.values import Document, MongoFilter
 from permission_mongo.versions import made, marks_after, moment_after, number_of
 
+Restored = tuple[Document | None, Document]  # a document before, if it was there, and after
+
 
 async def restore_one(plan: RestorePlan, actor: Actor, rooms: Rooms) -> Updated:
     """DocumentNotFound and VersionNotFound as for reading it; Forbidden, if one of both states may not be restored."""
@@ -41,16 +43,16 @@ class _Restoring:
         past = self._plan.past
         visible = past.live.also(self.single.named())
         row = None if past.live.is_empty else await self._live().find_one(visible, {"_id": 1}, session=session)
-        document = await self._over(session, visible, renumber) if row is not None else await self._anew(session)
-        if document is None:
+        state = await self._over(session, visible, renumber) if row is not None else await self._anew(session)
+        if state is None:
             live = await self._live().find_one(self.single.named(), session=session)
             assert live is not None  # noqa: S101  (read in this very snapshot)
             return Updated(await self._as_told(session, live), changed=False)
-        await self.single.note(session, "restore")
-        return Updated(await self._as_told(session, document), changed=True)
+        await self.single.note(session, "restore", state)
+        return Updated(await self._as_told(session, state[1]), changed=True)
 
-    async def _over(self, session: AsyncClientSession, visible: MongoFilter, renumber: bool) -> Document | None:
-        """The document as it is now; None where it is that version already."""
+    async def _over(self, session: AsyncClientSession, visible: MongoFilter, renumber: bool) -> Restored | None:
+        """The document before and after; None where it is that version already."""
         plan = self._plan
         raw, stored = await self.single.seen(session, visible, plan.precondition)
         content = await state_of(plan.past, plan.version, (stored, True), self._rooms, session)
@@ -62,12 +64,13 @@ class _Restoring:
             raise self.single.forbidden("restore", "restoring")
         if number_of(stored) == plan.version:
             return None
+        plan.again.judge(plan.past.id, stored, again)
         await self._require_targets(session, again)
         again |= marks_after(await self.single.keep(session, raw, stored, mark, renumber))
         await self._store(session, again, match)
-        return again
+        return stored, again
 
-    async def _anew(self, session: AsyncClientSession) -> Document:
+    async def _anew(self, session: AsyncClientSession) -> Restored:
         """A deleted document lives again, with the number behind its deletion's."""
         plan = self._plan
         last = await last_record(plan.past, self._rooms, session)
@@ -80,10 +83,11 @@ class _Restoring:
         again = self._again(last["data"], content, last["version"] + 2, mark)
         if not plan.replaced.admits(last["data"]):
             raise self.single.forbidden("restore", "restoring")
+        plan.again.judge(plan.past.id, None, again)
         await self._require_targets(session, again)
         await self._store(session, again, None)
         await self.single.revive(session, last)
-        return again
+        return None, again
 
     def _again(self, present: Document, content: Document, number: int, mark: Document) -> Document:
         """What is stored. Forbidden, if it may not be restored as it was, or may not be stored as it will be."""

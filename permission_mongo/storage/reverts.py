@@ -15,7 +15,7 @@ from permission_mongo.storage.parts import Ids, Progress
 from permission_mongo.storage.references import refused_again
 from permission_mongo.storage.rooms import Rooms
 from permission_mongo.storage.turns import decoded, in_turns
-from permission_mongo.storage.works import Came, Share, State, Work
+from permission_mongo.storage.works import Attempted, Share, State, Work
 from permission_mongo.values import CODEC, Document, DocumentId
 from permission_mongo.versions import content_of, marks_after, number_of
 
@@ -35,7 +35,7 @@ class _Reverting(Work):
         super().__init__(plan, actor, rooms, AT_FIRST, share)
         self._plan = plan
 
-    async def attempt(self, session: AsyncClientSession, ids: Ids, renumber: bool) -> tuple[Came, list[Document]]:
+    async def attempt(self, session: AsyncClientSession, ids: Ids, renumber: bool) -> Attempted:
         """Read again inside: in this snapshot the guards hold, and nobody writes between it and the commit."""
         former = await self._former(session, ids)
         states = [
@@ -50,7 +50,9 @@ class _Reverting(Work):
         failed |= dict.fromkeys(without(ids, [*contents, *failed]), Conflict(CHANGED))
         states = [(raw, stored) for raw, stored in states if stored["_id"] in contents]
         records = await self._put_back(session, states, contents, renumber) if states else []
-        return Progress([*contents], failed=failed), records
+        changes = zip(states, records, strict=True) if self._plan.target.posts.any else ()
+        told = [(stored, {**contents[stored["_id"]], "_version": one["v"] + 1}) for (_, stored), one in changes]
+        return Attempted(Progress([*contents], failed=failed), records, [*told])
 
     async def _judged(
         self, states: list[State], former: dict[DocumentId, Document]
@@ -62,7 +64,9 @@ class _Reverting(Work):
             for _, stored in some:
                 one: DocumentId = stored["_id"]
                 try:
-                    contents[one] = stored_again(self._plan.again, stored, content_of(former[one]))
+                    again = stored_again(self._plan.again, stored, content_of(former[one]))
+                    self._plan.again.judge(one, stored, again)
+                    contents[one] = again
                 except Refusal as refusal:
                     failed[one] = refusal
         return contents, failed

@@ -14,7 +14,9 @@ from typing import Final
 from bson.raw_bson import RawBSONDocument
 from pymongo.asynchronous.client_session import AsyncClientSession
 
+from permission_mongo.audit import changed_paths
 from permission_mongo.errors import Refusal
+from permission_mongo.events import State as Change
 from permission_mongo.jobs import Turn
 from permission_mongo.outcomes import BatchOutcome
 from permission_mongo.plans import Actor, Edit, Same, UpdateManyPlan
@@ -27,7 +29,7 @@ from permission_mongo.storage.rooms import BY_ID, Rooms
 from permission_mongo.storage.singles import require_accepted
 from permission_mongo.storage.transactions import Raced
 from permission_mongo.storage.turns import in_turns
-from permission_mongo.storage.works import Came, Work
+from permission_mongo.storage.works import Attempted, Work
 from permission_mongo.values import Document, DocumentId
 from permission_mongo.versions import marks_after
 
@@ -67,13 +69,30 @@ class _Updating(Work):
         super().__init__(plan, actor, rooms, turn)
         self._plan = plan
 
-    async def attempt(self, session: AsyncClientSession, ids: Ids, renumber: bool) -> tuple[Came, list[Document]]:
+    async def attempt(self, session: AsyncClientSession, ids: Ids, renumber: bool) -> Attempted:
         judged = await self._judged(session, ids)
         came = Progress([row.stored["_id"] for row in judged.rows], judged.same, judged.failed)
         # Of an atomic batch that fails, the first item's refusal is told, and not what the write would have met.
         fails = self._plan.batch.atomic and (came.failed or (self._plan.expected is not None and came.met < len(ids)))
         records = await self._write(session, judged.rows, renumber) if judged.rows and not fails else []
-        return came, records
+        if self._plan.target.names_paths:
+            self._paths = [*await self._changed(judged.rows)]
+        return Attempted(came, records, [] if fails else self._states(judged.rows, records))
+
+    def _states(self, rows: list[_Row], records: list[Document]) -> list[Change]:
+        """The documents before and after, where somebody is told."""
+        if not self._plan.target.posts.any:
+            return []
+        numbers = [one["v"] + 1 for one in records] or [None for _ in rows]
+        return [_state(row, number) for row, number in zip(rows, numbers, strict=True)]
+
+    async def _changed(self, rows: list[_Row]) -> list[str]:
+        """The fields in which the rows differ from what is written, for the audit."""
+        found: set[str] = set()
+        async for some in in_turns(rows):
+            changes = ((row.stored, row.change) for row in some)
+            found.update(changed_paths(self._revision(rows[0].stored["_id"])[0].collection, changes))
+        return sorted(found)
 
     # -- judging
 
@@ -161,3 +180,10 @@ class _Updating(Work):
             update = row.change.as_update(mark)
             if update:
                 yield {"q": {"_id": row.stored["_id"]}, "u": update}
+
+
+def _state(row: _Row, number: int | None) -> tuple[Document, Document]:
+    """The document before and after."""
+    gone = row.change.gone
+    after = {name: value for name, value in {**row.stored, **row.change.fields}.items() if name not in gone}
+    return row.stored, after if number is None else {**after, "_version": number}

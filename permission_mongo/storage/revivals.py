@@ -21,7 +21,7 @@ from permission_mongo.storage.references import refused_again
 from permission_mongo.storage.reverts import CHANGED
 from permission_mongo.storage.rooms import BY_ID, Rooms
 from permission_mongo.storage.turns import decoded, in_turns
-from permission_mongo.storage.works import Came, Share, Work
+from permission_mongo.storage.works import Attempted, Share, Work
 from permission_mongo.values import CODEC, Document, DocumentId
 from permission_mongo.versions import content_of, made, moment_after
 
@@ -42,16 +42,35 @@ class _Reviving(Work):
         self._plan = plan
         self._actor = actor
 
-    async def attempt(self, session: AsyncClientSession, ids: Ids, renumber: bool) -> tuple[Came, list[Document]]:
+    async def attempt(self, session: AsyncClientSession, ids: Ids, renumber: bool) -> Attempted:
         """Asked again inside: what left the caller's reach since the look is not put back. No versions are kept."""
         taken = await self._taken(session, ids)
         records = await self._last_records(session, without(ids, taken))
         done: list[DocumentId] = [one["doc_id"] for one in records]
         failed: dict[DocumentId, Refusal] = {one: Conflict(CHANGED) for one in without(ids, done)}
         failed |= {one: Conflict(TAKEN) for one in taken}
+        refused = self._refused(records)
+        failed |= refused
+        done = [*without(done, refused)]
+        records = [one for one in records if one["doc_id"] not in refused]
         if records and not (failed and self._plan.batch.atomic):
             await self._revive(session, records)
-        return Progress(done, failed=failed), []
+        told = records if self._plan.target.posts.any else []
+        return Attempted(Progress(done, failed=failed), [], [(None, self._after(one)) for one in told])
+
+    def _refused(self, records: list[Document]) -> dict[DocumentId, Refusal]:
+        """Those that a hook does not let come back."""
+        refused: dict[DocumentId, Refusal] = {}
+        for one in records:
+            try:
+                self._plan.again.judge(one["doc_id"], None, content_of(one))
+            except Refusal as refusal:
+                refused[one["doc_id"]] = refusal
+        return refused
+
+    @staticmethod
+    def _after(record: Document) -> Document:
+        return {**content_of(record), "_version": record["version"] + 2}
 
     async def _taken(self, session: AsyncClientSession, ids: Ids) -> list[DocumentId]:
         """Ids that live again, whoever sees them: found by the write one by one, they would cost a transaction each."""
@@ -89,5 +108,5 @@ class _Reviving(Work):
         batch = self._plan.batch
         at = moment_after(self._actor.now, record["ended"]["at"])
         mark = made("restore", self._actor.subject, at, batch.reason, batch.id)
-        again = {**content_of(record), "_version": record["version"] + 2, "_made": mark}
+        again = {**self._after(record), "_made": mark}
         return RawBSONDocument(encode(again, codec_options=CODEC))

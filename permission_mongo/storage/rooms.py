@@ -25,6 +25,9 @@ from permission_mongo.storage.faults import DUPLICATE
 from permission_mongo.storage.idempotency import Answers
 from permission_mongo.storage.jobs import Jobs
 from permission_mongo.storage.layout import AUDIT, BATCHES, PARTS, VERSIONS
+from permission_mongo.storage.outbox import Outbox
+from permission_mongo.storage.people import People
+from permission_mongo.storage.sequences import Sequences
 from permission_mongo.storage.transactions import Transactor
 from permission_mongo.values import CODEC, Document, DocumentId, MongoFilter
 from permission_mongo.versions import DAY, Former, behind, with_end
@@ -88,7 +91,10 @@ class Rooms:
         self.batches = self._database[BATCHES]
         self.parts = self._database[PARTS]
         self.audit = self._database[AUDIT]
+        self.people = People(self._database, timeout)
         self.jobs = Jobs(self._database, timeout)
+        self.outbox = Outbox(self._database, timeout)
+        self.sequences = Sequences(self._database, timeout)
         self.answers = Answers(self._database, self.jobs, timeout)
 
     def live(self, name: str) -> AsyncCollection[Document]:
@@ -242,8 +248,8 @@ class Rooms:
         """
         return Bounded(self._slots, self.longest)
 
-    def deadline(self) -> float:
-        return monotonic() + self.timeout
+    def deadline(self, seconds: float | None = None) -> float:
+        return monotonic() + (self.timeout if seconds is None else seconds)
 
     async def ping(self) -> None:
         with pymongo.timeout(1.0):

@@ -6,7 +6,7 @@ conflict, and the whole runs again.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 from bson import decode
@@ -15,9 +15,11 @@ from bson.raw_bson import RawBSONDocument
 from pymongo.asynchronous.client_session import AsyncClientSession
 
 from permission_mongo.errors import Conflict, Forbidden, PayloadTooLarge, PreconditionFailed
+from permission_mongo.events import State
 from permission_mongo.outcomes import Deleted, Outcome, Purged, Updated
 from permission_mongo.plans import Actor, Precondition, Target
 from permission_mongo.policy.rules import Action
+from permission_mongo.storage.hierarchy import Misplaced
 from permission_mongo.storage.layout import PROOFS, VERSIONS
 from permission_mongo.storage.ledger import Ledger, Traces
 from permission_mongo.storage.reads import not_found
@@ -45,6 +47,7 @@ class Single:
         self.rooms = rooms
         self._part = ObjectId()
         self._kept: MongoFilter = {"part": self._part}
+        self._made: int | None = None
         self._ledger = Ledger(rooms, actor, target, None)
 
     def proof(self) -> Proof:
@@ -67,6 +70,8 @@ class Single:
                 )
             except NumberTaken:
                 pass
+            except Misplaced as error:
+                raise error.failed[self.id] from error
         raise Conflict("others changed the same document at the same time; try again")
 
     def named(self) -> MongoFilter:
@@ -113,6 +118,7 @@ class Single:
             kept["part"] = self._part
             self._kept["_id"] = kept["_id"]
         await self.rooms.keep(session, [kept], self.target.keeping)
+        self._made = kept["version"] + 1
         return kept
 
     async def revive(self, session: AsyncClientSession, kept: Document) -> None:
@@ -121,8 +127,17 @@ class Single:
         part = None if self.target.audited else self._part
         await self.rooms.revive(session, {"_id": kept["_id"]}, self.target.keeping, part)
 
-    async def note(self, session: AsyncClientSession, action: str, reason: str | None = None) -> None:
-        await self._ledger.note(session, self._part, action, [self.id], Traces(reason=reason))
+    async def note(
+        self,
+        session: AsyncClientSession,
+        action: str,
+        state: State,
+        reason: str | None = None,
+        paths: Sequence[str] | None = None,
+    ) -> None:
+        """`state` is the document before and after."""
+        traces = Traces(reason=reason, version=self._made, paths=paths, states=[state])
+        await self._ledger.note(session, self._part, action, [self.id], traces)
         if not (self.target.audited or self.target.versioned):
             # What is stored tells nothing: another writer may have left the same, or removed it.
             await self.rooms.insert(session, PROOFS, [{"_id": self._part, "at": self.actor.now}])

@@ -5,11 +5,15 @@ from __future__ import annotations
 from typing import assert_never
 
 from permission_mongo.aggregations import AggregatePlan
+from permission_mongo.audit import entry
+from permission_mongo.auditing import AuditPlan
 from permission_mongo.errors import Refusal, Unavailable
+from permission_mongo.explanations import ExplainPlan
+from permission_mongo.hierarchy import Staff
 from permission_mongo.jobs import AT_FIRST, Lease, Turn, Unreadable, added
 from permission_mongo.jobs import Taken as TakenJob
 from permission_mongo.moments import AsOfOnePlan, AsOfPlan
-from permission_mongo.outcomes import BatchOutcome, Job, JobList, JobState, Outcome, Replayed
+from permission_mongo.outcomes import BatchOutcome, Job, JobList, JobState, NothingLookedUp, Outcome, Replayed
 from permission_mongo.pasts import AgainPlan, ComparePlan, VersionPlan, VersionsPlan
 from permission_mongo.plans import (
     Actor,
@@ -31,10 +35,13 @@ from permission_mongo.plans import (
     UpdatePlan,
     Writing,
 )
-from permission_mongo.service import CancelPlan, JobPlan, JobsPlan, Serving
+from permission_mongo.policy.kin import Kin
+from permission_mongo.service import CancelPlan, JobPlan, JobsPlan, KinPlan, Serving, SyncPlan, TellPlan
 from permission_mongo.storage.aggregates import aggregate
+from permission_mongo.storage.audit_log import audit_page
 from permission_mongo.storage.creates import create_many, create_one
 from permission_mongo.storage.deletes import delete_many
+from permission_mongo.storage.explaining import examine
 from permission_mongo.storage.faults import refusing
 from permission_mongo.storage.gathering import Gathering
 from permission_mongo.storage.history import read_past
@@ -42,6 +49,7 @@ from permission_mongo.storage.idempotency import Taken, still_running
 from permission_mongo.storage.lists import count, list_deleted, list_page
 from permission_mongo.storage.moments import as_of_one, as_of_page
 from permission_mongo.storage.reads import get_many, read_one
+from permission_mongo.storage.rebuilding import ensure_built, sync
 from permission_mongo.storage.removals import delete_one, purge_one
 from permission_mongo.storage.restores import restore_one
 from permission_mongo.storage.revising import update_many
@@ -95,9 +103,17 @@ class Store:
     async def _execute(self, plan: Plan, actor: Actor, turn: Turn) -> Outcome:
         if isinstance(plan, Writing):
             return await self._write(plan, actor, turn)
+        if isinstance(plan, ExplainPlan):
+            return await examine(plan, actor, self._rooms)
         return await self._read(plan)
 
-    async def _read(self, plan: Reading | Serving) -> Outcome:
+    async def note_policy(self, actor: Actor, file: str) -> None:
+        """The audit's entry of a policy that is about to be written, for each attempt."""
+        with refusing():
+            written = entry(actor, "policy_write", "", [])
+            await self._rooms.audit.insert_one({**written, "asked": {"file": file}})
+
+    async def _read(self, plan: Reading | Serving | AuditPlan) -> Outcome:
         match plan:
             case ReadPlan():
                 return await read_one(plan, self._gathering, self._rooms)
@@ -121,6 +137,10 @@ class Store:
                 return await self._rooms.jobs.find(job, whose)
             case JobsPlan(whose, limit):
                 return JobList(tuple(await self._rooms.jobs.recent(whose, limit)))
+            case TellPlan():
+                return NothingLookedUp()
+            case AuditPlan():
+                return await audit_page(plan, self._rooms)
             case _:
                 assert_never(plan)
 
@@ -146,8 +166,19 @@ class Store:
                 return await undo(plan, actor, self._rooms)
             case CancelPlan(job, whose):
                 return await self._rooms.jobs.cancel(job, whose)
+            case SyncPlan():
+                return await sync(plan, actor, self._rooms)
             case _:
                 assert_never(plan)
+
+    async def ensure_hierarchy(self, staff: Staff) -> None:
+        """Built, where the documents have one and it was never built."""
+        await ensure_built(staff, self._rooms)
+
+    async def kin(self, plan: KinPlan) -> Kin:
+        """The people around a caller."""
+        with refusing():
+            return await self._rooms.people.around(plan)
 
     async def take_job(self, holder: str, seconds: float) -> TakenJob | Unreadable | None:
         """A job that nobody carries, now this holder's for so many seconds; None if there is none."""

@@ -6,6 +6,7 @@ from bson.raw_bson import RawBSONDocument
 from pymongo import ReturnDocument
 from pymongo.asynchronous.client_session import AsyncClientSession
 
+from permission_mongo.audit import changed_paths
 from permission_mongo.documents.changes import Put
 from permission_mongo.outcomes import Updated
 from permission_mongo.plans import Actor, UpdatePlan
@@ -35,7 +36,8 @@ async def update_one(plan: UpdatePlan, actor: Actor, rooms: Rooms) -> Updated:
             raise violation(missing)
         marks = await _ended(session, single, plan, (raw, stored), renumber)
         document = await _written(session, single, plan, stored, change.as_update(marks))
-        await single.note(session, "update")
+        paths = changed_paths(plan.revision.collection, [(stored, change)]) if plan.target.names_paths else None
+        await single.note(session, "update", (stored, document), paths=paths)
         return Updated(await _as_told(session, plan, document, rooms), changed=True)
 
     return await single.run(body, single.proof())

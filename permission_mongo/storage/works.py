@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal, cast
 
 from bson import decode_all
@@ -15,6 +15,7 @@ from pymongo.errors import BulkWriteError
 
 from permission_mongo.batch import Bound
 from permission_mongo.errors import DocumentNotFound, Refusal
+from permission_mongo.events import State as Change
 from permission_mongo.jobs import Overtaken, Turn, added
 from permission_mongo.outcomes import BatchOutcome, Failure, Item
 from permission_mongo.plans import Actor, Chunked, RevivePlan
@@ -33,6 +34,15 @@ from permission_mongo.versions import LARGEST, made, number_of, record
 State = tuple[RawBSONDocument, Document]  # a stored document: its bytes, and read
 Worked = Chunked | RevivePlan
 Came = Progress[DocumentId]
+
+
+@dataclass(frozen=True, slots=True)
+class Attempted:
+    """What came of a transaction's items, the ids of the versions kept, and, where somebody is told, the documents."""
+
+    came: Came
+    records: list[Document]
+    states: list[Change] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +67,11 @@ class Work(ABC):
         self._ended = made(self.action, actor.subject, actor.now, plan.batch.reason, plan.batch.id)
         self._ledger = Ledger(rooms, actor, plan.target, plan.batch)
         self._progress: Came = Progress()
+        self._paths: list[str] | None = None  # that the transaction at hand changes, where the audit names them
 
     @abstractmethod
-    async def attempt(self, session: AsyncClientSession, ids: Ids, renumber: bool) -> tuple[Came, list[Document]]:
-        """What becomes of these items in the session's transaction, and the ids of the versions kept.
+    async def attempt(self, session: AsyncClientSession, ids: Ids, renumber: bool) -> Attempted:
+        """What becomes of these items in the session's transaction.
 
         `renumber` says that a number was taken. KeyExists, TooMuch and Raced end the transaction.
         """
@@ -132,13 +143,15 @@ class Work(ABC):
         return self._ledger.once(body, self._outcome_with, final=final, job=job)
 
     async def _body(self, session: AsyncClientSession, ids: Ids, part: ObjectId, renumber: bool) -> Came:
-        came, records = await self.attempt(session, ids, renumber)
+        attempted = await self.attempt(session, ids, renumber)
+        came = attempted.came
         before = self._turn.before.met if self._turn.before else 0
         require_few_enough(self._work.batch, before + self._progress.met + came.met)
         if self._work.batch.atomic:
             self._require_all(ids, came)
         if came.done:
-            await self._ledger.note(session, part, self.action, came.done, Traces(records=records))
+            traces = Traces(records=attempted.records, states=attempted.states, paths=self._paths)
+            await self._ledger.note(session, part, self.action, came.done, traces)
         return came
 
     def _require_all(self, ids: Ids, came: Came) -> None:

@@ -29,8 +29,9 @@ def refused(folder: Path) -> list[str]:
 
 @pytest.mark.parametrize("config", ["config.yaml", "server.yml"])
 def test_the_published_samples_load_as_they_stand(tmp_path, config):
-    loaded = load_config(a_folder(tmp_path, config, "schema.yml", "policy.yml"), ENVIRONMENT)
+    loaded = load_config(a_folder(tmp_path, config, "schema.yml", "policy.yml", "hooks.yml"), ENVIRONMENT)
     assert set(loaded.collections) == {"users", "documents"}
+    assert set(loaded.hooks) == {"documents"}
     assert set(loaded.policy.roles) == {"viewer", "user", "manager", "admin"}
     assert loaded.auth.secret == ENVIRONMENT["JWT_SECRET"]
     assert loaded.collections["documents"].owner_field == "created_by"
@@ -45,7 +46,6 @@ def test_each_key_that_does_nothing_here_is_a_warning_at_its_place(tmp_path):
         "server.read_timeout",
         "server.write_timeout",
         "redis",
-        "audit.include_changes",
         "audit.batch_size",
         "audit.flush_interval",
     ]
@@ -95,7 +95,6 @@ def test_limits_keep_their_values_under_their_go_names(tmp_path):
         ("auth: {jwt_secret: short}", "needs at least 32 bytes"),
         ("scalability: {max_batch_size: many}", "a whole number"),
         ("scalability: {max_batchsize: 5}", "unknown key 'max_batchsize'"),
-        ("audit: {log_reads: true}", "'audit.log_reads: true' is not available"),
         ("audit: {storage: webhook}", "'audit.storage' is one of mongodb"),
     ],
 )
@@ -104,14 +103,24 @@ def test_what_a_go_key_would_promise_and_is_not_kept_is_refused(tmp_path, config
     assert any(message in line for line in found), found
 
 
-def test_features_that_are_not_there_stay_refused_and_say_so(tmp_path):
-    """Hooks and reporting lines are promises: ignoring one would break it silently."""
+def test_reporting_lines_are_taken_over(tmp_path):
     schema = (GO / "schema.yml").read_text()
-    schema += "    hierarchy: {user_id_field: _id, manager_field: manager_id}\n"
+    schema = schema.replace(
+        "  users:\n    fields:\n",
+        "  users:\n    hierarchy: {user_id_field: _id, manager_field: manager_id}\n    fields:\n",
+    )
     policy = (GO / "policy.yml").read_text().replace("in user.roles", "in user.$subordinates")
-    found = refused(a_folder(tmp_path, "config.yaml", "hooks.yml", schema=schema, policy=policy))
-    assert any("hooks.yml: is not available" in line for line in found)
-    assert any("hierarchy" in line for line in found)
+    loaded = load_config(a_folder(tmp_path, "config.yaml", schema=schema, policy=policy), ENVIRONMENT)
+    assert [one.hierarchy.manager_field for one in loaded.collections.values() if one.hierarchy] == ["manager_id"]
+    assert loaded.policy.relations == {"$subordinates"}
+
+
+def test_hooks_may_be_rooted_in_collections(tmp_path):
+    """The pages have it both ways."""
+    hooks = (GO / "hooks.yml").read_text().replace("hooks:", "collections:")
+    loaded = load_config(a_folder(tmp_path, "config.yaml", "schema.yml", "policy.yml", hooks=hooks), ENVIRONMENT)
+    assert set(loaded.hooks) == {"documents"}
+    assert any("'collections' is read as 'hooks'" in str(one) for one in loaded.warnings)
 
 
 def test_how_versions_are_kept_is_taken_over(tmp_path):

@@ -68,8 +68,12 @@ _SPARE: dict[str, list[str]] = {}
 _MADE: dict[str, dict[str, set[str]]] = {}
 
 
-def a_config(folder: Path, config: str = CONFIG, schema: str = SCHEMA, policy: str = POLICY) -> Config:
-    """The configuration of these three texts, on a database of its own."""
+def a_config(
+    folder: Path, config: str = CONFIG, schema: str = SCHEMA, policy: str = POLICY, hooks: str | None = None
+) -> Config:
+    """The configuration of these texts, on a database of its own."""
+    if hooks is not None:
+        (folder / "hooks.yml").write_text(hooks)
     for name, text in (("config.yaml", config), ("schema.yml", schema), ("policy.yml", policy)):
         (folder / name).write_text(text)
     loaded = load_config(folder, {})
@@ -148,4 +152,6 @@ async def a_world(mongo_uri: str, config: Config, *, carriers: int = CARRIERS) -
             if config.digest not in _MADE:
                 _MADE[config.digest] = await _layout(database)
             yield World(client, database, app.state.gateway, app)
+        # What was noted of this test must not come to stand in the database of the next.
+        await app.state.gateway.trail.settled()
         await _give_back(database, config.digest)

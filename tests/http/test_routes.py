@@ -37,9 +37,19 @@ GUARDED = {
 }
 # of the gateway itself: anybody may ask, and is told of what is their own
 OWN = {
+    ("GET", "/_pm/me"): "/_pm/me",
+    ("GET", "/_pm/policy"): "/_pm/policy",
+    ("PUT", "/_pm/policy"): "/_pm/policy",
+    ("POST", "/_pm/policy/check"): "/_pm/policy/check",
+    ("POST", "/_pm/explain"): "/_pm/explain",
     ("GET", "/_pm/jobs"): "/_pm/jobs",
     ("GET", "/_pm/jobs/{job}"): f"/_pm/jobs/{BATCH}",
     ("POST", "/_pm/jobs/{job}/cancel"): f"/_pm/jobs/{BATCH}/cancel",
+}
+# of the gateway itself as well, for the system right `admin`
+ADMIN = {
+    ("POST", "/_pm/hierarchy/sync"): "/_pm/hierarchy/sync",
+    ("POST", "/api/hierarchy/sync"): "/api/hierarchy/sync",
 }
 OPEN = {("GET", "/health"): "/health", ("GET", "/ready"): "/ready", ("GET", "/metrics"): "/metrics"}
 CREDENTIALS = {
@@ -66,12 +76,12 @@ def routes_of(app):
 
 async def test_every_route_stands_in_the_table_and_none_besides(world):
     assert all(isinstance(route, Route) for route in world.app.routes)
-    assert routes_of(world.app) == {*GUARDED, *OWN, *OPEN}
+    assert routes_of(world.app) == {*GUARDED, *OWN, *ADMIN, *OPEN}
 
 
-@pytest.mark.parametrize("route", {**GUARDED, **OWN}, ids=" ".join)
+@pytest.mark.parametrize("route", {**GUARDED, **OWN, **ADMIN}, ids=" ".join)
 async def test_a_caller_without_a_valid_credential_is_refused_before_anything_else(world, route):
-    method, (path, body, *_) = route[0], GUARDED.get(route) or (OWN[route], None)
+    method, (path, body, *_) = route[0], GUARDED.get(route) or ({**OWN, **ADMIN}[route], None)
     await world.add("a")
     for name, headers in CREDENTIALS.items():
         told = set()
@@ -98,6 +108,14 @@ async def test_a_role_without_the_action_is_forbidden(world, route):
         assert (answer.status_code, error["code"]) == (403, "forbidden")
         assert error["details"]["collection"] == "notes"
         assert error["details"]["action"] == action or not roles or roles == ["nobody"]
+
+
+@pytest.mark.parametrize("route", ADMIN, ids=" ".join)
+async def test_a_role_without_the_system_right_is_forbidden(world, route):
+    for body in (None, {}, {"tenant_id": "acme"}, {"tenant_id": "rival"}):
+        answer = await world.ask(route[0], ADMIN[route], body, token=a_token(roles=["boss", "root"]))
+        assert (answer.status_code, answer.json()["error"]["code"]) == (403, "forbidden")
+        assert answer.json()["error"]["message"] == "this needs the system right 'admin'"
 
 
 @pytest.mark.parametrize("route", GUARDED, ids=" ".join)

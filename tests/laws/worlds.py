@@ -8,6 +8,8 @@ from bson.dbref import DBRef
 from hypothesis import strategies as st
 
 from permission_mongo.policy.binding import Bindings
+from permission_mongo.policy.kin import Kin
+from permission_mongo.policy.remembered import LONG
 
 OID, OTHER_OID = ObjectId("65f000000000000000000001"), ObjectId("65f000000000000000000002")
 UID, OTHER_UID = UUID("123e4567-e89b-12d3-a456-426614174000"), UUID("123e4567-e89b-12d3-a456-426614174001")
@@ -45,7 +47,12 @@ def bindings() -> Bindings:
         "empty": [], "object": {"$ne": None}, "null": None, "dollar": "$where", "nul": "a\x00", "huge": 2**70,
         "nan": float("nan"), "oid": str(OID), "oids": [str(OID), "nope"], "uid": str(UID), "day": "2026-01-31T12:00:00Z",
     }  # fmt: skip
-    return Bindings("a", "acme", ("user", "a"), claims, {"method": "GET", "ip": "127.0.0.1"}, DAY)
+    return Bindings("a", "acme", ("user", "a"), claims, {"method": "GET", "ip": "127.0.0.1"}, DAY, KIN)
+
+
+# Enough of them to be looked up and not compared, one that may not enter a filter, and ids of every kind. Of reports
+# nothing is known.
+KIN = Kin({"$subordinates": ("a", "$where", str(OID), str(UID), *(f"p{n}" for n in range(LONG))), "$ancestors": ()})
 
 
 VALUES = [
@@ -56,7 +63,7 @@ VALUES = [
 ORDERABLE = [v for v in VALUES if v not in ("null", "true", "false")]
 LISTS = [
     "[]", "['a']", "['a', 1, null]", "[1, 1.5]", "[true]", "['a', user.missing]", "user.roles", "user.list", "user.mixed", "user.empty",
-    "user.object", "user.missing", "[date('2026-01-31T12:00:00Z'), oid('65f000000000000000000001')]",
+    "user.object", "user.missing", "user.$subordinates", "user.$directReports", "user.$ancestors", "[date('2026-01-31T12:00:00Z'), oid('65f000000000000000000001')]",
 ]  # fmt: skip
 TYPED = {
     "o": ["user.oid", "user.text", "'65f000000000000000000001'", "user.day"],
@@ -76,6 +83,10 @@ def leaves() -> list[str]:
     found += [f"resource.{f} {op} {v}" for f, vs in TYPED.items() if f != "u" for v in vs for op in ("<", ">=")]
     found += [f"resource.o in [{v}]" for v in TYPED["o"]] + [
         "resource.o in user.oids",
+        "resource.o in user.$subordinates",
+        "resource.u in user.$subordinates",
+        "resource.s in user.$subordinates",
+        "containsAny(resource.o, user.$subordinates)",
         "containsAny(resource.o, user.oids)",
     ]
     found += [f"{path} in {items}" for path in PATHS for items in LISTS]

@@ -9,6 +9,7 @@ from uuid import UUID
 
 import pytest
 
+from permission_mongo.auditing import ListAudit
 from permission_mongo.batch import Batch
 from permission_mongo.config.model import Config
 from permission_mongo.documents.changes import Merge, Put, Step, Steps
@@ -29,6 +30,7 @@ from permission_mongo.operations import (
     DeleteMany,
     DeleteOne,
     Each,
+    Explain,
     GetAsOf,
     GetJob,
     GetMany,
@@ -46,6 +48,9 @@ from permission_mongo.operations import (
     Revised,
     Sent,
     Service,
+    SyncHierarchy,
+    TellMe,
+    TellPolicy,
     Undo,
     UpdateMany,
     UpdateOne,
@@ -167,13 +172,19 @@ CREATES = [
 ]
 WRITES = [*CHANGES, *CREATES]
 JOBS = [GetJob("j"), CancelJob("j"), ListJobs(10)]
+QUESTIONS = [
+    Explain(NOTES, "purge", "x"),
+    TellMe(),
+    TellPolicy(),
+]
+AUDIT = [ListAudit(10)]
 
 
 def test_every_operation_is_among_those_of_these_tests():
     """A new one fails here until it is listed, and then each law below is asked of its plan."""
     assert {type(one) for one in READS} == {*get_args(Reading)}
     assert {type(one) for one in WRITES} == {*get_args(Write)}
-    assert {type(one) for one in JOBS} == {*get_args(Service)}
+    assert {type(one) for one in (*JOBS, *AUDIT, *QUESTIONS, SyncHierarchy())} == {*get_args(Service)}
 
 
 @pytest.mark.parametrize("operation", JOBS, ids=lambda one: type(one).__name__)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from random import Random
 
 from tests.laws.two_worlds.contents import JOBS, MOVED_IDS
+from tests.laws.two_worlds.rules import TENANT
 from tests.laws.two_worlds.values import (
     Known,
     a_batch,
@@ -21,10 +22,11 @@ from tests.laws.two_worlds.values import (
     some_headers,
     some_ids,
 )
-from tests.laws.two_worlds.worlds import Asked
+from tests.laws.two_worlds.worlds import KEEPER, Asked
 
 Route = tuple[str, str]
 Generator = Callable[[Random, Known, Route], Asked]
+_AUDIT = "/_pm/audit"
 _WRITE = ("x-change-reason", "if-match", "idempotency-key")
 
 
@@ -36,7 +38,7 @@ def _list(rnd: Random, known: Known, route: Route) -> Asked:
     """A first page, or the next of one that was answered, with its own question or another."""
     if known.cursors and rnd.random() < 0.3:
         path, params, cursor = rnd.choice(known.cursors)
-        if path.endswith("/deleted") == route[1].endswith("/deleted"):
+        if path != _AUDIT and path.endswith("/deleted") == route[1].endswith("/deleted"):
             return Asked(route, path, (*(one for one in params if one[0] != "_cursor"), ("_cursor", cursor)))
     name = collection(rnd)
     if route[1].endswith("/deleted"):
@@ -153,6 +155,33 @@ def _job(rnd: Random, known: Known, route: Route) -> Asked:
     return Asked(route, route[1].replace("{job}", job))
 
 
+def _sync(rnd: Random, known: Known, route: Route) -> Asked:
+    """By the caller, or by one with the right to."""
+    bodies = (None, {}, {"tenant_id": TENANT}, {"tenant_id": "evil"}, {"user_collection": "staff"}, {"x": 1})
+    headers = (("authorization", KEEPER),) if rnd.random() < 0.6 else ()
+    return Asked(route, route[1], (), rnd.choice(bodies), headers)
+
+
+def _audit(rnd: Random, known: Known, route: Route) -> Asked:
+    """Who did what: a first page, or the next of one that was answered."""
+    of_audit = [one for one in known.cursors if one[0] == _AUDIT]
+    if of_audit and rnd.random() < 0.4:
+        _, params, cursor = rnd.choice(of_audit)
+        return Asked(route, _AUDIT, (*(one for one in params if one[0] != "_cursor"), ("_cursor", cursor)))
+    params: list[tuple[str, object]] = [("_limit", rnd.choice(("1", "3", "9", "0")))]
+    chances: tuple[tuple[str, tuple[str, ...]], ...] = (
+        ("subject", ("alice", "bob", "eve")),
+        ("action", ("read", "update", "delete", "create")),
+        ("kind", ("write", "refusal", "read", "none")),
+        ("collection", ("staff", "notes")),
+        ("_from", ("2020-01-01", "x")),
+        ("batch", tuple(known.batches[-2:]) or ("none",)),
+        ("id", ("s00", "s01")),
+    )
+    params += [(name, rnd.choice(values)) for name, values in chances if rnd.random() < 0.15]
+    return Asked(route, _AUDIT, tuple(params))
+
+
 def _undo(rnd: Random, known: Known, route: Route) -> Asked:
     name = "staff" if rnd.random() < 0.93 else "notes"
     body = options(rnd) if rnd.random() < 0.8 else None
@@ -232,6 +261,25 @@ def _aggregate(rnd: Random, known: Known, route: Route) -> Asked:
     return Asked(route, f"/{name}/aggregate", (), json.loads(json.dumps({"pipeline": chosen})))
 
 
+def _explain(rnd: Random, known: Known, route: Route) -> Asked:
+    """Of every action, mostly with an id: of rows seen and hidden, live and deleted."""
+    name, chance = collection(rnd), rnd.random()
+    actions = ("read", "read", "update", "delete", "delete", "restore", "aggregate", "purge", "create", "drop")
+    body: dict = {"action": rnd.choice(actions), "collection": name}
+    if chance < 0.75:
+        body["id"] = an_id(rnd, known, name)
+    elif chance < 0.9:
+        body["filter"] = a_filter(rnd, known.role, name)
+    if rnd.random() < 0.05:
+        body |= rnd.choice(({"as": {"sub": "bob", "roles": ["boss"]}}, {"collection": "absent"}, {"ids": []}))
+    return Asked(route, route[1], (), body)
+
+
+def _policy(rnd: Random, known: Known, route: Route) -> Asked:
+    body = rnd.choice(({"files": {"policy.yml": "roles: {}"}}, {"files": {}}, {}))
+    return Asked(route, route[1], (), body, (("if-match", '"x"'),) if route[0] == "PUT" else ())
+
+
 GENERATORS: dict[Route, Generator] = {
     ("GET", "/health"): _plain,
     ("GET", "/ready"): _plain,
@@ -256,8 +304,16 @@ GENERATORS: dict[Route, Generator] = {
     ("POST", "/{collection}/query"): _query,
     ("POST", "/{collection}/count"): _count,
     ("POST", "/{collection}/aggregate"): _aggregate,
+    ("GET", "/_pm/me"): _plain,
+    ("GET", "/_pm/policy"): _plain,
+    ("PUT", "/_pm/policy"): _policy,
+    ("POST", "/_pm/policy/check"): _policy,
+    ("POST", "/_pm/explain"): _explain,
     ("GET", "/_pm/jobs"): _jobs,
+    ("GET", "/_pm/audit"): _audit,
     ("GET", "/_pm/jobs/{job}"): _job,
     ("POST", "/_pm/jobs/{job}/cancel"): _job,
+    ("POST", "/_pm/hierarchy/sync"): _sync,
+    ("POST", "/api/hierarchy/sync"): _sync,
 }
 # Left out: METRICS counts what every caller does, hidden rows among it. It is for operators, and public only by `metrics.public`.

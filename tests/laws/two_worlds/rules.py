@@ -53,9 +53,24 @@ collections:
       lead: {type: string}
       public: {type: boolean}
       budget: {type: number}
+  crew:
+    client_ids: true
+    access: {owner_field: null}
+    hierarchy: {user_id_field: name, manager_field: lead}
+    fields:
+      tenant_id: {type: string}
+      name: {type: string}
+      lead: {type: string}
+    indexes:
+      - {fields: [tenant_id, name], unique: true}
 """
 POLICY = """
-roles: {viewer: {}, user: {inherits: [viewer]}, manager: {}, boss: {}}
+roles:
+  viewer: {system: [explain]}
+  user: {inherits: [viewer], system: [explain]}
+  manager: {system: [explain]}
+  boss: {system: [explain, audit]}
+  keeper: {system: [admin]}
 policies:
   staff:
     viewer:
@@ -75,6 +90,8 @@ policies:
       - actions: [read, aggregate]
         when: "resource.level < 3"
         fields: {allow: [name, level, note, skills], deny: [skills.score]}
+      # It holds of no row, whatever is hidden in one: what it asks of that must not be told.
+      - {effect: deny, actions: [delete], when: "resource.salary > 500 && resource.level > 99"}
     boss:
       actions: ["*", purge]
       fields: {deny: [salary, pay.bonus], mask: {ssn: last4}}
@@ -95,12 +112,13 @@ policies:
     manager: {actions: [read, aggregate], when: resource.public == true, fields: {allow: [name]}}
     boss:
       actions: [create, read, update, delete, aggregate]
-      when: "resource.lead in ['alice', 'bob']"
+      when: "resource.lead == user.id || resource.lead in user.$subordinates"
       fields: {deny: [budget]}
 """
 ROLES = ("viewer", "user", "manager", "boss")
 ME, TENANT, DEPT = "alice", "acme", "ops"
 COLLECTIONS = ("staff", "notes", "teams")
+CREW = ((ME, None), ("bob", ME))  # who is below whom in the caller's tenant; the rules say "the caller and bob" by it
 PLACES = {
     "staff": frozenset(
         [

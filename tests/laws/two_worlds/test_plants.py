@@ -11,18 +11,21 @@ from pymongo.asynchronous.collection import AsyncCollection
 
 from permission_mongo.api import app
 from permission_mongo.api.render import refuse
+from permission_mongo.auditing import Readable
 from permission_mongo.documents import reveal
+from permission_mongo.documents.fields import FieldRules
 from permission_mongo.errors import Forbidden
 from permission_mongo.operations import ByFilter
-from permission_mongo.planning import callers, deletes, history, make, reads
+from permission_mongo.planning import callers, deletes, explaining, history, make, reads
 from permission_mongo.planning import moments as past
 from permission_mongo.planning.callers import Access
 from permission_mongo.policy.grants import Lens, Reach
 from permission_mongo.policy.guard import Guarded, GuardedStates
 from permission_mongo.policy.nodes import ALWAYS
+from permission_mongo.policy.telling import Telling
 from permission_mongo.query import filters
 from permission_mongo.storage import chunks, moments, store, works
-from tests.laws.two_worlds.contents import MOVED_IDS
+from tests.laws.two_worlds.contents import DELETED_HIDDEN, MOVED_IDS, VISIBLE_IDS
 from tests.laws.two_worlds.requests import GENERATORS, Route
 from tests.laws.two_worlds.sequences import run_sequences
 from tests.laws.two_worlds.values import FIELDS, a_moment
@@ -35,7 +38,9 @@ VERSIONS, GONE = ("GET", "/{collection}/{id}/versions"), ("GET", "/{collection}/
 VERSION, DIFF = ("GET", "/{collection}/{id}/versions/{version}"), ("GET", "/{collection}/{id}/diff/{from}/{to}")
 RESTORE = ("POST", "/{collection}/{id}/restore/{version}")
 COUNT, QUERY = ("POST", "/{collection}/count"), ("POST", "/{collection}/query")
+EXPLAIN = ("POST", "/_pm/explain")
 AGGREGATE = ("POST", "/{collection}/aggregate")
+AUDIT = ("GET", "/_pm/audit")
 
 
 @dataclass(frozen=True)
@@ -139,6 +144,15 @@ HONEST_LIMIT, HONEST_COUNT = chunks.require_at_most, AsyncCollection.count_docum
 
 
 PLANTS = {
+    "the audit names fields that its reader does not read": Plant(
+        patched((Readable, "of", lambda readable, paths: list(paths))), "boss", (AUDIT,)
+    ),
+    "the audit names hidden containers": Plant(
+        patched((FieldRules, "reads_raw", lambda rules, path: rules.covers(path))), "boss", (AUDIT,)
+    ),
+    "the audit of other tenants is told": Plant(
+        patched((callers.Callers, "crosses_with_right", lambda callers, asking, right: True)), "boss", (AUDIT,)
+    ),
     "a filter is not checked for hidden fields": Plant(
         patched((reads, "asked_reach", no_check_of_fields)), "viewer", (LIST,)
     ),
@@ -194,6 +208,13 @@ PLANTS = {
     "a query is not checked for hidden fields": Plant(
         patched((reads, "asked_reach", no_check_of_fields)), "viewer", (QUERY,)
     ),
+    "an explanation answers clauses on hidden fields": Plant(
+        patched((Telling, "tells", lambda telling, path: True)), "manager", (("GET", "explained"),)
+    ),
+    "an explanation looks at hidden rows": Plant(patched((explaining, "narrow", unguarded)), "user", (EXPLAIN,)),
+    "an explanation looks at hidden deleted rows": Plant(
+        patched((explaining, "narrow_content", unguarded)), "user", (("GET", "ended"),)
+    ),
 }  # fmt: skip
 
 DROPPED = patched((callers, "_within", lambda collection, bindings: ALWAYS))
@@ -240,8 +261,19 @@ def _nulls(rnd, known, route):
     return Asked(("GET", "/{collection}"), "/staff", (("_filter", dumps(condition)),))
 
 
+def _explained(rnd, known, route):
+    one = rnd.choice(VISIBLE_IDS["staff"])
+    return Asked(EXPLAIN, EXPLAIN[1], (), {"action": "delete", "collection": "staff", "id": one})
+
+
+def _ended(rnd, known, route):
+    one = rnd.choice(DELETED_HIDDEN)
+    return Asked(EXPLAIN, EXPLAIN[1], (), {"action": "restore", "collection": "staff", "id": one})
+
+
 PAST = ("GET", "past")
-ALL = GENERATORS | {PAST: _past, ("GET", "nulls"): _nulls, ("GET", "sorted"): _sorted, ("GET", "counted"): _counted}
+ALL = GENERATORS | {("GET", "explained"): _explained, ("GET", "ended"): _ended}
+ALL |= {PAST: _past, ("GET", "nulls"): _nulls, ("GET", "sorted"): _sorted, ("GET", "counted"): _counted}
 
 
 def forget(pair) -> None:

@@ -20,6 +20,8 @@ pytestmark = pytest.mark.mongo
 EXAMPLES = int(os.environ.get("LAW_EXAMPLES", "2000"))
 SEQUENCES, REQUESTS = max(EXAMPLES // 200, 1), 40
 SEEN: Seen = Counter()
+# An admin is told more than its roles see of documents: these routes refuse the roles of this law.
+FOR_ADMINS = {("GET", "/_pm/policy"), ("PUT", "/_pm/policy"), ("POST", "/_pm/policy/check")}
 
 
 def test_every_route_has_a_generator():
@@ -96,7 +98,8 @@ def test_the_law_was_not_empty():
     for route, statuses in told.items():
         print(f"{'' if route in IN_THE_APP else '(absent) '}{' '.join(route)}: {dict(sorted(statuses.items()))}")
     print(f"{sum(SEEN.values())} requests to both worlds")
-    assert [route for route in IN_THE_APP if not any(200 <= status < 300 for status in told[route])] == []
+    answered = [route for route in IN_THE_APP if route not in FOR_ADMINS]
+    assert [route for route in answered if not any(200 <= status < 300 for status in told[route])] == []
     assert sum(SEEN.values()) >= 500
     assert {400, 403, 404} <= {status for _, status in SEEN}
     documents = [route for route in IN_THE_APP if "{collection}" in route[1]]

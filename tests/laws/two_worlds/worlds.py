@@ -27,9 +27,10 @@ from permission_mongo.storage.layout import AUDIT, BATCHES, PARTS, VERSIONS
 from permission_mongo.values import DocumentId
 from tests.http.harness import SECRET, a_config, a_token
 from tests.laws.two_worlds.contents import DELETED_HIDDEN, KEPT_SINCE, MOVED_IDS, NOW, Contents, jobs, two_contents
-from tests.laws.two_worlds.rules import COLLECTIONS, CONFIG, DEPT, ME, POLICY, SCHEMA, TENANT, hidden_places
+from tests.laws.two_worlds.rules import COLLECTIONS, CONFIG, CREW, DEPT, ME, POLICY, SCHEMA, TENANT, hidden_places
 
 TOKENS = {role: a_token(ME, [role], TENANT, dept=DEPT) for role in ("viewer", "user", "manager", "boss")}
+KEEPER = f"Bearer {a_token(ME, ['keeper'], TENANT)}"
 _UNTOLD = {"date", "x-process-time"}
 
 
@@ -78,6 +79,7 @@ class World:
 
     async def fill(self, contents: Contents) -> None:
         """Nothing but these contents."""
+        await self.gateway.trail.settled()  # what was noted before belongs to the contents before
         for name in (*COLLECTIONS, VERSIONS, BATCHES, PARTS, AUDIT):
             await self.database[name].delete_many({})
         stored = {**contents.live, VERSIONS: contents.versions, PARTS: contents.parts, BATCHES: jobs(contents)}
@@ -89,6 +91,16 @@ class World:
         """All that is stored in one collection, by id; the id of a record is told by its values."""
         found = self.database[name].find({})
         return {tuple(row["_id"].values()) if name == VERSIONS else row["_id"]: row async for row in found}
+
+
+def a_crew(rnd: Random) -> list[dict]:
+    """Alike in the caller's tenant, and by chance in others, where people have the same names."""
+    crew = [{"_id": f"{TENANT}-{name}", "tenant_id": TENANT, "name": name, "lead": lead} for name, lead in CREW]
+    for tenant in ("evil", "Acme"):
+        names = [ME, *rnd.sample(("bob", "carol", "dave", "erin"), rnd.randrange(1, 5))]
+        crew += [{"_id": f"{tenant}-{n}", "tenant_id": tenant, "name": n, "lead": ME} for n in names[1:]]
+        crew.append({"_id": f"{tenant}-{ME}", "tenant_id": tenant, "name": ME})
+    return crew
 
 
 @asynccontextmanager
@@ -103,12 +115,17 @@ async def a_world(mongo_uri: str, config: Config) -> AsyncIterator[World]:
                 gateway.planner, new_uuid=fresh.uuid, since=dict.fromkeys(gateway.planner.since, KEPT_SINCE)
             )
             running = replace(gateway.running, planner=planner, fresh=fresh, clock=supply.clock)
+            gateway.trail.most_of_one = 10**9  # a clock of its own cuts floods
             yield replace(gateway, planner=planner, running=running, fresh=fresh, clock=supply.clock)
 
     app = build_app(opened(), public_metrics=False)
-    async with new_client(mongo_uri, config.mongodb) as look, app.router.lifespan_context(app):
+    async with AsyncExitStack() as stack:
+        look = await stack.enter_async_context(new_client(mongo_uri, config.mongodb))
+        await look[config.mongodb.database]["crew"].insert_many(a_crew(Random()))
+        await stack.enter_async_context(app.router.lifespan_context(app))
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gateway") as client:
             yield World(client, look[config.mongodb.database], app.state.gateway, supply)
+        await app.state.gateway.trail.settled()
         await look.drop_database(config.mongodb.database)
 
 
@@ -165,9 +182,25 @@ class Pair:
         for world, contents in zip(self.worlds, self.contents, strict=True):
             world.supply.now, world.supply.number = NOW, 0
             await world.fill(contents)
+        await self._audited(seed)
         self.start = tuple(
             [{name: await world.rows(name) for name in (*COLLECTIONS, VERSIONS)} for world in self.worlds]
         )
+
+    async def _audited(self, seed: int) -> None:
+        """Others were at work: in the caller's tenant alike but for hidden fields, in other tenants in one world alone."""
+        rnd, ids = Random(seed), [ObjectId() for _ in range(12)]
+        for n, one in enumerate(ids):
+            kind = {} if n % 3 else {"kind": "refusal", "code": "forbidden"}
+            about = {"user_id": "bob", "roles": ["user"], "credential": None, "request_id": f"r{n}", **kind}
+            what = {"action": "update", "collection": "staff", "ids": [f"s{n:02}"], "count": 1, "at": NOW}
+            shown, hidden = ["dept", "level"][: rnd.randrange(3)], ["salary", "pay.bonus", "pay"][: rnd.randrange(4)]
+            entry = {"_id": one, "tenant_id": TENANT, **about, **what}
+            if n % 4 == 1:
+                await self.worlds[1].database[AUDIT].insert_one({**entry, "tenant_id": rnd.choice(("other", None))})
+                continue
+            await self.worlds[0].database[AUDIT].insert_one({**entry, "paths": shown})
+            await self.worlds[1].database[AUDIT].insert_one({**entry, "paths": [*hidden, *shown]})
 
     async def ask(self, asked: Asked) -> tuple[Told, Told]:
         """The same request to both. Leak, with the whole sequence, where the answers differ."""
@@ -184,6 +217,8 @@ class Pair:
 
     async def _told(self, n: int, asked: Asked, request_id: str) -> Told:
         world = self.worlds[n]
+        if asked.path == "/_pm/audit":
+            await world.gateway.trail.settled()
         world.supply.now += timedelta(milliseconds=10)
         params = [(name, value[n] if isinstance(value, tuple) else value) for name, value in asked.params]
         sent = {"authorization": f"Bearer {TOKENS[self.role]}", "x-request-id": request_id, **dict(asked.headers)}
@@ -269,10 +304,10 @@ def _bytes(body: object) -> bytes:
 
 
 def _as_told(answer: httpx.Response, asked: Asked) -> Told:
-    """Status, headers and bytes. The cursor of deleted documents holds a record's id, which is chance: its shape counts."""
+    """Status, headers and bytes. A cursor of deleted documents or of the audit holds an id that is chance: its shape counts."""
     headers = tuple(sorted((name, value) for name, value in answer.headers.items() if name not in _UNTOLD))
     body, own = answer.content, None
-    if asked.route[1].endswith("/deleted") and answer.status_code == 200:
+    if asked.route[1].endswith(("/deleted", "/_pm/audit")) and answer.status_code == 200:
         own = answer.json()["pagination"]["cursor"]
         if own is not None:
             body = body.replace(own.encode(), b"*" * len(own))

@@ -1,0 +1,47 @@
+"""Refusals of callers who are known -> the audit, behind the answer's back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from permission_mongo.api.calls import Call
+from permission_mongo.api.errors import STATUS
+from permission_mongo.audit import refusal_entry
+from permission_mongo.errors import Refusal
+from permission_mongo.parsing.ids import read_id
+from permission_mongo.values import DocumentId
+
+# What the routes' endpoints do, as entries and rules call it; others are called by their own names.
+_ACTIONS: Final[Mapping[str, str]] = {
+    **dict.fromkeys(("get_one", "get_many", "list_many", "query", "count", "list_deleted", "list_versions"), "read"),
+    **dict.fromkeys(("get_version", "compare"), "read"),
+    **dict.fromkeys(("create_one", "create_many"), "create"),
+    **dict.fromkeys(("put_one", "patch_one", "update_many"), "update"),
+    **dict.fromkeys(("delete_one", "delete_many"), "delete"),
+    "restore_one": "restore",
+    "purge_one": "purge",
+    "list_audit": "audit",
+}
+_LONGEST: Final = 128
+_OURS: Final = 500  # from this status on nothing was denied: something failed
+
+
+def note_refusal(call: Call, endpoint: str, refusal: Refusal) -> None:
+    """Nothing of a caller who is nobody yet, and nothing of a failure of ours."""
+    if call.asked is None or STATUS[refusal.code] >= _OURS or not call.gateway.config.audit.enabled:
+        return
+    named = call.request.path_params.get("collection", "")[:_LONGEST]
+    action = _ACTIONS.get(endpoint, endpoint)
+    call.gateway.trail.add_refusal(refusal_entry(call.asked.actor(), action, named, _ids(call, named), refusal))
+
+
+def _ids(call: Call, named: str) -> list[DocumentId]:
+    """Of a route of one document, where it can be an id there."""
+    text, collection = call.request.path_params.get("id"), call.gateway.config.collections.get(named)
+    if text is None or collection is None or len(text) > _LONGEST:
+        return []
+    try:
+        return [read_id(text, collection, "id")]
+    except Refusal:
+        return []

@@ -1,0 +1,1 @@
+"""What a sound configuration says and its writer can hardly mean."""

@@ -1,0 +1,141 @@
+"""The files of the policy, checked as texts and replaced on disk. Reads and writes files: call it in a thread."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from hashlib import sha256
+from pathlib import Path
+from typing import Final, TypeVar
+
+from permission_mongo.config.load import load_with_trees
+from permission_mongo.documents.etags import Tags
+from permission_mongo.errors import (
+    Conflict,
+    DeadlineExceeded,
+    Finding,
+    InvalidRequest,
+    Misconfigured,
+    PreconditionFailed,
+)
+from permission_mongo.linting.table import lint
+from permission_mongo.trials.load import load_tested, require_tested
+
+if sys.platform != "win32":
+    import fcntl
+
+_CONFIG: Final = "config.yaml"
+# What stands in a file without a default: the text itself is put in, so that no finding tells a value of the machine.
+_VARIABLE: Final = re.compile(r"\$\{ENV\.([A-Za-z_][A-Za-z0-9_]*)\}")
+LONGEST_CHECK: Final = 20.0  # seconds
+_ONE: Final = ThreadPoolExecutor(max_workers=1, thread_name_prefix="policy-files")
+T = TypeVar("T")
+
+
+async def in_turn(work: Callable[[], T], *, within: float | None = None) -> T:
+    """The work in a thread, one after the other. DeadlineExceeded where it and those before it take too long."""
+    try:
+        async with asyncio.timeout(within):
+            return await asyncio.get_running_loop().run_in_executor(_ONE, work)
+    except TimeoutError as error:
+        raise DeadlineExceeded("the files take long to check; use `permission-mongo check`") from error
+
+
+def findings_of(texts: Mapping[str, str]) -> list[Finding]:
+    """What is wrong with a schema and a policy. Nothing of the environment is put in."""
+    names = {name for text in texts.values() for name in _VARIABLE.findall(text)}
+    with tempfile.TemporaryDirectory(prefix="permission-mongo-") as place:
+        folder = Path(place)
+        for name, text in texts.items():
+            (folder / name).write_text(text, encoding="utf-8", newline="")
+        (folder / _CONFIG).write_text("")
+        try:
+            loaded = load_with_trees(folder, {name: f"${{ENV.{name}}}" for name in names})
+            require_tested(loaded.config)
+            found: Iterable[Finding] = [*loaded.config.warnings, *lint(loaded)]
+        except Misconfigured as error:
+            found = error.findings
+    return [one for one in found if one.file != _CONFIG]
+
+
+def findings_told(findings: Iterable[Finding]) -> list[dict[str, object]]:
+    return [one.told() for one in findings]
+
+
+def replace_file(folder: Path, name: str, wanted: Tags, texts: Mapping[str, str]) -> str:
+    """The new file's SHA-256. PreconditionFailed if the file is not the one that is wanted, InvalidRequest for a text
+    with which the gateway would not start, Conflict where the file can't be written.
+
+    `texts` are all files of the policy as they will be. The file is there whole at every moment, old or new.
+    """
+    path, text = Path(os.path.realpath(folder / name)), texts[name]
+    with _locked(path.parent):
+        _require(wanted, path)
+        _require_sound(folder, name, texts)
+        try:
+            _put(path, text.encode())
+        except OSError as error:
+            raise Conflict(f"{name} can't be written here") from error
+    return sha256(text.encode()).hexdigest()
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Processes of one machine take turns."""
+    if sys.platform == "win32":
+        yield
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _require(wanted: Tags, path: Path) -> None:
+    present = sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+    if not wanted.has_strong(f'"{present}"'):
+        raise PreconditionFailed("the file is not the one that If-Match names; read it again")
+
+
+def _require_sound(folder: Path, name: str, texts: Mapping[str, str]) -> None:
+    wrong = [one for one in findings_of(texts) if not one.warning]
+    if wrong:
+        raise InvalidRequest("the policy has mistakes", findings=findings_told(wrong))
+    with tempfile.TemporaryDirectory(prefix="permission-mongo-") as place:
+        for one in folder.iterdir():
+            if one.name != name:
+                (Path(place) / one.name).symlink_to(one.resolve())
+        (Path(place) / name).write_text(texts[name], encoding="utf-8", newline="")
+        try:
+            load_tested(Path(place))
+        except Misconfigured as error:
+            # What is wrong here may hold values of the environment.
+            raise InvalidRequest("with this machine's environment the policy has mistakes; check it there") from error
+
+
+def _put(path: Path, content: bytes) -> None:
+    mode = path.stat().st_mode & 0o777
+    descriptor, beside = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            os.fchmod(file.fileno(), mode)
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+    except BaseException:
+        Path(beside).unlink(missing_ok=True)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

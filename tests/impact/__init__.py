@@ -1,0 +1,1 @@
+"""Mirrors `permission_mongo/impact`."""
