@@ -53,6 +53,7 @@ def load_config(place: Path, environment: Mapping[str, str] | None = None) -> Co
         settings.logging,
         tuple(findings),
         digest_of(folder),
+        digest_of(folder, ("schema",))[:_SHORT],
         digest_of(folder, ("schema", "policy"))[:_SHORT],
     )
 

@@ -96,7 +96,8 @@ class Logging:
 class Config:
     """One loaded and checked configuration.
 
-    `digest` is the SHA-256 of its files' contents, `policy_digest` begins that of schema and policy.
+    `digest` is the SHA-256 of its files' contents, `schema_digest` begins that of the schema,
+    `policy_digest` that of schema and policy.
     """
 
     collections: Mapping[str, Collection]
@@ -110,4 +111,5 @@ class Config:
     logging: Logging = Logging()
     warnings: tuple[Finding, ...] = ()
     digest: str = ""
+    schema_digest: str = ""
     policy_digest: str = ""
