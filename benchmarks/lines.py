@@ -9,7 +9,7 @@ from typing import Final
 from benchmarks import filters
 from benchmarks.batches import created, gotten, updated
 from benchmarks.deletes import deleted
-from benchmarks.growth import roles, rules
+from benchmarks.growth import beside_reload, reloaded, roles, rules, subordinates
 from benchmarks.load import connected, request_bytes
 from benchmarks.reads import deep, get, listed
 from benchmarks.rows import Row, spread
@@ -64,5 +64,9 @@ _LINES: Final[tuple[tuple[str, Line], ...]] = (
     ("filter-others", partial(filters.others, name="filter-others")),
     ("rules-10000", partial(rules, name="rules-10000", few=10, many=10_000)),
     ("roles-20", partial(roles, name="roles-20", many=20)),
+    ("subordinates-100", partial(subordinates, name="subordinates-100", many=100, dearer=1.1)),
+    ("subordinates-1000", partial(subordinates, name="subordinates-1000", many=1000, dearer=1.5)),
+    ("reload-5000", partial(reloaded, name="reload-5000", rules=5_000)),
+    ("reload-others", partial(beside_reload, name="reload-others", rules=5_000)),
 )
 LINES: Final[Mapping[str, Line]] = dict(_LINES)

@@ -80,20 +80,31 @@ policies:
 """
 
 
-def write_config(folder: Path, database: str, *, audit: bool = True, seal: bool = True, policy: str = _POLICY) -> Path:
+def write_config(
+    folder: Path,
+    database: str,
+    *,
+    audit: bool = True,
+    seal: bool = True,
+    policy: str = _POLICY,
+    schema: str = _SCHEMA,
+) -> Path:
     """The folder, with a configuration in it."""
     folder.mkdir()
     named = {"database": database, "secret": _SECRET, "most": MOST_POOLED, "least": LEAST_POOLED}
     config = _CONFIG.format(**named, audit=str(audit).lower(), seal=str(seal).lower())
-    for name, text in (("config.yaml", config), ("schema.yml", _SCHEMA), ("policy.yml", policy)):
+    for name, text in (("config.yaml", config), ("schema.yml", schema), ("policy.yml", policy)):
         (folder / name).write_text(text)
     return folder
 
 
-def caller_token(seat: int = 0, roles: Sequence[str] = ("clerk",)) -> str:
-    """The same person with the same rights; each seat is a credential of its own, and so a caller of its own."""
+def caller_token(seat: int = 0, roles: Sequence[str] = ("clerk",), who: str = CALLER) -> str:
+    """The same person with the same rights, where no other is named.
+
+    Each seat is a credential of its own, and so a caller of its own.
+    """
     claims = {"tenant_id": TENANT, "seat": seat}
-    return make_token(_SECRET, "HS256", CALLER, roles, int(time.time()) + 24 * 3600, claims)
+    return make_token(_SECRET, "HS256", who, roles, int(time.time()) + 24 * 3600, claims)
 
 
 def policy_of(rules: int) -> str:
@@ -108,6 +119,34 @@ def policy_of(rules: int) -> str:
     return "\n".join(
         [f"roles: {{{', '.join(f'{role}: {{}}' for role in roles)}}}", "policies:", "  notes:", *lines, ""]
     )
+
+
+PEOPLE: Final = "people"
+# The smallest has the caller of the others among those below, and each larger one the one before.
+BOSSES: Final[Mapping[int, str]] = {10: "boss10", 100: "boss100", 1000: "boss1000"}
+SCHEMA_OF_PEOPLE: Final = f"""{_SCHEMA}  {PEOPLE}:
+    hierarchy: {{user_id_field: name, manager_field: boss}}
+    fields: {{tenant_id: {{type: string}}, name: {{type: string}}, boss: {{type: string}}}}
+    indexes: [{{fields: [tenant_id, name], unique: true}}]
+"""
+POLICY_OF_PEOPLE: Final = """
+roles: {chief: {}}
+policies:
+  notes:
+    chief: {actions: [read], when: resource.owner_id in user.$subordinates, fields: {mask: {email: email}}}
+"""
+
+
+def people() -> list[dict[str, Any]]:
+    """So many below each boss as its number says."""
+    found: list[dict[str, Any]] = []
+    below = CALLER
+    for count, boss in BOSSES.items():
+        found.append({"name": below, "boss": boss})
+        found += [{"name": f"{boss}-{n}", "boss": boss} for n in range(count - len(found))]
+        below = boss
+    found.append({"name": below})
+    return [{"_id": ObjectId(), "tenant_id": TENANT, **one} for one in found]
 
 
 def _marked(fields: Mapping[str, Any]) -> dict[str, Any]:
