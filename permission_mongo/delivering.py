@@ -16,6 +16,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Final
 
+from permission_mongo.ending import ended
 from permission_mongo.errors import Refusal
 from permission_mongo.hooks import Receiver
 from permission_mongo.observations import Delivery, Observation, OutboxStands
@@ -69,7 +70,7 @@ class Delivering:
         finally:
             self.ending.set()
             self.woken.set()
-            await _ended(tasks)
+            await ended(tasks, _TO_END)  # a call that is cut off is made again
 
     async def _deliver(self) -> None:
         while not self.ending.is_set():
@@ -144,14 +145,3 @@ class Delivering:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_COUNT):
                     await self.ending.wait()
-
-
-async def _ended(tasks: list[asyncio.Task[None]]) -> None:
-    """A call under way is cut off after a moment: it is made again."""
-    if not tasks:
-        return
-    _, waiting = await asyncio.wait(tasks, timeout=_TO_END)
-    for task in waiting:
-        task.cancel()
-    if waiting:
-        await asyncio.wait(waiting, timeout=_TO_END)

@@ -118,7 +118,8 @@ def _require_sound(folder: Path, name: str, texts: Mapping[str, str]) -> None:
             load_tested(Path(place))
         except Misconfigured as error:
             # What is wrong here may hold values of the environment.
-            raise InvalidRequest("with this machine's environment the policy has mistakes; check it there") from error
+            told = "with this machine's environment, hooks and policy tests the policy has mistakes; check it there"
+            raise InvalidRequest(told) from error
 
 
 def _put(path: Path, content: bytes) -> None:

@@ -16,6 +16,7 @@ from typing import Final, Protocol
 from permission_mongo.auth.authenticate import Authenticator
 from permission_mongo.config.model import Config
 from permission_mongo.consulting import Consulting
+from permission_mongo.ending import ended
 from permission_mongo.errors import Conflict, Refusal, StillRunning, Unavailable
 from permission_mongo.jobs import Asked, Lease, Origin, Overtaken, Taken, Turn, Unreadable, added, told
 from permission_mongo.observations import JobEnded, Observation, Wrote
@@ -30,7 +31,6 @@ from permission_mongo.storage.store import Store
 _LOG: Final = logging.getLogger("permission_mongo.jobs")
 _LOOK: Final = 0.25  # seconds between two looks at a job that another gateway carries
 _TO_END: Final = 8.0  # seconds for what is under way
-_TO_HEAR: Final = 2.0
 _RENEWALS: Final = 3  # of a lease within its time
 
 
@@ -174,7 +174,7 @@ class Running:
             yield
         finally:
             over.set()
-            await _ended([renewing])  # or it could prolong what is let go of
+            await _end([renewing])  # or it could prolong what is let go of
 
     async def _to_its_end(self, work: _Work, done: BatchOutcome) -> BatchOutcome:
         """Chunk after chunk, and the record closed. What was done stays done if a later chunk fails.
@@ -291,7 +291,7 @@ class Running:
         finally:
             self.ending.set()
             self.waiting.set()
-            await _ended(tasks)
+            await _end(tasks)
 
     async def _carry_on(self) -> None:
         while not self.ending.is_set():
@@ -363,22 +363,10 @@ class _Ending(Exception):
     """This gateway ends: the job is let go of, and another goes on from there."""
 
 
-async def _ended(tasks: Collection[asyncio.Task[None]]) -> None:
-    """Tasks that were told to end come to it by themselves, once MongoDB has answered or was given up.
-
-    A cancellation in the driver is the last resort, and sent once: as it looks for a server a second one leaves a lock
-    behind that nobody lets go of, and one that comes with an answer is lost.
-    """
-    waiting = set(tasks)
-    for patience in (_TO_END, _TO_HEAR):
-        if not waiting:
-            return
-        _, waiting = await asyncio.wait(waiting, timeout=patience)
-        if patience == _TO_END:
-            for task in waiting:
-                task.cancel()
-    if waiting:
-        _LOG.warning("%d tasks of jobs did not end", len(waiting))
+async def _end(tasks: Collection[asyncio.Task[None]]) -> None:
+    left = await ended(tasks, _TO_END)
+    if left:
+        _LOG.warning("%d tasks of jobs did not end", left)
 
 
 def _cancelled() -> Conflict:

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from permission_mongo.config.receivers import ReceiverReader, fault_of_path
-from permission_mongo.config.section import Section, suggestion
-from permission_mongo.config.yaml import Map, Node, Scalar
+from permission_mongo.config.section import Section, plain, suggestion
+from permission_mongo.config.yaml import Scalar
 from permission_mongo.documents.paths import Path as FieldPath
 from permission_mongo.documents.paths import canonical
 from permission_mongo.hooks import (
@@ -266,7 +266,7 @@ class _StepReader:
             return None
         text = node.value if isinstance(node, Scalar) else None
         if not isinstance(text, str) or not text.startswith("$"):
-            return Given(_plain(node))
+            return Given(plain(node))
         if text.startswith("$$"):
             return Given(text[1:])
         drawn = _SEQUENCE.fullmatch(text)
@@ -298,11 +298,3 @@ class _StepReader:
         place = ".".join(path)
         for error in read_value(value, self._collection.at(path), self._collection, place)[1]:
             self._section.wrong("value", f"'{error.field}': {error.message}")
-
-
-def _plain(node: Node) -> Any:
-    if isinstance(node, Scalar):
-        return node.value
-    if isinstance(node, Map):
-        return {name: _plain(one) for name, one in node.entries.items()}
-    return [_plain(one) for one in node.items]

@@ -19,7 +19,8 @@ from permission_mongo.schema.model import Collection
 SHORTEST_SECRET: Final = 24  # bytes, as the Standard Webhooks say
 _LONGEST_PRE: Final = 30.0  # seconds that a write may wait for an answer
 _LONGEST_POST: Final = 60.0
-_MOST_RETRIES: Final = 100
+MOST_RETRIES_BEFORE: Final = 3
+MOST_RETRIES_AFTER: Final = 100
 _NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,100}")
 _HEADER: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
 _OWN_HEADERS: Final = ("host", "content-length", "content-type", "transfer-encoding", "connection")
@@ -43,7 +44,8 @@ class ReceiverReader:
         fault = fault_of_url(url)
         if fault is not None:
             section.wrong("url", f"the 'url' of a hook {fault}" if section.has("url") else "an http hook has a 'url'")
-        timeout = section.seconds("timeout", 5.0 if event.startswith("pre_") else 10.0)
+        before = event.startswith("pre_")
+        timeout = section.seconds("timeout", 5.0 if before else 10.0)
         if not 0 < timeout <= longest:
             section.wrong("timeout", f"'timeout' is more than nothing and at most {longest:g}s")
         receiver = Receiver(
@@ -53,7 +55,7 @@ class ReceiverReader:
             section.choice("method", "POST", ["POST", "PUT", "PATCH"]),
             _headers(section.section("headers")),
             timeout,
-            section.integer("retries", retries, 0, 3 if event.startswith("pre_") else _MOST_RETRIES),
+            section.integer("retries", retries, 0, MOST_RETRIES_BEFORE if before else MOST_RETRIES_AFTER),
             tuple(path for text, mark in section.texts("fields") for path in self._granted(text, mark, section)),
         )
         return None if fault is not None else receiver

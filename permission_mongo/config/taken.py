@@ -9,7 +9,9 @@ from permission_mongo.config.model import Config
 from permission_mongo.query.limits import Limits
 
 _AT_START = ("server", "mongodb", "metrics", "logging")  # sockets, connections, routes and handlers are made once
-_WHOLE = {"allowed": "hooks.allow_addresses", "namespaces": "namespaces"}  # the same, by the names of their keys
+_OF_AUDIT = ("enabled", "ttl", "seal")  # who seals, and up to which age, is settled then
+# The same, by the names of their keys.
+_WHOLE = {"allowed": "hooks.allow_addresses", "namespaces": "namespaces"}
 
 
 def taken(running: Config, read: Config) -> Config:
@@ -17,7 +19,8 @@ def taken(running: Config, read: Config) -> Config:
     # Storage was built with this one.
     limits = replace(read.limits, query_timeout=running.limits.query_timeout)
     kept = {name: getattr(running, name) for name in (*_AT_START, *_WHOLE)}
-    return replace(read, **kept, limits=limits)
+    audit = replace(read.audit, **{key: getattr(running.audit, key) for key in _OF_AUDIT})
+    return replace(read, **kept, limits=limits, audit=audit)
 
 
 def waiting(former: Config, read: Config) -> list[str]:
@@ -32,6 +35,9 @@ def _changed(former: Config, read: Config) -> Iterator[str]:
         for key in fields(before):
             if getattr(before, key.name) != getattr(after, key.name):
                 yield f"{section}.{key.name}"
+    for name in _OF_AUDIT:
+        if getattr(former.audit, name) != getattr(read.audit, name):
+            yield f"audit.{name}"
 
 
 def _changed_limits(former: Limits, read: Limits) -> Iterator[str]:

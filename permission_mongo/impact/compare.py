@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 
 from permission_mongo.config.model import Config
 from permission_mongo.impact.facets import facet_changes, right_changes
-from permission_mongo.impact.implication import applies_within, implies
 from permission_mongo.impact.kinds import Change, Kind
 from permission_mongo.impact.phrases import fields, stamp, where, written
+from permission_mongo.impact.proofs import applies_within, implies
 from permission_mongo.impact.sides import Given, Side, are_alike, at_most, paths_between, side_of
 from permission_mongo.impact.wholes import Whole
 from permission_mongo.policy.rules import ACTIONS, Action, Place, Rule

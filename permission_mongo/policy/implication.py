@@ -1,4 +1,4 @@
-"""Whether one expression follows from another, for whatever caller and document: the linter's one question.
+"""Whether one expression follows from another, for whatever caller and document: asked by lints and by `impact`.
 
 An expression is *true* exactly where a formula of claims holds, in which no claim is negated (Kleene's tables are
 monotone). The left side is spread into cases, the right side is looked for in each. Only what is certain is said;
@@ -43,6 +43,7 @@ from permission_mongo.policy.nodes import (
     Or,
     Path,
     Value,
+    negation,
 )
 from permission_mongo.policy.scalars import compare_values
 
@@ -84,12 +85,31 @@ def is_always(expression: Expression, given: Given = nothing_given, known: Itera
 
 
 def implies(one: Expression, other: Expression, given: Given = nothing_given) -> bool:
-    """Whether `other` is true wherever `one` is."""
-    cases = cases_of(one)
+    """Whether `other` is true wherever `one` is. Both are typed by one schema: a place is known by its name alone."""
     if one == other:
         return True
+    if cases_of(one) is None:
+        return _implies_by_parts(one, other, given)
     wanted = formula_of(other, True)
-    return cases is not None and all(_follows(facts, wanted) for facts in _facts_of(one, given))
+    return all(_follows(facts, wanted) for facts in _facts_of(one, given))
+
+
+def _implies_by_parts(one: Expression, other: Expression, given: Given) -> bool:
+    """Where there are too many cases to look at each: what each part of `one` says by itself."""
+    match one, other:
+        case _, And(wanted):
+            return all(implies(one, part, given) for part in wanted)
+        case Or(parts), _:
+            return all(implies(part, other, given) for part in parts)
+        case And(parts), _:
+            return any(implies(part, other, given) for part in parts)
+        case _:
+            return False
+
+
+def applies_within(one: Expression, other: Expression) -> bool:
+    """`implies` of conditions of deny rules, which apply unless they are false: `other` is not where `one` is not."""
+    return implies(negation(other), negation(one))
 
 
 def ways_of(expression: Expression) -> tuple[Facts, ...] | None:

@@ -23,6 +23,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import BulkWriteError, PyMongoError
 from pymongo.read_concern import ReadConcern
 
+from permission_mongo.ending import ended
 from permission_mongo.observations import AuditSealed, Observation, SealingFailed
 from permission_mongo.seals import ID, MOST_IN_ONE, Head, Seal, digest_of, sealed, seals_of
 from permission_mongo.storage.faults import duplicate_index
@@ -96,9 +97,7 @@ class Sealer:
             yield
         finally:
             self._ending.set()
-            # It ends by itself: a command under way has its own deadline, and a cancelled one could leave a lock.
-            await asyncio.wait([task], timeout=_PATIENCE)
-            task.cancel()
+            await ended([task], _PATIENCE)
 
     async def _go_on(self) -> None:
         pause = PAUSE

@@ -18,6 +18,7 @@ from bson.objectid import ObjectId
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import BulkWriteError, PyMongoError
 
+from permission_mongo.ending import ended
 from permission_mongo.observations import AuditDropped, Observation
 from permission_mongo.storage.layout import AUDIT
 from permission_mongo.values import Document
@@ -86,8 +87,7 @@ class Trail:
         finally:
             self._ending = True
             self._come.set()
-            await asyncio.wait([task], timeout=_TO_END)
-            task.cancel()
+            await ended([task], _TO_END)
             lost = len(self._waiting) + len(self._storing)
             if lost:
                 _LOG.error("%d audit entries of refusals and reads are lost: MongoDB took no more", lost)
