@@ -92,6 +92,11 @@ class Store:
         except (Refusal, Taken) as error:
             return await self._earlier_or(error, once)
 
+    async def is_answered(self, once: Once) -> bool:
+        """Whether the same request came first and has its answer; StillRunning, Conflict as of `execute`."""
+        with refusing():
+            return await self._rooms.answers.find(once) is not None
+
     async def _earlier_or(self, error: Refusal | Taken, once: Once) -> Replayed:
         """What stood in the way may be the same request's own effect: then its answer stands for both."""
         await self._rooms.answers.forget(once)
