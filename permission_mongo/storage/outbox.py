@@ -206,10 +206,11 @@ class Outbox:
             return await self._entries.find_one({"_id": one})
 
     async def retry(self, ids: Several[ObjectId], *, dead: bool, hook: str | None) -> int:
-        """Due at once, with all their attempts before them."""
+        """Due at once, with all their attempts before them; but for those that are being told now."""
+        free = {"$or": [{"state": "dead"}, {"holder": None}, _due()]}
         again = {"state": "pending", "due": _NOW, "attempts": 0}
         with refusing(), pymongo.timeout(self._timeout):
-            done = await self._entries.update_many(_these(ids, dead=dead, hook=hook), [{"$set": again}])
+            done = await self._entries.update_many({**_these(ids, dead=dead, hook=hook), **free}, [{"$set": again}])
         return done.matched_count
 
     async def drop(self, ids: Several[ObjectId], *, dead: bool, hook: str | None) -> int:

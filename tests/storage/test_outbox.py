@@ -47,3 +47,13 @@ async def test_what_failed_or_was_given_up_is_nobodys(outbox):
     await outbox.died(again, "two", "status 500")
     await outbox.retry([], dead=True, hook=None)
     assert (await outbox.take("three", ["h"], 30)).id == first.id
+
+
+async def test_what_is_being_told_is_not_handed_out_again_by_hand(outbox):
+    first = await outbox.take("one", ["h"], 30)
+    assert await outbox.retry([first.id], dead=False, hook=None) == 0
+    assert await outbox.take("two", ["h"], 30) is None
+    await outbox.failed(first, "one", "status 500", 30)
+    assert await outbox.take("two", ["h"], 30) is None
+    assert await outbox.retry([first.id], dead=False, hook=None) == 1
+    assert (await outbox.take("two", ["h"], 30)).id == first.id
