@@ -20,7 +20,17 @@ _SET_ASIDE: Final = tuple(V4(text) for text in ("0.0.0.0/8", "100.64.0.0/10", "1
 # Addresses that carry another one inside, or whose meaning is a network's own: never to be told from outside.
 _VEILED: Final = tuple(
     map(
-        IPv6Network, ("::/96", "::ffff:0:0/96", "64:ff9b::/96", "64:ff9b:1::/48", "2001::/32", "2002::/16", "fec0::/10")
+        IPv6Network,
+        (
+            "::/96",
+            "::ffff:0:0/96",
+            "64:ff9b::/96",
+            "64:ff9b:1::/48",
+            "2001::/32",
+            "2002::/16",
+            "3fff::/20",
+            "fec0::/10",
+        ),
     )
 )
 
@@ -36,6 +46,8 @@ def fault_of_url(url: str) -> str | None:
         return "begins with https:// or http://"
     if not host or port == 0 or any(ord(sign) <= 32 or ord(sign) == 127 or sign == "\\" for sign in url):
         return "is no URL"
+    if not url.isascii():
+        return "has other signs than ASCII; write those of a path as %C3%BC, and a name as xn--..."
     if parts.username is not None or parts.password is not None:
         return "has no user or password in it; put them into 'headers'"
     if parts.fragment:

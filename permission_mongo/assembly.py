@@ -108,7 +108,10 @@ class Lasting:
 
 
 async def _ensure_hierarchy(store: Store, config: Config) -> None:
-    for staff in filter(None, map(staff_of, config.collections.values())):
+    found = [staff for staff in map(staff_of, config.collections.values()) if staff is not None]
+    if not found:
+        await patiently(store.forget_hierarchy)
+    for staff in found:
         await patiently(lambda staff=staff: store.ensure_hierarchy(staff))  # type: ignore[misc]
 
 

@@ -16,7 +16,7 @@ from uuid import UUID, uuid4
 from permission_mongo.batch import Batch
 from permission_mongo.config.model import Config
 from permission_mongo.documents.paths import canonical
-from permission_mongo.errors import Conflict, InvalidRequest
+from permission_mongo.errors import Conflict, InvalidRequest, StillRunning
 from permission_mongo.events import granted
 from permission_mongo.hooks import EVENTS, MOST_ASKED, Call
 from permission_mongo.jobs import AT_FIRST, Turn
@@ -42,6 +42,7 @@ from permission_mongo.plans import (
     CreatePlan,
     DeleteOnePlan,
     DeletePlan,
+    Once,
     Plan,
     PurgePlan,
     RestorePlan,
@@ -121,8 +122,20 @@ class Consulting:
                 continue
             if plan is not None and not wishes:
                 return plan, asking
+            if asking.once is not None and await self._came_before(asking.once, plan):
+                # Nobody is asked of it again. The store tells what it did, and does nothing of such a plan.
+                return plan or self.planner.plan(operation, replace(asking, repeats=True)), asking
             asking = await self._answered(wishes, operation, asking)
         raise Conflict(CHANGED)
+
+    async def _came_before(self, once: Once, plan: Plan | None) -> bool:
+        """Whether the same request has its answer, or is a job whose answer the store waits for."""
+        try:
+            return await self.store.is_answered(once)
+        except StillRunning:
+            if plan is None:
+                raise
+            return True
 
     async def executed(self, plan: Plan, operation: Operation | Service, asking: Asking) -> tuple[Plan, Outcome]:
         """What happened. What is wanted of one document is learnt by trying: nothing of that is committed."""
@@ -269,7 +282,7 @@ def _read(body: bytes, step: Call, collection: Collection) -> Answer:
 def _set(sets: Mapping[str, Any], step: Call, collection: Collection) -> Iterator[tuple[tuple[str, ...], Any]]:
     for place, value in sets.items():
         path = canonical(place)
-        if not path or path != tuple(place.split(".")) or path[0] in step.kept or not collection.knows(place):
+        if not all(path) or path != tuple(place.split(".")) or path[0] in step.kept or not collection.knows(place):
             raise CallFailed("the answer sets what a hook may not write")
         yield path, value
 

@@ -23,7 +23,7 @@ from permission_mongo.policy.binding import Bindings, bind
 from permission_mongo.policy.evaluate import holds
 from permission_mongo.policy.nodes import ALWAYS, Expression, Path
 from permission_mongo.schema.model import Collection
-from permission_mongo.schema.validate import FieldError, read_value
+from permission_mongo.schema.validate import FieldError, read_value, unfit_names
 from permission_mongo.schema.wording import reworded
 from permission_mongo.values import CODEC, Document, date_text
 
@@ -111,6 +111,11 @@ class Pre:
         return frozenset(step.field for step in self.steps if isinstance(step, SetField | Transform))
 
     @property
+    def may_be_set(self) -> bool:
+        """Whether a receiver may set what is not known beforehand."""
+        return any(isinstance(step, Call) for step in self.steps)
+
+    @property
     def asks_outside(self) -> bool:
         return not self.rehearses and any(isinstance(step, Call) for step in self.steps)
 
@@ -123,6 +128,14 @@ class Pre:
         for position, step in enumerate(self.steps):
             self._take(position, step, old, hooked, outside)
         return hooked
+
+    def foreseen(self, old: Document | None, new: Document) -> Document:
+        """The new document with what this gateway itself writes, before anything may say no or is asked of it.
+
+        A number that is yet to be drawn is 1.
+        """
+        writing = tuple(step for step in self.steps if isinstance(step, SetField | Transform))
+        return replace(self, steps=writing, rehearses=True, asked={}).over(None, old, new).document
 
     def judge(self, key: Any, old: Document | None, new: Document | None) -> None:
         """What only may refuse: for a deletion, and for a state that comes back as it was. HookRejected, Wanting."""
@@ -237,6 +250,8 @@ def _write(hooked: Hooked, path: FieldPath, value: Any, collection: Collection) 
     if isinstance(value, datetime) and one is not None and one.type == "string":
         value = date_text(value)
     typed, errors = read_value(value, one, collection, place)
+    # A name that no caller may store would be out of reach of every path, or be read as an operator.
+    errors = [*errors, *unfit_names(value, collection, place)]
     if errors:
         hooked.faults += errors
         return

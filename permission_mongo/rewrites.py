@@ -33,7 +33,8 @@ from permission_mongo.documents.paths import (
 )
 from permission_mongo.documents.sizes import encoded
 from permission_mongo.errors import Forbidden, HookRejected, Refusal
-from permission_mongo.policy.evaluate import holds
+from permission_mongo.policy.evaluate import holds, verdict
+from permission_mongo.prehooks import Pre
 from permission_mongo.quick_rewrites import Unsure, rewrite_quickly
 from permission_mongo.revisions import Revision, Rewrite, Sight, Writer, unwritable
 from permission_mongo.schema.changes import below, is_object, leaves
@@ -154,12 +155,19 @@ class _Attempt:
         pre = self.revision.pre
         if not pre or self.faults:
             return new, set()
+        self._require_foreseen(pre, new)
         try:
             hooked = pre.over(self.row.stored.get("_id"), self.row.stored, new)
         except HookRejected as refusal:
             raise _Uncovered(refusal) from refusal
         self.faults += hooked.faults
         return hooked.document, hooked.touched
+
+    def _require_foreseen(self, pre: Pre, new: Document) -> None:
+        """What the check does not take is refused before a hook is asked of it: its words are for who may write."""
+        found = verdict(self.writer.check, {**pre.foreseen(self.row.stored, new), **self.revision.stamps})
+        if found is False or (found is None and not pre.may_be_set):
+            raise _Uncovered(_forbidden(self.revision, "no rule of your roles allows the document as it would be"))
 
     def _blind_places(self) -> frozenset[str]:
         sent = [(one.sent, one.path) for one in self.revision.named]

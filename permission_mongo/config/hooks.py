@@ -33,7 +33,7 @@ from permission_mongo.policy.nodes import ALWAYS, UNKNOWN, Compare, Expression, 
 from permission_mongo.policy.parser import Documents, parse
 from permission_mongo.policy.rules import Rule
 from permission_mongo.schema.model import RESERVED_FIELDS, Collection
-from permission_mongo.schema.validate import read_value
+from permission_mongo.schema.validate import read_value, unfit_names
 from permission_mongo.schema.wording import WORDINGS
 
 ACTIONS: Final = ("set_field", "validate", "validate_ref", "transform", "http")
@@ -162,7 +162,7 @@ class _StepReader:
         self._collection = collection
         self._event = event
         self._stamps = stamps
-        self.kept = frozenset({*collection.stamped, *stamps, "_id", *RESERVED_FIELDS})
+        self.kept = frozenset({*collection.stamped, *collection.placing, *stamps, "_id", *RESERVED_FIELDS})
 
     def set_field(self) -> SetField | None:
         path, value = self._target(), self._value()
@@ -241,13 +241,19 @@ class _StepReader:
         if path is None:
             return None
         if path[0] in self.kept:
-            by = "'set' of a rule in policy.yml" if path[0] in self._stamps else "the gateway alone"
-            self._section.wrong("field", f"'{path[0]}' is written by {by}")
+            self._section.wrong("field", f"'{path[0]}' is written by {self._writer_of(path[0])}")
         for n in range(1, len(path)):
             above = self._collection.at(path[:n])
             if above is not None and above.type not in ("object", "any"):
                 self._section.wrong("field", f"'{'.'.join(path[:n])}' is no object; nothing below it can be set")
         return path
+
+    def _writer_of(self, name: str) -> str:
+        if name in self._stamps:
+            return "'set' of a rule in policy.yml"
+        if name in self._collection.placing:
+            return "who may say who is above whom, by 'reassign' in policy.yml"
+        return "the gateway alone"
 
     def _readable(self, key: str) -> FieldPath | None:
         text = self._section.text(key)
@@ -296,5 +302,7 @@ class _StepReader:
 
     def _check_literal(self, path: FieldPath, value: Any) -> None:
         place = ".".join(path)
-        for error in read_value(value, self._collection.at(path), self._collection, place)[1]:
+        one = self._collection.at(path)
+        faults = read_value(value, one, self._collection, place)[1]
+        for error in [*faults, *unfit_names(value, self._collection, place)]:
             self._section.wrong("value", f"'{error.field}': {error.message}")

@@ -108,7 +108,7 @@ def _headers(section: Section) -> tuple[tuple[str, str], ...]:
 
 
 def fault_of_path(text: str, collection: Collection) -> str | None:
-    if not text or canonical(text) != tuple(text.split(".")):
+    if not all(text.split(".")) or canonical(text) != tuple(text.split(".")):
         return f"'{text}': a field's path has no positions and no '$'"
     if not collection.knows(text):
         return f"'{collection.name}' has no field '{text}'{suggestion(text, collection.fields)}"

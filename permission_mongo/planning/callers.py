@@ -37,7 +37,8 @@ class Asking:
     """One request: who, when, and what rules may read of the request itself; `once` of a write with a key.
 
     `kin` are the people around the caller, once a rule has asked for them.
-    `asked` has what the outside said of its documents, where hooks ask it.
+    `asked` has what the outside said of its documents, where hooks ask it. `repeats`: the write was done before, and
+    the plan is for telling what it did.
     """
 
     principal: Principal
@@ -47,6 +48,7 @@ class Asking:
     once: Once | None = None
     kin: Kin | None = None
     asked: Mapping[Any, Asked] = field(default_factory=dict)
+    repeats: bool = False
 
     def actor(self) -> Actor:
         who = self.principal

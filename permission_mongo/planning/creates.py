@@ -43,17 +43,18 @@ _NO_PATHS: Final = frozenset[Path]()
 def plan_create_one(operation: CreateOne, asking: Asking, callers: Callers, new_uuid: Callable[[], UUID]) -> CreatePlan:
     pre = pre_hooks(operation.collection, "create", asking, callers)
     creating = _Creating(operation.collection, asking, callers, new_uuid, (operation.reason, None), pre)
-    draft = creating.draft(0, operation.sent)
-    if draft.refusal is not None:
-        raise draft.refusal
+    drafts = () if asking.repeats else (creating.draft(0, operation.sent),)
+    for draft in drafts:
+        if draft.refusal is not None:
+            raise draft.refusal
     return CreatePlan(
         target_of(operation.collection, callers.config),
-        (draft,),
+        drafts,
         reading_lens(operation.collection, asking, callers),
         operation.sent.names_id,
         operation.reason,
         None,
-        creating.references((draft,)),
+        creating.references(drafts),
         operation.collection.computed,
     )
 
@@ -139,13 +140,13 @@ class _Creating:
         read, errors = read_document({**sent.document, **declared}, self.collection, self._fill)
         document: Document = {"_id": sent.id, **self._marks, **read, **others}
         if self._pre:
-            document = self._hooked(index, document, errors)
+            document = self._hooked(index, document, errors, paths)
         elif errors:
             raise as_violation(errors)
         self._require_grant(paths, document)
         return document
 
-    def _hooked(self, index: int, document: Document, errors: list[FieldError]) -> Document:
+    def _hooked(self, index: int, document: Document, errors: list[FieldError], paths: frozenset[Path]) -> Document:
         """The document as the hooks leave it; what they may write is judged behind them, and not before.
 
         A required field may be theirs to fill in, and a text theirs to bring into its form.
@@ -154,6 +155,8 @@ class _Creating:
         early = [one for one in errors if one.code == "type" or canonical(one.field or "") not in theirs]
         if early:
             raise as_violation(early)
+        # A hook is asked, and a number drawn, of nothing that no rule allows. What a receiver may set is not known yet.
+        self._require_grant(paths, self._pre.foreseen(None, document), unknown=self._pre.may_be_set)
         hooked = self._pre.over(index, None, document)
         names = {path[0] for path in (*hooked.touched, *self._pre.written)}
         told = {fault.field for fault in hooked.faults}
@@ -222,14 +225,17 @@ class _Creating:
             (declared if name in collection.fields else others)[name] = typed
         return declared, others
 
-    def _require_grant(self, paths: frozenset[Path], document: Document) -> None:
-        """One rule must do it all: reach the final document, accept it, and cover every field sent."""
+    def _require_grant(self, paths: frozenset[Path], document: Document, *, unknown: bool = False) -> None:
+        """One rule must do it all: reach the final document, accept it, and cover every field sent.
+
+        `unknown`: the document is not final, and what can't be told of it stands in no way.
+        """
         reach = self.access.reach
-        if reach.hiding:
+        if reach.hiding and not unknown:
             self._require_unhidden(paths, document)
         for grant, final in zip(reach.grants, reach.finals, strict=True):
             covers = grant.fields.writes_all or all(grant.fields.writes(path) for path in paths)
-            if covers and holds(final, document):
+            if covers and (verdict(final, document) is not False if unknown else holds(final, document)):
                 return
         raise self._forbidden("no rule of your roles allows creating this document", [])
 

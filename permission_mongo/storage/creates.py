@@ -17,6 +17,7 @@ from permission_mongo.plans import Actor, CreatePlan, Draft
 from permission_mongo.storage.computed import read_again
 from permission_mongo.storage.faults import duplicate_index
 from permission_mongo.storage.hierarchy import Misplaced
+from permission_mongo.storage.idempotency import still_running
 from permission_mongo.storage.ledger import Ledger, Traces
 from permission_mongo.storage.parts import (
     DUPLICATE_TOLD,
@@ -37,6 +38,8 @@ from permission_mongo.versions import moment_after
 
 async def create_one(plan: CreatePlan, actor: Actor, rooms: Rooms) -> Created:
     """A write with nothing else to commit is one command; else a transaction. A key is something to commit."""
+    if not plan.drafts:
+        raise still_running()  # planned to tell what was done under a key whose record has gone since
     target, draft = plan.target, plan.drafts[0]
     commits = target.audited or target.staff or target.posts.create or actor.once
     if not (commits or plan.continues or plan.references or plan.computed):

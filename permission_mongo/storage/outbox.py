@@ -169,21 +169,24 @@ class Outbox:
 
     async def failed(self, taken: Taken, holder: str, error: str, pause: float) -> None:
         """It is tried again after so many seconds, and the rest of its line waits with it."""
-        again = {"due": _in(pause), "error": {"$literal": error}}
+        again = {"due": _in(pause), "error": {"$literal": error}, "holder": None}
         with refusing(), pymongo.timeout(self._timeout):
             await self._entries.update_one(_mine(taken, holder), [{"$set": again}])
 
     async def died(self, taken: Taken, holder: str, error: str) -> None:
         """Given up. It stays to be looked at, and stands in the way of none behind it."""
         with refusing(), pymongo.timeout(self._timeout):
-            await self._entries.update_one(_mine(taken, holder), {"$set": {"state": "dead", "error": error}})
+            given_up = {"state": "dead", "error": error, "holder": None}
+            await self._entries.update_one(_mine(taken, holder), {"$set": given_up})
             await self._next(taken.line)
 
     async def _next(self, line: bytes) -> None:
+        """Not one that another already took: it would be told twice at once, and what follows it in between."""
         waiting = {"line": line, "state": "pending"}
         following = await self._entries.find_one(waiting, {"_id": 1}, sort=[("order", 1)])
         if following is not None:
-            await self._entries.update_one({"_id": following["_id"], "state": "pending"}, [{"$set": {"due": _NOW}}])
+            free = {"_id": following["_id"], "state": "pending", "holder": None}
+            await self._entries.update_one(free, [{"$set": {"due": _NOW}}])
 
     async def stands(self) -> Stands:
         with refusing(), pymongo.timeout(self._timeout):
@@ -203,10 +206,11 @@ class Outbox:
             return await self._entries.find_one({"_id": one})
 
     async def retry(self, ids: Several[ObjectId], *, dead: bool, hook: str | None) -> int:
-        """Due at once, with all their attempts before them."""
+        """Due at once, with all their attempts before them; but for those that are being told now."""
+        free = {"$or": [{"state": "dead"}, {"holder": None}, _due()]}
         again = {"state": "pending", "due": _NOW, "attempts": 0}
         with refusing(), pymongo.timeout(self._timeout):
-            done = await self._entries.update_many(_these(ids, dead=dead, hook=hook), [{"$set": again}])
+            done = await self._entries.update_many({**_these(ids, dead=dead, hook=hook), **free}, [{"$set": again}])
         return done.matched_count
 
     async def drop(self, ids: Several[ObjectId], *, dead: bool, hook: str | None) -> int:

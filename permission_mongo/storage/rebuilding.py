@@ -77,6 +77,11 @@ async def ensure_built(staff: Staff, rooms: Rooms) -> None:
     await settings.replace_one({"_id": "hierarchy"}, wanted, upsert=True)
 
 
+async def forget_built(rooms: Rooms) -> None:
+    """What is written while nothing declares a hierarchy is not kept in it: with the next one it is built anew."""
+    await rooms.live(SETTINGS).delete_one({"_id": "hierarchy"})
+
+
 async def _tenants(staff: Staff, rooms: Rooms) -> list[Tenant]:
     """Those of documents, and those of rows whose last document is gone."""
     if staff.tenant_field is None:

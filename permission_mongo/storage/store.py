@@ -49,7 +49,7 @@ from permission_mongo.storage.idempotency import Taken, still_running
 from permission_mongo.storage.lists import count, list_deleted, list_page
 from permission_mongo.storage.moments import as_of_one, as_of_page
 from permission_mongo.storage.reads import get_many, read_one
-from permission_mongo.storage.rebuilding import ensure_built, sync
+from permission_mongo.storage.rebuilding import ensure_built, forget_built, sync
 from permission_mongo.storage.removals import delete_one, purge_one
 from permission_mongo.storage.restores import restore_one
 from permission_mongo.storage.revising import update_many
@@ -91,6 +91,11 @@ class Store:
             raise  # whether it took effect is not known
         except (Refusal, Taken) as error:
             return await self._earlier_or(error, once)
+
+    async def is_answered(self, once: Once) -> bool:
+        """Whether the same request came first and has its answer; StillRunning, Conflict as of `execute`."""
+        with refusing():
+            return await self._rooms.answers.find(once) is not None
 
     async def _earlier_or(self, error: Refusal | Taken, once: Once) -> Replayed:
         """What stood in the way may be the same request's own effect: then its answer stands for both."""
@@ -174,6 +179,10 @@ class Store:
     async def ensure_hierarchy(self, staff: Staff) -> None:
         """Built, where the documents have one and it was never built."""
         await ensure_built(staff, self._rooms)
+
+    async def forget_hierarchy(self) -> None:
+        """To be built anew once there is one again."""
+        await forget_built(self._rooms)
 
     async def kin(self, plan: KinPlan) -> Kin:
         """The people around a caller."""

@@ -4,7 +4,8 @@ import pytest
 
 from permission_mongo.config.load import load_config
 from permission_mongo.errors import Misconfigured
-from tests.http.harness import CONFIG, POLICY, SCHEMA
+from tests.http import people
+from tests.http.harness import CONFIG, POLICY, SCHEMA, a_config
 
 URL = "action: http, url: 'https://example.com/x', secret: '0123456789abcdef01234567'"
 
@@ -31,6 +32,7 @@ def refused(folder, event, hook, **more):
         ("pre_create", "action: set_field, field: title", "a 'set_field' has a 'value'"),
         ("pre_create", "action: set_field, field: titel, value: x", "did you mean 'title'"),
         ("pre_create", "action: set_field, field: tags.0, value: x", "has no positions"),
+        ("pre_create", "action: set_field, field: pay., value: x", "has no positions"),
         ("pre_create", "action: set_field, field: lines.sku, value: x", "nothing below it can be set"),
         ("pre_create", "action: set_field, field: age, value: many", "'age'"),
         ("pre_create", "action: set_field, field: title, value: $auto.sequenc.x", "unknown name"),
@@ -92,6 +94,20 @@ def test_a_field_that_a_rule_stamps_is_no_hooks(tmp_path):
     assert policy != POLICY
     found = refused(tmp_path, "pre_update", "action: set_field, field: email, value: x", policy=policy)
     assert any("is written by 'set' of a rule" in line for line in found)
+
+
+def test_who_is_above_whom_is_no_hooks(tmp_path):
+    hooks = "hooks: {users: {pre_update: [{action: set_field, field: manager_id, value: $user.id}]}}"
+    with pytest.raises(Misconfigured, match="'manager_id' is written by who may say who is above whom"):
+        a_config(tmp_path, schema=people.SCHEMA, policy=people.POLICY, hooks=hooks)
+
+
+@pytest.mark.parametrize("value", ["{$where: 1}", "{a.b: 1}", "[{'': 1}]"])
+def test_a_value_with_names_that_no_caller_may_store_is_refused(tmp_path, value):
+    schema = SCHEMA.replace("      ssn: {type: string}\n", "      ssn: {type: string}\n      meta: {type: any}\n")
+    hooks = f"hooks: {{notes: {{pre_update: [{{action: set_field, field: meta, value: {value}}}]}}}}"
+    with pytest.raises(Misconfigured, match="a field's name can't"):
+        a_config(tmp_path, CONFIG, schema, POLICY, hooks)
 
 
 def test_two_hooks_of_one_name_are_told_apart_by_the_writer(tmp_path):

@@ -9,7 +9,7 @@ from pymongo import MongoClient
 
 from permission_mongo.cli.main import main
 from tests.http.harness import CONFIG, a_config, a_token, a_world
-from tests.http.people import CLERK, HR, POLICY, ROOT, SCHEMA, by_rows, hire, lead, move, require_true
+from tests.http.people import CLERK, HR, POLICY, ROOT, SCHEMA, by_documents, by_rows, hire, lead, move, require_true
 
 OTHER = a_token("hera", ["hr"], "umbrella")
 
@@ -126,6 +126,21 @@ async def test_at_its_first_start_it_is_built_and_later_it_is_not(tmp_path, mong
             await world.database["users"].insert_many(people("acme", cem="bob"))
             async with a_world(mongo_uri, same) as again:
                 assert len(await by_rows(again.database)) == 2
+
+
+async def test_what_was_written_while_there_was_none_is_found_when_there_is_one_again(tmp_path, mongo_uri):
+    """A gateway without a hierarchy keeps none: who was moved by it would be below the old manager for ever."""
+    plain = SCHEMA.replace("    hierarchy: {user_id_field: _id, manager_field: manager_id}\n", "")
+    without = a_config(tmp_path, schema=plain, policy="roles: {hr: {}}\npolicies: {users: {hr: {actions: ['*']}}}\n")
+    within = replace(a_config(tmp_path, schema=SCHEMA, policy=POLICY), mongodb=without.mongodb)
+    async with a_world(mongo_uri, within) as world:
+        await hire(world, "ada", "bob")
+        async with a_world(mongo_uri, without) as between:
+            answer = await between.ask("PATCH", "/users/bob", {"manager_id": None}, token=HR)
+            assert answer.status_code == 200, answer.text
+            assert await by_rows(world.database) != await by_documents(world.database)
+            async with a_world(mongo_uri, within) as again:
+                await require_true(again)
 
 
 def test_the_commands_tell_and_put_right(tmp_path, mongo_uri, monkeypatch, capsys):

@@ -154,6 +154,22 @@ async def test_no_hook_is_asked_of_what_the_caller_may_not_change(world):
     assert code(await world.ask("PATCH", "/notes/a", {"nothing": 1}))[:2] == (403, "forbidden")
 
 
+async def test_no_number_is_drawn_for_who_may_not_create_and_no_verdict_told(world):
+    clerk = a_token("clara", ["clerk"])
+    answer = await world.post("/notes", {"title": "forbidden", "status": "closed"}, token=clerk)
+    assert code(answer)[:2] == (403, "forbidden")
+    assert await world.database["_pm_sequences"].count_documents({}) == 0
+    answer = await world.post("/notes", {"title": "forbidden"}, token=clerk)
+    assert code(answer)[:2] == (422, "hook_rejected")
+
+
+async def test_a_repeated_request_draws_no_number(world):
+    for _ in range(2):
+        answer = await world.post("/notes", {"_id": "a", "title": "x"}, headers={"idempotency-key": "k"})
+        assert (answer.status_code, answer.json()["number"]) == (201, 1)
+    assert (await world.database["_pm_sequences"].find_one({}))["last"] == 1
+
+
 async def test_a_write_that_changes_nothing_is_not_hooked(world):
     await world.add("a")
     answer = await world.ask("PATCH", "/notes/a", {"title": "note a"})

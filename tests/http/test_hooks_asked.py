@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from tests.http import people
 from tests.http.harness import CONFIG, POLICY, SCHEMA, a_config, a_token, a_world
 from tests.receivers import SECRET, a_receiver
 
@@ -197,3 +198,61 @@ async def test_a_key_makes_it_happen_once(world, receiver):
     assert (first.status_code, again.status_code) == (201, 201)
     changed = [await world.ask("PATCH", "/notes/a", {"age": 1}, headers={"idempotency-key": "k2"}) for _ in range(2)]
     assert [one.json()["_version"] for one in changed] == [2, 2]
+
+
+async def test_an_answer_given_under_a_key_is_told_without_asking_again(world, receiver):
+    """The receiver says no by then, and what was done is done."""
+    await world.add("z")
+    headers = {"idempotency-key": "k1"}
+    many = {"ids": ["z"], "update": {"$set": {"age": 1}}}
+    first = await world.post("/notes", {"_id": "a", "title": "x"}, headers=headers)
+    done = await world.ask("PUT", "/notes/batch", many, headers={"idempotency-key": "k2"})
+    asked = len(receiver.heard)
+    receiver.answer = said(allow=False)
+    again = await world.post("/notes", {"_id": "a", "title": "x"}, headers=headers)
+    assert (again.status_code, again.json()) == (201, first.json())
+    repeated = await world.ask("PUT", "/notes/batch", many, headers={"idempotency-key": "k2"})
+    assert (repeated.status_code, repeated.json()) == (200, done.json())
+    other = await world.post("/notes", {"_id": "b", "title": "x"}, headers=headers)
+    assert code(other)[:2] == (409, "conflict")
+    assert len(receiver.heard) == asked
+
+
+async def test_nobody_is_asked_of_a_document_that_no_rule_allows(mongo_uri, tmp_path, receiver):
+    receiver.answer = said(allow=False, message="a verdict")
+    policy = POLICY.replace(
+        'root: {actions: ["*"]}', 'root: {actions: ["*"], check: "resource.status != \'locked\'"}', 1
+    )
+    clerk, root = a_token("clara", ["clerk"]), a_token("rhea", ["root"])
+    async with a_world(mongo_uri, a_config(tmp_path, ALLOWED, SCHEMA, policy, hooks_to(receiver.url))) as world:
+        await world.database["notes"].insert_one({"_id": "a", "tenant_id": "acme", "title": "x", "status": "open"})
+        made = await world.post("/notes", {"title": "x", "status": "locked"}, token=clerk)
+        changed = await world.ask("PATCH", "/notes/a", {"status": "locked"}, token=root)
+        many = {"ids": ["a"], "update": {"$set": {"status": "locked"}}}
+        [failed] = (await world.ask("PUT", "/notes/batch", many, token=root)).json()["failed"]
+        assert [code(made)[:2], code(changed)[:2]] == [(403, "forbidden")] * 2
+        assert failed["error"]["code"] == "forbidden"
+        assert receiver.heard == []
+        assert code(await world.ask("PATCH", "/notes/a", {"age": 1}, token=root))[2] == "a verdict"
+
+
+@pytest.mark.parametrize("value", [{"$where": 1}, {"a.b": 1}, {"": 1}, {"deep": [{"$x": 1}]}])
+async def test_names_that_no_caller_may_store_are_not_stored_for_a_receiver(mongo_uri, tmp_path, receiver, value):
+    receiver.answer = said(allow=True, set={"meta": value})
+    schema = SCHEMA.replace("      ssn: {type: string}\n", "      ssn: {type: string}\n      meta: {type: object}\n")
+    async with a_world(mongo_uri, a_config(tmp_path, ALLOWED, schema, POLICY, hooks_to(receiver.url))) as world:
+        answer = await world.post("/notes", {"title": "x"})
+        assert code(answer)[:2] == (422, "schema_validation")
+        receiver.answer = said(allow=True, set={"meta.": 1})
+        assert "gave no answer" in code(await world.post("/notes", {"title": "x"}))[2]
+        receiver.answer = said(allow=True, set={"meta.a": {"b": [{"c": 1}]}})
+        assert (await world.post("/notes", {"title": "x"})).status_code == 201
+
+
+async def test_no_receiver_says_who_is_above_whom(mongo_uri, tmp_path, receiver):
+    receiver.answer = said(allow=True, set={"manager_id": "ada"})
+    hooks = hooks_to(receiver.url).replace("notes:", "users:").replace("title, age", "name")
+    async with a_world(mongo_uri, a_config(tmp_path, ALLOWED, people.SCHEMA, people.POLICY, hooks)) as world:
+        await world.database["users"].insert_one({"_id": "ada", "tenant_id": "acme"})
+        answer = await world.post("/users", {"_id": "bob"}, token=people.CLERK)
+        assert "gave no answer" in code(answer)[2]

@@ -67,6 +67,7 @@ async def failure(url, **more):
         "fec0::1",
         "ff02::1",
         "2001:db8::1",
+        "3fff::1",
         "nonsense",
     ],
 )
@@ -133,6 +134,8 @@ def test_names_and_addresses_in_their_usual_form_are(host):
         "http://[::1",
         "http://ex\u00e4mple.com",
         "http://127.1",
+        "http://example.com/\u00fc",
+        "http://example.com/?q=\u2028",
         "",
     ],
 )
