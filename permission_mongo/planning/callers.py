@@ -203,7 +203,11 @@ class Callers:
 
     def tenant_bound(self, asking: Asking, collection: Collection) -> Expression:
         """The rows of the caller's tenant; all, for one who crosses tenants."""
-        return ALWAYS if self.crosses_tenants(asking) else _within(collection, asking.bindings())
+        return ALWAYS if self.crosses_tenants(asking) else self.own_tenant(asking, collection)
+
+    def own_tenant(self, asking: Asking, collection: Collection) -> Expression:
+        """The rows of the caller's own tenant, whether or not they cross tenants."""
+        return _within(collection, asking.bindings())
 
     def _roles_of(self, principal: Principal) -> frozenset[str]:
         """Names that the policy does not know give nothing, and must not fill what is remembered."""

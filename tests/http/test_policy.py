@@ -195,6 +195,7 @@ async def test_it_is_written_with_the_right_of_all_tenants_alone(world, tmp_path
         "an admin": CHIEF,
         "no tenant crossed": scribe,
         "above": a_token("a", ["above"]),
+        "the right by one role and the tenants by another": a_token("b", ["above", "scribe"]),
     }.items():
         answer = await put(world, GOVERNED + "#\n", token)
         assert (answer.status_code, answer.json()["error"]["code"]) == (403, "forbidden"), who
