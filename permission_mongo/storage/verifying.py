@@ -15,7 +15,7 @@ from permission_mongo.seals import ID, NOTHING_BEFORE, Seal, digest_of, hash_of,
 from permission_mongo.storage.layout import AUDIT, SEALS
 from permission_mongo.storage.sealing import NAME, documents_in, head_of, ids_in
 from permission_mongo.storage.settings import COLLECTION as SETTINGS
-from permission_mongo.values import Document
+from permission_mongo.values import Document, utc_now
 
 MOST_TOLD: Final = 1000  # faults of one chain
 _AT_ONCE: Final = 1000
@@ -86,8 +86,7 @@ async def verify(
     every: bool,
 ) -> list[Chain]:
     """`ages`: after how many seconds entries are removed, and how late one may come to be seen."""
-    sealer = await database[SETTINGS].find_one({"_id": NAME}) or {}
-    verifier = _Verifier(database, ages[0], ages[1], sealer)
+    verifier = _Verifier(database, ages[0], ages[1], await _sealer(database))
     tenants = [*await _tenants(database), *pins] if every else [tenant]
     chains = [await verifier.chain(one, pins.get(one)) for one in dict.fromkeys(tenants)]
     if every:
@@ -95,6 +94,20 @@ async def verify(
         if strange:
             chains[0].add("inserted", f"{strange} entries have ids that no gateway makes")
     return chains
+
+
+async def _sealer(database: AsyncDatabase[Document]) -> Document:
+    """What the sealer's record tells, as far as the clock and all seals bear it out: it is in no chain itself."""
+    told: Document = await database[SETTINGS].find_one({"_id": NAME}) or {}
+    moments = {name: told[name] for name in ("since", "swept", "now") if isinstance(told.get(name), datetime)}
+    bounds = {"since": {"$min": "$since"}, "swept": {"$max": "$swept"}}
+    of_dates: Document = {"since": {"$type": "date"}}
+    async for seals in await database[SEALS].aggregate([{"$match": of_dates}, {"$group": {"_id": None, **bounds}}]):
+        moments["since"] = min(moments.get("since", seals["since"]), seals["since"])
+        if isinstance(seals["swept"], datetime):
+            moments["swept"] = max(moments.get("swept", seals["swept"]), seals["swept"])
+    now = utc_now()
+    return {name: one if name == "swept" else min(one, now) for name, one in moments.items()}
 
 
 async def _tenants(database: AsyncDatabase[Document]) -> list[str | None]:
