@@ -80,8 +80,8 @@ class Lasting:
 
 
 async def _ensure_hierarchy(store: Store, config: Config) -> None:
-    for staff in filter(None, map(staff_of, config.collections.values())):
-        await patiently(lambda staff=staff: store.ensure_hierarchy(staff))  # type: ignore[misc]
+    staff = next(filter(None, map(staff_of, config.collections.values())), None)
+    await patiently(lambda: store.ensure_hierarchy(staff))
 
 
 @asynccontextmanager

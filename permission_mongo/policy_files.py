@@ -113,7 +113,8 @@ def _require_no_further_variables(path: Path, text: str) -> None:
     present = path.read_bytes().decode(errors="replace") if path.is_file() else ""
     further = _variables_of(text) - _variables_of(present)
     if further:
-        raise InvalidRequest(f"the file would read {', '.join(sorted(further))} of the environment, as it did not before")
+        names = ", ".join(sorted(further))
+        raise InvalidRequest(f"the file would read {names} of the environment, as it did not before")
 
 
 def _variables_of(text: str) -> frozenset[str]:

@@ -25,6 +25,7 @@ from permission_mongo.values import Document, DocumentId
 LONGEST: Final = 50.0  # seconds: MongoDB ends a transaction after a minute
 _TRIES: Final = 10_000  # the deadline ends it
 _NONE: Final = Synced(0, 0, 0, 0)
+_MARK: Final = {"_id": "hierarchy"}  # says of which fields the rows were built
 
 
 async def sync(plan: SyncPlan, actor: Actor, rooms: Rooms) -> Synced:
@@ -70,11 +71,16 @@ async def ensure_built(staff: Staff, rooms: Rooms) -> None:
     settings = rooms.live(SETTINGS)
     fields = {"collection": staff.collection, "tenant": staff.tenant_field}
     wanted = {**fields, "user": staff.user_id_field, "manager": staff.manager_field}
-    found = await settings.find_one({"_id": "hierarchy"}, {"_id": 0})
+    found = await settings.find_one(_MARK, {"_id": 0})
     if found == wanted:
         return
     await sync_all(staff, rooms)
-    await settings.replace_one({"_id": "hierarchy"}, wanted, upsert=True)
+    await settings.replace_one(_MARK, wanted, upsert=True)
+
+
+async def no_longer_kept(rooms: Rooms) -> None:
+    """A gateway without a hierarchy writes people and keeps no rows of them: the next with one builds them anew."""
+    await rooms.live(SETTINGS).delete_one(_MARK)
 
 
 async def _tenants(staff: Staff, rooms: Rooms) -> list[Tenant]:

@@ -49,7 +49,7 @@ from permission_mongo.storage.idempotency import Taken, still_running
 from permission_mongo.storage.lists import count, list_deleted, list_page
 from permission_mongo.storage.moments import as_of_one, as_of_page
 from permission_mongo.storage.reads import get_many, read_one
-from permission_mongo.storage.rebuilding import ensure_built, sync
+from permission_mongo.storage.rebuilding import ensure_built, no_longer_kept, sync
 from permission_mongo.storage.removals import delete_one, purge_one
 from permission_mongo.storage.restores import restore_one
 from permission_mongo.storage.revising import update_many
@@ -171,9 +171,9 @@ class Store:
             case _:
                 assert_never(plan)
 
-    async def ensure_hierarchy(self, staff: Staff) -> None:
-        """Built, where the documents have one and it was never built."""
-        await ensure_built(staff, self._rooms)
+    async def ensure_hierarchy(self, staff: Staff | None) -> None:
+        """Built, where the documents have one and it was never built. None: nobody keeps it from now on."""
+        await (no_longer_kept(self._rooms) if staff is None else ensure_built(staff, self._rooms))
 
     async def kin(self, plan: KinPlan) -> Kin:
         """The people around a caller."""
