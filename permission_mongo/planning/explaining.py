@@ -164,6 +164,7 @@ def _others(operation: Explain, needed: Iterable[Action], whom: Asking, callers:
         brought = policy.engine.roles_of((role,))
         if role not in has and brought & bringing:
             rules = {one: _speaking(here, one, brought | has) for one in needed}
+            callers.require_kin(whom, (rule for some in rules.values() for rule in some))
             bindings = whom.bindings()
             yield Another(role, replace(bindings, roles=(*bindings.roles, role)), rules)
 
