@@ -207,6 +207,7 @@ class _Verifier:
     async def _unsealed(self, chain: Chain, since: datetime | None, sealed: set[bytes]) -> None:
         """Entries in no seal: from before sealing began, too young for it, or put there by somebody else."""
         swept: datetime | None = self._sealer.get("swept")
+        backdated = await self._backdated(chain.tenant, since)
         async for one in self._ids(chain.tenant):
             if one in sealed:
                 continue
@@ -214,17 +215,31 @@ class _Verifier:
             if swept is None or made >= swept - self._latest:
                 chain.waiting += 1
                 chain.waiting_since = chain.waiting_since or made
-            elif since is not None and made < since:
+            elif since is not None and made < since and one not in backdated:
                 chain.earlier += 1
             else:
                 chain.add("inserted", f"entry {one.hex()} is in no seal, and should be", None, one)
 
+    async def _backdated(self, tenant: str | None, since: datetime | None) -> set[bytes]:
+        """Entries that tell a moment of after sealing began under an id of before: ids are made behind that moment."""
+        if since is None:
+            return set()
+        asked = {
+            "tenant_id": _mine(tenant),
+            "_id": {"$gte": _ANY_ID, "$lt": ObjectId.from_datetime(since)},
+            "at": {"$gte": since + self._latest},
+        }
+        return {row["_id"].binary async for row in self._entries.find(asked, {"_id": 1})}
+
     async def _ids(self, tenant: str | None) -> AsyncIterator[bytes]:
-        mine = {"tenant_id": {"$eq": tenant} if tenant is not None else {"$not": {"$type": "string"}}}
-        asked = {**mine, "_id": {"$gte": _ANY_ID}}
+        asked = {"tenant_id": _mine(tenant), "_id": {"$gte": _ANY_ID}}
         async for batch in self._entries.find_raw_batches(asked, {"_id": 1}, sort=[("_id", 1)], batch_size=5000):
             for one in ids_in(batch):
                 yield one
+
+
+def _mine(tenant: str | None) -> Document:
+    return {"$eq": tenant} if tenant is not None else {"$not": {"$type": "string"}}
 
 
 def _made(one: bytes) -> datetime:

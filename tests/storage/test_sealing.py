@@ -408,3 +408,12 @@ async def test_a_forged_seal_that_no_gateway_can_make_is_told_and_ends_no_look(d
         await database["_pm_audit_seals"].insert_one(forged)
     found = await faults(database)
     assert [what for what, _, _ in found].count("changed seal") == 4
+
+
+async def test_an_entry_put_in_under_an_id_of_before_sealing_began_is_found_by_its_moment(database):
+    await add(database, 2, age=OLD)
+    await a_sealed_audit(database)
+    [put_in] = await add(database, age=OLD)
+    later = datetime.utcnow() + LATEST  # noqa: DTZ003
+    await database["_pm_audit"].update_one({"_id": put_in}, {"$set": {"at": later}})
+    assert await faults(database) == [("inserted", None, str(put_in))]
