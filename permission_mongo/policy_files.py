@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from permission_mongo.config.load import load_with_trees
+from permission_mongo.config.yaml import read_yaml
 from permission_mongo.documents.etags import Tags
 from permission_mongo.errors import (
     Conflict,
@@ -70,13 +71,15 @@ def findings_told(findings: Iterable[Finding]) -> list[dict[str, object]]:
 
 def replace_file(folder: Path, name: str, wanted: Tags, texts: Mapping[str, str]) -> str:
     """The new file's SHA-256. PreconditionFailed if the file is not the one that is wanted, InvalidRequest for a text
-    with which the gateway would not start, Conflict where the file can't be written.
+    with which the gateway would not start, or that reads variables of the environment which the file did not, Conflict
+    where the file can't be written.
 
     `texts` are all files of the policy as they will be. The file is there whole at every moment, old or new.
     """
     path, text = Path(os.path.realpath(folder / name)), texts[name]
     with _locked(path.parent):
         _require(wanted, path)
+        _require_no_further_variables(path, text)
         _require_sound(folder, name, texts)
         try:
             _put(path, text.encode())
@@ -103,6 +106,39 @@ def _require(wanted: Tags, path: Path) -> None:
     present = sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
     if not wanted.has_strong(f'"{present}"'):
         raise PreconditionFailed("the file is not the one that If-Match names; read it again")
+
+
+def _require_no_further_variables(path: Path, text: str) -> None:
+    """What a rule compares with is told to who may explain: secrets of the machine are none of the writer's."""
+    present = path.read_bytes().decode(errors="replace") if path.is_file() else ""
+    further = _variables_of(text) - _variables_of(present)
+    if further:
+        names = ", ".join(sorted(further))
+        raise InvalidRequest(f"the file would read {names} of the environment, as it did not before")
+
+
+def _variables_of(text: str) -> frozenset[str]:
+    """As the reader of the file finds them, however they are spelled."""
+    asked = _Asked()
+    read_yaml(text, "", asked)
+    return frozenset(asked.names)
+
+
+class _Asked(Mapping[str, str]):
+    """An environment in which nothing is, and which knows what it was asked for."""
+
+    def __init__(self) -> None:
+        self.names: set[str] = set()
+
+    def __getitem__(self, name: str) -> str:
+        self.names.add(name)
+        raise KeyError(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
 
 
 def _require_sound(folder: Path, name: str, texts: Mapping[str, str]) -> None:

@@ -31,7 +31,7 @@ def digest_of(entry: bytes) -> bytes:
     return sha256(entry).digest()[:DIGEST]
 
 
-Times = tuple[datetime, datetime | None]  # `since` and `gone` of a seal
+Times = tuple[datetime, datetime | None, datetime | None]  # `since`, `gone` and `swept` of a seal
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,7 @@ class Seal:
     """The `number`th seal of a tenant, from 1 on. `ids` in ascending order, `digests` in that of the ids.
 
     Entries before `since` are in no seal: sealing began then. Those before `gone` may have been removed by their age.
+    Whatever had come to be seen before `swept` was sealed when this one was made; seals of earlier versions lack it.
     """
 
     tenant: str | None
@@ -60,6 +61,7 @@ class Seal:
     digests: tuple[bytes, ...] = field(repr=False)
     before: bytes = field(repr=False)
     hash: bytes = field(default=b"", repr=False)
+    swept: datetime | None = None
 
     @property
     def head(self) -> Head:
@@ -72,15 +74,15 @@ class Seal:
 def sealed(
     tenant: str | None, head: Head | None, at: datetime, times: Times, entries: Iterable[tuple[bytes, bytes]]
 ) -> Seal:
-    """The seal of these entries, ids with digests, behind another one. Of the `times` neither goes back."""
-    since, gone = times
+    """The seal of these entries, ids with digests, behind another one. Of `since` and `gone` neither goes back."""
+    since, gone, swept = times
     number, before = 1, NOTHING_BEFORE
     if head is not None:
         number, before, since = head.number + 1, head.hash, head.since
         gone = max((one for one in (gone, head.gone) if one is not None), default=None)
     ordered = sorted(entries)
     ids, digests = tuple(one for one, _ in ordered), tuple(digest for _, digest in ordered)
-    seal = Seal(tenant, number, at, since, gone, ids, digests, before)
+    seal = Seal(tenant, number, at, since, gone, ids, digests, before, swept=swept)
     return replace(seal, hash=hash_of(seal))
 
 
@@ -103,9 +105,13 @@ def read_seal(stored: Document) -> Seal:
     ids, digests = bytes(stored["ids"]), bytes(stored["digests"])
     if not ids or len(ids) % ID or len(digests) // DIGEST != len(ids) // ID or len(digests) % DIGEST:
         raise ValueError("ids and digests do not belong together")
+    number, swept = stored["_id"]["n"], stored.get("swept")
+    moments = (stored["at"], stored["since"], stored["gone"] or stored["at"], swept or stored["at"])
+    if type(number) is not int or not all(isinstance(one, datetime) for one in moments):
+        raise ValueError("numbers and moments are of other types")
     return Seal(
         stored["_id"]["t"],
-        stored["_id"]["n"],
+        number,
         stored["at"],
         stored["since"],
         stored["gone"],
@@ -113,6 +119,7 @@ def read_seal(stored: Document) -> Seal:
         tuple(_cut(digests, DIGEST)),
         bytes(stored["before"]),
         bytes(stored["hash"]),
+        swept,
     )
 
 
@@ -126,6 +133,7 @@ def _content(seal: Seal) -> Document:
         "ids": Binary(b"".join(seal.ids)),
         "digests": Binary(b"".join(seal.digests)),
         "before": Binary(seal.before),
+        **({} if seal.swept is None else {"swept": seal.swept}),
     }
 
 

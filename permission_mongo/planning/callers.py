@@ -15,11 +15,11 @@ from permission_mongo.errors import Forbidden
 from permission_mongo.planning.related import Related
 from permission_mongo.plans import Actor, Once
 from permission_mongo.policy.binding import Bindings, bind
-from permission_mongo.policy.grants import Lens, Policy, Reach, Speaking
+from permission_mongo.policy.grants import Lens, Policy, Reach, Speaking, relations_in
 from permission_mongo.policy.guard import Guarded, narrow
 from permission_mongo.policy.kin import NOBODY, Kin
 from permission_mongo.policy.nodes import ALWAYS, Compare, Expression, Path, Value
-from permission_mongo.policy.rules import Action, RuleId
+from permission_mongo.policy.rules import Action, Rule, RuleId
 from permission_mongo.prehooks import Asked
 from permission_mongo.principal import Principal
 from permission_mongo.query.filters import Query
@@ -141,9 +141,7 @@ class Callers:
 
     def _with_kin(self, standing: _Standing, asking: Asking, collection: Collection, action: Action) -> Access:
         """KinWanted where the people around the caller are not known yet; Forbidden where they are too many."""
-        wanted = self._kin_plan(asking) if asking.kin is None else None
-        if wanted is not None:
-            raise KinWanted(wanted)
+        self._require_kin(asking)
         asking = replace(asking, kin=asking.kin or NOBODY)
         kin = asking.kin or NOBODY
         if standing.relations & kin.overflowing:
@@ -158,6 +156,16 @@ class Callers:
             known = self._bound(standing.speaking, asking.bindings(), collection, standing.crosses)
             self._related.keep(key, kin, known)
         return known
+
+    def require_kin(self, asking: Asking, rules: Iterable[Rule]) -> None:
+        """KinWanted where one of these rules reads the hierarchy, and the people around are not known yet."""
+        if relations_in(rules):
+            self._require_kin(asking)
+
+    def _require_kin(self, asking: Asking) -> None:
+        wanted = self._kin_plan(asking) if asking.kin is None else None
+        if wanted is not None:
+            raise KinWanted(wanted)
 
     def _kin_plan(self, asking: Asking) -> KinPlan | None:
         """How to find the people around the caller; None of who can't be one of them."""
@@ -205,7 +213,11 @@ class Callers:
 
     def tenant_bound(self, asking: Asking, collection: Collection) -> Expression:
         """The rows of the caller's tenant; all, for one who crosses tenants."""
-        return ALWAYS if self.crosses_tenants(asking) else _within(collection, asking.bindings())
+        return ALWAYS if self.crosses_tenants(asking) else self.own_tenant(asking, collection)
+
+    def own_tenant(self, asking: Asking, collection: Collection) -> Expression:
+        """The rows of the caller's own tenant, whether or not they cross tenants."""
+        return _within(collection, asking.bindings())
 
     def _roles_of(self, principal: Principal) -> frozenset[str]:
         """Names that the policy does not know give nothing, and must not fill what is remembered."""

@@ -13,8 +13,10 @@ from typing import Any, Final
 from permission_mongo.explanations import Another, Considered, Examined, ExplainPlan, Needed
 from permission_mongo.planning.abilities import fields_told, shown_anywhere
 from permission_mongo.policy.binding import Bindings
+from permission_mongo.policy.construction import RELATIONS
 from permission_mongo.policy.evaluate import holds
 from permission_mongo.policy.grants import Reach
+from permission_mongo.policy.kin import Kin
 from permission_mongo.policy.nodes import ALWAYS, Path, conjunction
 from permission_mongo.policy.rules import Action, Rule
 from permission_mongo.policy.scalars import is_safe_claim
@@ -51,7 +53,7 @@ def explained(plan: ExplainPlan, found: Examined) -> dict[str, Any]:
     body |= {
         "decided_by": judged.decided_by(allowed),
         "needs": [_need_told(one, plan.bindings, look, plan) for one in plan.needs],
-        "filter": None if plan.match is None else _cut(plan.match),
+        "filter": None if plan.match is None else _cut(plan.match, plan.bindings.kin),
         "fields": fields_told(plan.abilities, telling_, look),
     }
     return body if allowed is True else {**body, "would_change": judged.changes()}
@@ -254,12 +256,20 @@ def _clause_told(clause: Clause, bindings: Bindings) -> dict[str, Any]:
         return {clause.kind: [_clause_told(part, bindings) for part in clause.parts], "verdict": clause.verdict}
     told: dict[str, Any] = {"test": clause.text, "verdict": clause.verdict}
     if clause.reads:
-        told["values"] = {_name_of(path): value_told(bindings.lookup(path)) for path in clause.reads}
+        told["values"] = {_name_of(path): _read_told(path, bindings) for path in clause.reads}
     return told
 
 
 def _name_of(path: Path) -> str:
     return path.root if path.root == "now" else ".".join((path.root, *path.segments))
+
+
+def _read_told(path: Path, bindings: Bindings) -> Any:
+    """Of the hierarchy only how many: who is there stands in documents, and no value of one is told."""
+    value = bindings.lookup(path)
+    if path.root == "user" and path.segments[0] in RELATIONS and isinstance(value, list | tuple):
+        return {"values": len(value)}
+    return value_told(value)
 
 
 def value_told(value: Any) -> Any:
@@ -271,16 +281,23 @@ def value_told(value: Any) -> Any:
     return {"unfit": type(value).__name__}
 
 
-def _cut(filter_: Any) -> Any:
-    """The filter with the sizes of large sets in their place."""
+def _cut(filter_: Any, around: Kin) -> Any:
+    """The filter with the sizes of large sets, and of those of people, in their place."""
     match filter_:
         case Mapping():
-            return {name: _cut_set(one) if name in ("$in", "$nin") else _cut(one) for name, one in filter_.items()}
+            return {name: _cut_at(name, one, around) for name, one in filter_.items()}
         case list() | tuple():
-            return [_cut(one) for one in filter_]
+            return [_cut(one, around) for one in filter_]
         case _:
             return filter_
 
 
-def _cut_set(values: Any) -> Any:
-    return {"values": len(values)} if len(values) > LONGEST_SET else _cut(values)
+def _cut_at(name: str, value: Any, around: Kin) -> Any:
+    people = [frozenset(some) for some in around.lists.values() if some]
+    if name == "$elemMatch" and any(str(value.get("$eq")) in some for some in people):
+        return {"values": 1}  # one of those that an array must contain
+    if name not in ("$in", "$nin"):
+        return _cut(value, around)
+    # Not of some of them: by a set of one's own one could ask who is there.
+    is_of_people = frozenset(map(str, value)) in people
+    return {"values": len(value)} if is_of_people or len(value) > LONGEST_SET else _cut(value, around)

@@ -94,7 +94,7 @@ def _in_question(operation: Explain, asking: Asking, callers: Callers) -> tuple[
     if not admin:
         raise Forbidden("'as' needs the system right 'admin'")
     whom = operation.whom
-    if not operation.at_the_machine and not callers.crosses_tenants(asking):
+    if not _administers_all(operation, asking, callers):
         if whom.tenant not in (None, asking.principal.tenant):
             raise Forbidden("'as' names another tenant than yours")
         whom = replace(whom, tenant=asking.principal.tenant)
@@ -102,10 +102,20 @@ def _in_question(operation: Explain, asking: Asking, callers: Callers) -> tuple[
 
 
 def _may_see_all(operation: Explain, asking: Asking, callers: Callers) -> bool:
-    """A system right reaches no further than the caller's tenant; documents without one are of no tenant's admin."""
-    if operation.at_the_machine or callers.crosses_tenants(asking):
+    """A system right reaches no further than the caller's tenant; documents without one are of no tenant's admin.
+
+    Who reads other tenants by another role than the one that names `admin` is told of oneself what any caller is.
+    """
+    if _administers_all(operation, asking, callers):
         return True
+    if operation.whom is None and callers.crosses_tenants(asking):
+        return False
     return operation.collection.tenant_field is not None or asking.principal.tenant is None
+
+
+def _administers_all(operation: Explain, asking: Asking, callers: Callers) -> bool:
+    """A role that crosses tenants lends that to no right of another role."""
+    return operation.at_the_machine or callers.crosses_with_right(asking, "admin")
 
 
 # -- rules
@@ -154,6 +164,7 @@ def _others(operation: Explain, needed: Iterable[Action], whom: Asking, callers:
         brought = policy.engine.roles_of((role,))
         if role not in has and brought & bringing:
             rules = {one: _speaking(here, one, brought | has) for one in needed}
+            callers.require_kin(whom, (rule for some in rules.values() for rule in some))
             bindings = whom.bindings()
             yield Another(role, replace(bindings, roles=(*bindings.roles, role)), rules)
 
@@ -249,4 +260,5 @@ def _looked_for(
 
 
 def _bound(operation: Explain, asking: Asking, callers: Callers) -> Expression:
-    return ALWAYS if operation.at_the_machine else callers.tenant_bound(asking, operation.collection)
+    everywhere = _administers_all(operation, asking, callers)
+    return ALWAYS if everywhere else callers.own_tenant(asking, operation.collection)

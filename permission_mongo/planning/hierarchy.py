@@ -12,7 +12,7 @@ from permission_mongo.values import read_scalar
 
 
 def plan_sync(operation: SyncHierarchy, asking: Asking, callers: Callers) -> SyncPlan:
-    """Forbidden without the right, or for a tenant other than the caller's, who does not cross them."""
+    """Forbidden without the right, or for a tenant other than the caller's, whose role with the right crosses none."""
     if not callers.has_system_right(asking, "admin"):
         raise Forbidden("this needs the system right 'admin'")
     collections = callers.config.collections
@@ -30,7 +30,7 @@ def _tenant(operation: SyncHierarchy, people: Collection, asking: Asking, caller
     if people.tenant_field is None:
         return None
     own, named = asking.principal.tenant, operation.tenant
-    if named not in (None, own) and not callers.crosses_tenants(asking):
+    if named not in (None, own) and not callers.crosses_with_right(asking, "admin"):
         raise Forbidden("no such tenant, or not yours")
     if named is None:
         tenant = tenant_value(people, asking)

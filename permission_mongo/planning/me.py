@@ -61,7 +61,7 @@ def plan_files(operation: OfFiles, asking: Asking, callers: Callers) -> FilesPla
             require_admin(asking, callers)
             return CheckPlan(_with(written, files))
         case WritePolicy(name, text, if_match):
-            if not callers.has_system_right(asking, "policy_write") or not callers.crosses_tenants(asking):
+            if not callers.crosses_with_right(asking, "policy_write"):
                 raise Forbidden("the policy is written with the system right 'policy_write', across tenants")
             folder = callers.config.folder
             if not callers.config.console.write or folder is None:

@@ -237,7 +237,7 @@ class Sealer:
             await self._meet(known, tenant)
         new = [one for one in entries if one[0] not in known.ids]
         gone = None if self._ttl is None else known.now - timedelta(seconds=self._ttl)
-        return sealed(tenant, known.heads[tenant], known.now, (known.since, gone), new) if new else None
+        return sealed(tenant, known.heads[tenant], known.now, (known.since, gone, known.swept), new) if new else None
 
     async def _meet(self, known: _Known, tenant: str | None) -> None:
         """The last seal of a tenant, and only then what is sealed up to it.

@@ -15,7 +15,7 @@ from permission_mongo.seals import ID, NOTHING_BEFORE, Seal, digest_of, hash_of,
 from permission_mongo.storage.layout import AUDIT, SEALS
 from permission_mongo.storage.sealing import NAME, documents_in, head_of, ids_in
 from permission_mongo.storage.settings import COLLECTION as SETTINGS
-from permission_mongo.values import Document
+from permission_mongo.values import Document, utc_now
 
 MOST_TOLD: Final = 1000  # faults of one chain
 _AT_ONCE: Final = 1000
@@ -86,8 +86,7 @@ async def verify(
     every: bool,
 ) -> list[Chain]:
     """`ages`: after how many seconds entries are removed, and how late one may come to be seen."""
-    sealer = await database[SETTINGS].find_one({"_id": NAME}) or {}
-    verifier = _Verifier(database, ages[0], ages[1], sealer)
+    verifier = _Verifier(database, ages[0], ages[1], await _sealer(database))
     tenants = [*await _tenants(database), *pins] if every else [tenant]
     chains = [await verifier.chain(one, pins.get(one)) for one in dict.fromkeys(tenants)]
     if every:
@@ -95,6 +94,20 @@ async def verify(
         if strange:
             chains[0].add("inserted", f"{strange} entries have ids that no gateway makes")
     return chains
+
+
+async def _sealer(database: AsyncDatabase[Document]) -> Document:
+    """What the sealer's record tells, as far as the clock and all seals bear it out: it is in no chain itself."""
+    told: Document = await database[SETTINGS].find_one({"_id": NAME}) or {}
+    moments = {name: told[name] for name in ("since", "swept", "now") if isinstance(told.get(name), datetime)}
+    bounds = {"since": {"$min": "$since"}, "swept": {"$max": "$swept"}}
+    of_dates: Document = {"since": {"$type": "date"}}
+    async for seals in await database[SEALS].aggregate([{"$match": of_dates}, {"$group": {"_id": None, **bounds}}]):
+        moments["since"] = min(moments.get("since", seals["since"]), seals["since"])
+        if isinstance(seals["swept"], datetime):
+            moments["swept"] = max(moments.get("swept", seals["swept"]), seals["swept"])
+    now = utc_now()
+    return {name: one if name == "swept" else min(one, now) for name, one in moments.items()}
 
 
 async def _tenants(database: AsyncDatabase[Document]) -> list[str | None]:
@@ -194,6 +207,7 @@ class _Verifier:
     async def _unsealed(self, chain: Chain, since: datetime | None, sealed: set[bytes]) -> None:
         """Entries in no seal: from before sealing began, too young for it, or put there by somebody else."""
         swept: datetime | None = self._sealer.get("swept")
+        backdated = await self._backdated(chain.tenant, since)
         async for one in self._ids(chain.tenant):
             if one in sealed:
                 continue
@@ -201,17 +215,31 @@ class _Verifier:
             if swept is None or made >= swept - self._latest:
                 chain.waiting += 1
                 chain.waiting_since = chain.waiting_since or made
-            elif since is not None and made < since:
+            elif since is not None and made < since and one not in backdated:
                 chain.earlier += 1
             else:
                 chain.add("inserted", f"entry {one.hex()} is in no seal, and should be", None, one)
 
+    async def _backdated(self, tenant: str | None, since: datetime | None) -> set[bytes]:
+        """Entries that tell a moment of after sealing began under an id of before: ids are made behind that moment."""
+        if since is None:
+            return set()
+        asked = {
+            "tenant_id": _mine(tenant),
+            "_id": {"$gte": _ANY_ID, "$lt": ObjectId.from_datetime(since)},
+            "at": {"$gte": since + self._latest},
+        }
+        return {row["_id"].binary async for row in self._entries.find(asked, {"_id": 1})}
+
     async def _ids(self, tenant: str | None) -> AsyncIterator[bytes]:
-        mine = {"tenant_id": {"$eq": tenant} if tenant is not None else {"$not": {"$type": "string"}}}
-        asked = {**mine, "_id": {"$gte": _ANY_ID}}
+        asked = {"tenant_id": _mine(tenant), "_id": {"$gte": _ANY_ID}}
         async for batch in self._entries.find_raw_batches(asked, {"_id": 1}, sort=[("_id", 1)], batch_size=5000):
             for one in ids_in(batch):
                 yield one
+
+
+def _mine(tenant: str | None) -> Document:
+    return {"$eq": tenant} if tenant is not None else {"$not": {"$type": "string"}}
 
 
 def _made(one: bytes) -> datetime:

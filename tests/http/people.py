@@ -37,6 +37,7 @@ roles:
   below: {}
   barred: {}
   root: {cross_tenant: true, system: [admin]}
+  guest: {cross_tenant: true}
 policies:
   users:
     hr:

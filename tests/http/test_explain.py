@@ -320,3 +320,24 @@ async def test_me_knows_nothing_of_collections_without_a_right(world):
     none = (await world.get("/_pm/me", token=a_token(tenant=None))).json()
     assert none["collections"] == {}, "a credential without a tenant has none of a tenant's collections"
     assert (await world.get("/_pm/me?x=1")).status_code == 400
+
+
+async def test_a_role_that_crosses_tenants_lends_that_to_no_right_of_another_role(mongo_uri, tmp_path):
+    """Who reads other tenants in part, and is an admin at home, is no admin of theirs."""
+    policy = EXPLAINING.replace("clerk: {}", "clerk: {}, guest: {cross_tenant: true}").replace(
+        "    root: {actions:", "    guest: {actions: [read], fields: {allow: [title]}}\n    root: {actions:", 1
+    )
+    both = a_token("gil", ["guest", "chief"], "home")
+    async with a_world(mongo_uri, a_config(tmp_path, policy=policy)) as world:
+        await world.add("n1", ssn="123456789")
+        await world.add("n2", token=a_token("bob", tenant="home"))
+        assert (await world.get("/notes/n1", token=both)).json().get("ssn") is None
+        told = await explained(world, "delete", "n1", both)
+        assert told["document"] == "live", "that one reads"
+        [user] = [one for one in told["needs"][1]["rules"] if one["role"] == "user" and one["effect"] == "allow"]
+        assert user["verdict"] == "hidden", "by a field that the guest does not read there"
+        elsewhere = {"sub": "alice", "tenant_id": "acme", "roles": ["user"]}
+        await explained(world, "read", "n1", both, 403, **{"as": elsewhere})
+        at_home = {"sub": "bob", "roles": ["user"]}
+        assert (await explained(world, "read", "n1", both, **{"as": at_home}))["document"] == "absent"
+        assert (await explained(world, "read", "n2", both, **{"as": at_home}))["allowed"] is True

@@ -86,6 +86,8 @@ async def test_who_may_not_is_told_alike_whatever_there_is(world):
         for tenant in ("umbrella", "none")
     }
     assert len(told) == 1
+    both = a_token("hera", ["hr", "guest"])  # the right by one role and the tenants by another
+    assert (await world.post("/_pm/hierarchy/sync", {"tenant_id": "umbrella"}, token=both)).text in told
     assert (await world.post("/_pm/hierarchy/sync", {}, token=ROOT)).status_code == 403
     assert (await world.post("/_pm/hierarchy/sync", {"user_collection": "files"}, token=HR)).status_code == 404
     for wrong in ({"tenant": "acme"}, {"tenant_id": 5}, {"tenant_id": ""}, []):

@@ -42,6 +42,7 @@ OWN = {
     ("PUT", "/_pm/policy"): "/_pm/policy",
     ("POST", "/_pm/policy/check"): "/_pm/policy/check",
     ("POST", "/_pm/explain"): "/_pm/explain",
+    ("GET", "/_pm/audit"): "/_pm/audit",
     ("GET", "/_pm/jobs"): "/_pm/jobs",
     ("GET", "/_pm/jobs/{job}"): f"/_pm/jobs/{BATCH}",
     ("POST", "/_pm/jobs/{job}/cancel"): f"/_pm/jobs/{BATCH}/cancel",

@@ -31,6 +31,11 @@ BODIES = {
     "delete": ("DELETE", "/notes/a", b"{}"),
     "purge": ("POST", "/notes/a/purge", b'{"reason": "r"}'),
     "restore": ("POST", "/notes/a/restore/1", b"{}"),
+    "explain": ("POST", "/_pm/explain", b'{"action": "read", "collection": "notes"}'),
+    "check of the policy": ("POST", "/_pm/policy/check", b'{"files": {}}'),
+    "policy": ("PUT", "/_pm/policy", b'{"files": {"policy.yml": "roles: {}"}}'),
+    "sync": ("POST", "/_pm/hierarchy/sync", b"{}"),
+    "sync as in Go": ("POST", "/api/hierarchy/sync", b"{}"),
 }
 every_body = pytest.mark.parametrize("route", BODIES)
 

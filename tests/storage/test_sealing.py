@@ -379,3 +379,41 @@ async def test_who_was_held_up_before_it_met_a_tenant_seals_nothing_twice(databa
     await second._seal(second._known, [one.binary for one in new])
     assert await faults(database) == []
     assert await database["_pm_audit_seals"].count_documents({}) == 1
+
+
+@pytest.mark.parametrize("forged", ["now", "swept", "since", "gone"])
+async def test_a_forged_record_of_the_sealer_hides_nothing(database, forged):
+    """It is in no chain: what is taken from it is no more than the clock and the seals say."""
+    _, ids = await a_sealed_audit(database)
+    await settle(database)
+    await database["_pm_audit"].delete_one({"_id": ids[1][2]})
+    [put_in] = await add(database, age=timedelta(minutes=50))
+    [stranger] = await add(database, tenant="new", age=timedelta(minutes=50))
+    expected = await faults(database, ttl=OLD.total_seconds())
+    assert {entry for _, _, entry in expected} == {str(ids[1][2]), str(put_in), str(stranger)}
+    settings, far = database["_pm_settings"], datetime(2100, 1, 1)
+    if forged == "gone":
+        await settings.delete_one({"_id": NAME})
+    else:
+        value = datetime(2000, 1, 1) if forged == "swept" else far
+        await settings.update_one({"_id": NAME}, {"$set": {forged: value}})
+    assert await faults(database, ttl=OLD.total_seconds()) == expected
+
+
+async def test_a_forged_seal_that_no_gateway_can_make_is_told_and_ends_no_look(database):
+    await a_sealed_audit(database)
+    stored = await database["_pm_audit_seals"].find_one({"_id": seal_id("acme", 3)})
+    for n, change in enumerate(({"since": "x"}, {"gone": 5}, {"at": None}, {"_id": seal_id("acme", "x")})):
+        forged = {**stored, "_id": seal_id("acme", 9 + n), **change}
+        await database["_pm_audit_seals"].insert_one(forged)
+    found = await faults(database)
+    assert [what for what, _, _ in found].count("changed seal") == 4
+
+
+async def test_an_entry_put_in_under_an_id_of_before_sealing_began_is_found_by_its_moment(database):
+    await add(database, 2, age=OLD)
+    await a_sealed_audit(database)
+    [put_in] = await add(database, age=OLD)
+    later = datetime.utcnow() + LATEST  # noqa: DTZ003
+    await database["_pm_audit"].update_one({"_id": put_in}, {"$set": {"at": later}})
+    assert await faults(database) == [("inserted", None, str(put_in))]

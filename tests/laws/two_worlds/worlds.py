@@ -114,7 +114,8 @@ async def a_world(mongo_uri: str, config: Config) -> AsyncIterator[World]:
             planner = replace(
                 gateway.planner, new_uuid=fresh.uuid, since=dict.fromkeys(gateway.planner.since, KEPT_SINCE)
             )
-            running = replace(gateway.running, planner=planner, fresh=fresh, clock=supply.clock)
+            consulting = replace(gateway.consulting, planner=planner)
+            running = replace(gateway.running, consulting=consulting, fresh=fresh, clock=supply.clock)
             gateway.trail.most_of_one = 10**9  # a clock of its own cuts floods
             yield replace(gateway, planner=planner, running=running, fresh=fresh, clock=supply.clock)
 
