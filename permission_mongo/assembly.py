@@ -156,10 +156,11 @@ async def _serving(
     planner = await lasting.planner(config, namespace, utc_now())
     # Some connections are left to writes, so that reads alone never fill the pool.
     slots = max(1, config.mongodb.max_pool_size - 4)
-    rooms = Rooms(lasting.client, database.name, config.limits.query_timeout, slots)
+    told_of_audit = config.audit.receiver if config.audit.enabled else None
+    rooms = Rooms(lasting.client, database.name, config.limits.query_timeout, slots, told_of_audit)
     store, fresh, observe, in_force = Store(rooms), lasting.fresh, lasting.metrics.observe, InForce(lasting.standing)
     await _ensure_hierarchy(store, config)
-    trail, holder, waiting = Trail(database, observe), fresh.batch_id(), Event()
+    trail, holder, waiting = Trail(rooms.audit, observe), fresh.batch_id(), Event()
     asks = Consulting(config, planner, store, rooms.sequences, lasting.caller)
     running = Running(config, known, asks, store, fresh, utc_now, observe, holder, waiting, in_force)
     gateway = Gateway(config, known, planner, store, running, lasting.metrics, fresh, trail, utc_now, in_force)
@@ -190,7 +191,7 @@ async def explained_here(config: Config, uri: str, operation: Explain, asking: A
     """An explanation without a gateway: nothing is made in the database but the audit's entry."""
     async with new_client(uri, config.mongodb) as client:
         await require_server(client)
-        store = Store(Rooms(client, config.mongodb.database, config.limits.query_timeout, 1))
+        store = Store(Rooms(client, config.mongodb.database, config.limits.query_timeout, 1, config.audit.receiver))
         planner = Planner(Callers(config, bytes(32)), CursorKey(bytes(32)), Fresh().uuid, {})
         plan, asking = await planned(planner, store, operation, asking)
         try:

@@ -13,7 +13,7 @@ from typing import Any, Final
 from permission_mongo.documents.differences import ABSENT, are_same
 from permission_mongo.documents.parts import value_at
 from permission_mongo.documents.paths import Path
-from permission_mongo.hooks import Event, Post
+from permission_mongo.hooks import Event, Post, Receiver
 from permission_mongo.plans import Actor, Target
 from permission_mongo.values import Document, DocumentId, date_text, write_json
 from permission_mongo.versions import number_of, tenant_of
@@ -89,3 +89,11 @@ def granted(before: Document, after: Document, shown: Document, fields: Sequence
     if len(write_json(values)) > MOST_VALUES:
         return {"changed": changed, "values": None}
     return {"changed": changed, "values": values}
+
+
+def told_of_audit(receiver: Receiver, entry: Document) -> Told:
+    """An entry of the audit. They are told in no order: each tells when it was."""
+    about = {name: value for name, value in entry.items() if name != "_id"}
+    content = {"type": "audit.entry", "entry": str(entry["_id"]), **about, "at": date_text(entry["at"])}
+    line = (receiver.address, entry["_id"])
+    return Told(receiver.name, "audit.entry", line, content, tenant=entry["tenant_id"])

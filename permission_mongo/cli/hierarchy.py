@@ -39,7 +39,7 @@ def _run(options: argparse.Namespace) -> int:
         async with new_client(uri, config.mongodb) as client:
             await require_server(client)
             await prepare(client[config.mongodb.database], config)
-            rooms = Rooms(client, config.mongodb.database, config.limits.query_timeout, 1)
+            rooms = Rooms(client, config.mongodb.database, config.limits.query_timeout, 1, config.audit.receiver)
             with refusing():
                 return await sync_all(people, rooms, options.tenant, commit=options.commits)
 

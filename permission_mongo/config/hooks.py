@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from permission_mongo.config.receivers import ReceiverReader, fault_of_path
+from permission_mongo.config.receivers import OF_AUDIT, ReceiverReader, fault_of_path
 from permission_mongo.config.section import Section, plain, suggestion
 from permission_mongo.config.yaml import Scalar
 from permission_mongo.documents.paths import Path as FieldPath
@@ -58,7 +58,7 @@ def read_hooks(root: Section, collections: Mapping[str, Collection], rules: Iter
     for rule in rules:
         stamps.setdefault(rule.collection, set()).update(name for name, _ in rule.stamps)
     found: dict[str, Hooks] = {}
-    names: set[str] = set()  # of receivers, in all collections
+    names = {OF_AUDIT}  # of receivers, in all collections
     for section in (own, of_go):
         for name, one in section.sections():
             if name not in collections:

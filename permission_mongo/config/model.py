@@ -81,13 +81,17 @@ class Auth:
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """`seal`: entries are made tamper-evident; `log_reads`: reads are noted; `include_changes`: changed paths are."""
+    """`seal`: entries are made tamper-evident; `log_reads`: reads are noted; `include_changes`: changed paths are.
+
+    A `receiver` is told of each entry as well.
+    """
 
     enabled: bool = True
     ttl: float | None = None  # seconds
     seal: bool = True
     log_reads: bool = False
     include_changes: bool = True
+    receiver: Receiver | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,4 +161,6 @@ class Config:
 
     def receivers(self) -> Mapping[str, Receiver]:
         """Who is told of writes, by name."""
-        return {one.name: one for hooks in self.hooks.values() for posts in hooks.post.values() for one in posts}
+        of_audit = [self.audit.receiver] if self.audit.enabled and self.audit.receiver is not None else []
+        posts = [one for hooks in self.hooks.values() for posts in hooks.post.values() for one in posts]
+        return {one.name: one for one in (*posts, *of_audit)}

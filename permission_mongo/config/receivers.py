@@ -26,6 +26,9 @@ _HEADER: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
 _OWN_HEADERS: Final = ("host", "content-length", "content-type", "transfer-encoding", "connection")
 
 
+OF_AUDIT: Final = "audit"
+
+
 class ReceiverReader:
     """The receivers of one collection, each with a name of its own among all."""
 
@@ -79,6 +82,21 @@ class ReceiverReader:
             section.findings.append(mark.finding(fault))
             return []
         return [canonical(text)]
+
+
+def audit_receiver(section: Section) -> Receiver | None:
+    """`audit.webhook`: who is told of each entry."""
+    url = section.text("url")
+    fault = fault_of_url(url)
+    if fault is not None:
+        section.wrong("url", f"the 'url' of a webhook {fault}" if section.has("url") else "a webhook has a 'url'")
+    timeout = section.seconds("timeout", 10.0)
+    if not 0 < timeout <= _LONGEST_POST:
+        section.wrong("timeout", f"'timeout' is more than nothing and at most {_LONGEST_POST:g}s")
+    retries = section.integer("retries", 20, 0, MOST_RETRIES_AFTER)
+    secret, headers = _secret(section), _headers(section.section("headers"))
+    section.done()
+    return None if fault is not None else Receiver(OF_AUDIT, url, secret, "POST", headers, timeout, retries)
 
 
 def _secret(section: Section) -> bytes:

@@ -12,7 +12,9 @@ from typing import Final
 from permission_mongo.addresses import Network
 from permission_mongo.config.go_names import check_go_audit, go_secret, ignore_go_keys, with_go_limits
 from permission_mongo.config.model import FAMILIES, Audit, Auth, Console, Logging, Metrics, MongoDB, Server
+from permission_mongo.config.receivers import audit_receiver
 from permission_mongo.config.section import Section, suggestion
+from permission_mongo.hooks import Receiver
 from permission_mongo.principal import DEFAULT_NAMESPACE
 from permission_mongo.query.limits import Limits
 
@@ -227,7 +229,6 @@ def _limits(section: Section) -> Limits:
 
 
 def _audit(section: Section) -> Audit:
-    section.unavailable("sink")
     check_go_audit(section)
     audit = Audit(
         enabled=section.boolean("enabled", True),
@@ -235,9 +236,21 @@ def _audit(section: Section) -> Audit:
         seal=section.boolean("seal", True),
         log_reads=section.boolean("log_reads", False),
         include_changes=section.boolean("include_changes", True),
+        receiver=_told_of_audit(section),
     )
     section.done()
     return audit
+
+
+def _told_of_audit(section: Section) -> Receiver | None:
+    sink = section.choice("sink", "mongodb", ["mongodb", "webhook", "both"])
+    webhook = section.section("webhook")
+    if sink == "webhook":
+        message = "an entry in MongoDB is what proves a transaction: use 'both', with 'audit.ttl'"
+        section.wrong("sink", f"'audit.sink: webhook' alone is not available; {message}", code="not-available")
+    if sink == "mongodb" and section.has("webhook"):
+        section.wrong("webhook", "'audit.webhook' is told of nothing: 'audit.sink' is not 'both'")
+    return audit_receiver(webhook) if sink != "mongodb" or section.has("webhook") else None
 
 
 def _metrics(section: Section) -> Metrics:

@@ -30,7 +30,7 @@ async def audit_page(plan: AuditPlan, rooms: Rooms) -> AuditPage:
 
 async def _read(plan: AuditPlan, match: Document, rooms: Rooms) -> tuple[list[Document], bool]:
     """What one answer does not hold whole."""
-    cursor = rooms.audit.find(
+    cursor = rooms.audit.stored.find(
         match,
         _SHOWN,
         sort=[("_id", -1)],

@@ -62,9 +62,9 @@ class Stands:
 
 
 async def entries(
-    session: AsyncClientSession, database: AsyncDatabase[Document], told: Iterable[Told], now: datetime
+    session: AsyncClientSession | None, database: AsyncDatabase[Document], told: Iterable[Told], now: datetime
 ) -> None:
-    """Write what is to be told, in the session's transaction: told if that is committed, and else never."""
+    """Write what is to be told; in a session's transaction it is told if that is committed, and else never."""
     waiting: list[Document] = []
     size = 0
     for one in told:
@@ -108,7 +108,7 @@ class Outbox:
         self._entries = database[OUTBOX]
         self._timeout = timeout
 
-    async def add(self, session: AsyncClientSession, told: Iterable[Told], now: datetime) -> None:
+    async def add(self, session: AsyncClientSession | None, told: Iterable[Told], now: datetime) -> None:
         await entries(session, self._database, told, now)
 
     # -- delivering

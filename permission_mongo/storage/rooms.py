@@ -19,12 +19,14 @@ from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import AutoReconnect, BulkWriteError
 
 from permission_mongo.errors import Unavailable
+from permission_mongo.hooks import Receiver
 from permission_mongo.schema.model import Keeping
+from permission_mongo.storage.audit_entries import AuditEntries
 from permission_mongo.storage.chains import prune, thin
 from permission_mongo.storage.faults import DUPLICATE
 from permission_mongo.storage.idempotency import Answers
 from permission_mongo.storage.jobs import Jobs
-from permission_mongo.storage.layout import AUDIT, BATCHES, PARTS, VERSIONS
+from permission_mongo.storage.layout import BATCHES, PARTS, VERSIONS
 from permission_mongo.storage.outbox import Outbox
 from permission_mongo.storage.people import People
 from permission_mongo.storage.sequences import Sequences
@@ -79,7 +81,14 @@ class Bounded:
 class Rooms:
     """One database. `timeout` bounds each command and each transaction, in seconds; `slots` are the reads at once."""
 
-    def __init__(self, client: AsyncMongoClient[Document], database: str, timeout: float, slots: int) -> None:
+    def __init__(
+        self,
+        client: AsyncMongoClient[Document],
+        database: str,
+        timeout: float,
+        slots: int,
+        told_of_audit: Receiver | None = None,
+    ) -> None:
         self._slots = asyncio.Semaphore(slots)
         self._database = client.get_database(database, codec_options=CODEC)
         self._live: dict[str, AsyncCollection[Document]] = {}
@@ -90,10 +99,10 @@ class Rooms:
         self.versions = self._database[VERSIONS]
         self.batches = self._database[BATCHES]
         self.parts = self._database[PARTS]
-        self.audit = self._database[AUDIT]
         self.people = People(self._database, timeout)
         self.jobs = Jobs(self._database, timeout)
         self.outbox = Outbox(self._database, timeout)
+        self.audit = AuditEntries(self._database, self.outbox, told_of_audit)
         self.sequences = Sequences(self._database, timeout)
         self.answers = Answers(self._database, self.jobs, timeout)
 

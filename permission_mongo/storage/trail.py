@@ -15,12 +15,11 @@ from typing import Any, Final
 
 import pymongo
 from bson.objectid import ObjectId
-from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import BulkWriteError, PyMongoError
 
 from permission_mongo.ending import ended
 from permission_mongo.observations import AuditDropped, Observation
-from permission_mongo.storage.layout import AUDIT
+from permission_mongo.storage.audit_entries import AuditEntries
 from permission_mongo.values import Document
 
 _LOG: Final = logging.getLogger("permission_mongo.audit")
@@ -38,8 +37,8 @@ _STALE: Final = 30.0
 class Trail:
     """What waits to be stored. `observe` is told of what is lost."""
 
-    def __init__(self, database: AsyncDatabase[Document], observe: Callable[[Observation], None]) -> None:
-        self._entries = database[AUDIT]
+    def __init__(self, entries: AuditEntries, observe: Callable[[Observation], None]) -> None:
+        self._entries = entries
         self._observe = observe
         self._waiting: deque[Document] = deque()
         self._storing: list[Document] = []
@@ -127,9 +126,10 @@ class Trail:
             self._since = monotonic()
         with pymongo.timeout(_PATIENCE):
             try:
-                await self._entries.insert_many(self._storing, ordered=False)
+                await self._entries.stored.insert_many(self._storing, ordered=False)
             except BulkWriteError as error:
                 self._left(error)
+            await self._entries.tell(self._storing)
         self._storing = []
 
     def _left(self, error: BulkWriteError) -> None:

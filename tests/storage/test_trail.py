@@ -9,7 +9,9 @@ from pymongo.errors import AutoReconnect
 
 from permission_mongo.config.model import MongoDB
 from permission_mongo.storage import trail
+from permission_mongo.storage.audit_entries import AuditEntries
 from permission_mongo.storage.connection import new_client
+from permission_mongo.storage.outbox import Outbox
 from permission_mongo.storage.trail import Trail
 
 pytestmark = pytest.mark.mongo
@@ -45,7 +47,8 @@ def an_entry(n=0, who="alice"):
 
 def a_trail(database) -> tuple[Trail, Counter]:
     lost: Counter = Counter()
-    return Trail(database, lambda one: lost.update({one.why: one.count})), lost
+    entries = AuditEntries(database, Outbox(database, 5.0), None)
+    return Trail(entries, lambda one: lost.update({one.why: one.count})), lost
 
 
 async def numbers(database):
@@ -75,7 +78,7 @@ async def test_at_the_end_what_waits_is_stored(database):
 @pytest.mark.parametrize("stores", [False, True])
 async def test_a_server_that_was_away_gets_each_entry_once(database, stores):
     one, lost = a_trail(database)
-    one._entries = Away(one._entries, 2, stores=stores)
+    one._entries.stored = Away(one._entries.stored, 2, stores=stores)
     async with one.at_work():
         one.add(an_entry(1))
         async with asyncio.timeout(8):
@@ -121,7 +124,7 @@ async def test_what_can_never_be_stored_is_counted_and_holds_nothing_up(database
 async def test_what_is_lost_at_the_end_is_counted(database, monkeypatch):
     monkeypatch.setattr(trail, "_TO_END", 0.3)
     one, lost = a_trail(database)
-    one._entries = Away(one._entries, 10**6, stores=False)
+    one._entries.stored = Away(one._entries.stored, 10**6, stores=False)
     async with one.at_work():
         for n in range(5):
             one.add(an_entry(n))

@@ -156,6 +156,17 @@ def _audit() -> Shape:
             "ttl": duration("Entries older than this are removed."),
             "seal": boolean("Entries are sealed, so that a later change of one is found.", True),
             "log_reads": boolean("Reads have entries too.", False),
+            "sink": choice(["mongodb", "both"], "`both`: a webhook is told of each entry as well.", "mongodb"),
+            "webhook": section(
+                "Who is told of each entry.",
+                {
+                    "url": text("https, or http."),
+                    "secret": text("Signs the call: 24 bytes or more, or `whsec_` and Base64. Best ${ENV.NAME}."),
+                    "headers": entries("Further headers.", text(empty=True)),
+                    "timeout": duration("For the whole call; at most 60s.", "10s"),
+                    "retries": integer("", 20, 0, 100),
+                },
+            ),
             "include_changes": boolean("The entry of an update names the fields it changed.", True),
             "storage": {"const": "mongodb", "description": "Taken and ignored.", "deprecated": True},
             **_ignored("audit"),

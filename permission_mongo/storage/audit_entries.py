@@ -1,0 +1,32 @@
+"""The audit's entries as they are written: with one for its receiver in the outbox, where there is one."""
+
+from __future__ import annotations
+
+from pymongo.asynchronous.client_session import AsyncClientSession
+from pymongo.asynchronous.collection import AsyncCollection
+from pymongo.asynchronous.database import AsyncDatabase
+
+from permission_mongo.events import told_of_audit
+from permission_mongo.hooks import Receiver
+from permission_mongo.storage.layout import AUDIT
+from permission_mongo.storage.outbox import Outbox
+from permission_mongo.values import Document
+
+
+class AuditEntries:
+    """`stored` to be read; whoever writes one writes it here, so that none is left out of the outbox."""
+
+    def __init__(self, database: AsyncDatabase[Document], outbox: Outbox, receiver: Receiver | None) -> None:
+        self.stored: AsyncCollection[Document] = database[AUDIT]
+        self._outbox = outbox
+        self._receiver = receiver
+
+    async def insert_one(self, entry: Document, session: AsyncClientSession | None = None) -> None:
+        await self.stored.insert_one(entry, session=session)
+        await self.tell([entry], session)
+
+    async def tell(self, entries: list[Document], session: AsyncClientSession | None = None) -> None:
+        """Entries that are stored, to the receiver: committed with them where a session is given."""
+        if self._receiver is not None:
+            told = [told_of_audit(self._receiver, one) for one in entries]
+            await self._outbox.add(session, told, entries[0]["at"])
