@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from permission_mongo.aggregations import AggregatePlan, JoinPlan
-from permission_mongo.documents.paths import ID, Path, any_above
+from permission_mongo.documents.paths import ID, Path, any_above, touches
 from permission_mongo.errors import InvalidRequest
 from permission_mongo.operations import Aggregate
 from permission_mongo.planning.callers import Access, Asking, Callers, require_paths
@@ -33,7 +33,7 @@ def plan_aggregate(operation: Aggregate, asking: Asking, callers: Callers) -> Ag
         raise InvalidRequest(pipeline.fault)
     match = narrow({}, read, aggregated)
     most = callers.config.limits.max_result_size
-    return AggregatePlan(collection.name, match, _topmost(wanted), stages, most, MOST_BYTES)
+    return AggregatePlan(collection.name, match, _topmost(wanted), stages, most, MOST_BYTES, _partly(wanted, read))
 
 
 def _lent(
@@ -53,7 +53,19 @@ def _stage(stage: dict[str, Any] | Join, asking: Asking, callers: Callers) -> di
     reading = callers.access(asking, collection, "read")
     _, reach = _lent(reading, collection, "read", (stage.foreign, *stage.used))
     shown, _ = _lent(reading, collection, "read", stage.used)
-    return JoinPlan(collection.name, narrow({}, reach), stage.local, stage.foreign, stage.name, _topmost(shown))
+    guarded, partly = narrow({}, reach), _partly(shown, reach)
+    return JoinPlan(collection.name, guarded, stage.local, stage.foreign, stage.name, _topmost(shown), partly)
+
+
+def _partly(paths: Iterable[Path], reach: Reach) -> frozenset[str]:
+    """The names at the top of these paths that some rule which lends its rows does not show whole."""
+    above = {path[0] for path in paths if len(path) > 1}
+    return frozenset(name for name in above if not _is_whole((name,), reach))
+
+
+def _is_whole(path: Path, reach: Reach) -> bool:
+    hidden = any(touches(path, hiding.paths) for hiding in reach.hiding)
+    return not hidden and all(grant.fields.reads_raw(path) for grant in reach.grants)
 
 
 def _topmost(paths: Iterable[Path]) -> tuple[Path, ...]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Final
 
 from bson import decode
 from pymongo.errors import OperationFailure
 
 from permission_mongo.aggregations import AggregatePlan, JoinPlan
+from permission_mongo.documents.paths import Path
 from permission_mongo.errors import DeadlineExceeded, InvalidRequest, PayloadTooLarge, Refusal
 from permission_mongo.outcomes import Computed
 from permission_mongo.storage.rooms import Rooms
@@ -58,7 +60,39 @@ def pipeline_of(plan: AggregatePlan) -> list[Document]:
 
 
 def _guarded(plan: AggregatePlan | JoinPlan) -> list[Document]:
-    return [{"$match": plan.match.filter}, {"$project": {".".join(path): 1 for path in plan.fields}}]
+    return [{"$match": plan.match.filter}, {"$project": projection_of(plan.fields, plan.partly)}]
+
+
+def projection_of(fields: Iterable[Path], partly: Collection[str]) -> Document:
+    """These fields. What is named at the top of `partly` is put together of those below it.
+
+    MongoDB's own projection leaves `{}` and `[]` of what holds none of them, and so tells what stands there.
+    """
+    shown: Document = {".".join(path): 1 for path in fields if path[0] not in partly}
+    for name in sorted(partly):
+        shown[name] = _held(f"${name}", [path[1:] for path in fields if path[0] == name])
+    return shown
+
+
+def _held(place: str, paths: Sequence[Path]) -> Any:
+    """What stands at a place: of objects, and arrays of them, only what the paths name; where that is none, nothing."""
+    if () in paths:
+        return place
+    element = f"each{place.count('.')}{place.count('$')}{len(place)}"
+    objects = {
+        "$map": {"input": place, "as": element, "in": _of_object(f"$${element}", paths, None)},
+    }
+    found = {"$filter": {"input": objects, "cond": {"$ne": ["$$this", None]}}}
+    of_array = {"$let": {"vars": {"found": found}, "in": {"$cond": [{"$eq": ["$$found", []]}, "$$REMOVE", "$$found"]}}}
+    return {"$cond": [{"$isArray": [place]}, of_array, _of_object(place, paths, "$$REMOVE")]}
+
+
+def _of_object(place: str, paths: Sequence[Path], otherwise: Any) -> Any:
+    """The object at a place cut to what the paths name; `otherwise` for what is none, and for one without any of it."""
+    names = sorted({path[0] for path in paths})
+    cut = {name: _held(f"{place}.{name}", [path[1:] for path in paths if path[0] == name]) for name in names}
+    kept = {"$let": {"vars": {"cut": cut}, "in": {"$cond": [{"$eq": ["$$cut", {}]}, otherwise, "$$cut"]}}}
+    return {"$cond": [{"$eq": [{"$type": place}, "object"]}, kept, otherwise]}
 
 
 def _lookup(join: JoinPlan) -> dict[str, Any]:

@@ -24,7 +24,7 @@ async def _deliver(self: Delivering) -> None:
     waiting = _WAITING[loop] = asyncio.Queue()
     while True:
         entry = await waiting.get()
-        receiver = self.receivers[entry["hook"]]
+        receiver = self.receivers()[entry["hook"]]
         for attempt in range(receiver.retries + 1):
             try:
                 await self.caller.call(receiver, message_of(entry["_id"]), int(time.time()), entry["body"].encode())

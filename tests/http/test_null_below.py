@@ -14,7 +14,7 @@ pytestmark = pytest.mark.mongo
 CLERK = a_token("carl", ["clerk"])
 CUT = POLICY.replace(
     "    clerk: {actions: [create]",
-    "    clerk: {actions: [read], fields: {allow: [title, lines.sku, pay.month]}}\n    other: {actions: [create]",
+    "    clerk: {actions: [read, aggregate], fields: {allow: [title, lines.sku, pay.month]}}\n    other: {actions: [create]",
 ).replace("clerk: {}", "clerk: {}, other: {}")
 SHAPES = {
     "absent": {},
@@ -65,6 +65,34 @@ async def test_t11_rows_that_look_alike_answer_alike(shapes, path, condition):
         bare = {name in matched for name in SHAPES}
         seen = {f"and seen: {name}" in matched for name in SHAPES}
         assert len(bare) == len(seen) == 1, (filter_, matched)
+
+
+PIPELINES = [
+    [{"$project": {"lines.sku": 1, "pay.month": 1}}],
+    [{"$addFields": {"n": {"$ifNull": ["$pay.month", "none"]}}}, {"$project": {"n": 1, "lines.sku": 1}}],
+    [{"$project": {"n": {"$size": {"$ifNull": ["$lines.sku", []]}}, "kind": {"$type": "$pay.month"}}}],
+]
+
+
+@pytest.mark.parametrize("pipeline", PIPELINES, ids=json.dumps)
+async def test_t11_rows_that_look_alike_are_alike_in_a_pipeline(shapes, pipeline):
+    answer = await shapes.post("/notes/aggregate", {"pipeline": pipeline}, token=CLERK)
+    if answer.status_code == 400:  # an operator that is not on the list
+        pytest.fail(answer.text)
+    rows = {one.pop("_id"): one for one in answer.json()["data"]}
+    assert len({json.dumps(rows[name], sort_keys=True) for name in SHAPES}) == 1, rows
+    assert len({json.dumps(rows[f"and seen: {name}"], sort_keys=True) for name in SHAPES}) == 1, rows
+
+
+@pytest.mark.parametrize("path", ["lines.sku", "pay.month"])
+async def test_t11_groups_and_orders_tell_no_shapes(shapes, path):
+    bare = {"_id": {"$in": list(SHAPES)}}
+    grouped = [{"$match": bare}, {"$group": {"_id": f"${path}", "n": {"$sum": 1}}}]
+    answer = await shapes.post("/notes/aggregate", {"pipeline": grouped}, token=CLERK)
+    assert answer.json()["data"] == [{"_id": None, "n": len(SHAPES)}]
+    ordered = [{"$match": bare}, {"$sort": {path: 1, "_id": 1}}, {"$project": {"title": 1}}]
+    answer = await shapes.post("/notes/aggregate", {"pipeline": ordered}, token=CLERK)
+    assert [one["_id"] for one in answer.json()["data"]] == sorted(SHAPES)
 
 
 async def test_null_is_found_where_it_stands_and_where_nothing_does(shapes):

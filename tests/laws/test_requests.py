@@ -116,7 +116,9 @@ class Sequence:
             SHOWN[name] += 1
             if not self.is_right(name, shown, target, told):
                 raise Broken(self.story(("shows what it must not", shown, told)))
-        visible = [one for one, row in self.before[name].items() if sees_now(self.role, name, row)]
+        # What an undo says to have restored is there only now.
+        rows = self.stored if asked.route[1].endswith("/undo") else self.before
+        visible = [one for one, row in rows[name].items() if sees_now(self.role, name, row)]
         if _counted(asked, told) > len(visible):
             raise Broken(self.story(("counts what it must not", told)))
         for other in COLLECTIONS:
