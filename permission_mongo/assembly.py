@@ -83,7 +83,13 @@ class Lasting:
         callers = Callers(config, derived(self.secret, "masks"))
         # A cursor is good in its namespace alone.
         cursors = "cursors" if namespace == DEFAULT_NAMESPACE else f"cursors of {namespace}"
-        return Planner(callers, CursorKey(derived(self.secret, cursors)), self.fresh.uuid, since, self.engine)
+        return Planner(
+            callers,
+            CursorKey(derived(self.secret, cursors)),
+            self.fresh.uuid,
+            since,
+            replace(self.engine, namespace=namespace),
+        )
 
     def known_by(self, config: Config, tokens: TokenVerifier) -> Authenticator:
         return Authenticator(tokens, self.keys if config.auth.api_keys else None, self.revoked)

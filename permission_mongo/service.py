@@ -47,10 +47,11 @@ class JobsPlan:
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """What stores the documents. `folder` is that of the embedded server's data, None for a server of one's own."""
+    """What stores the documents of a namespace. `folder` is that of the embedded server's data, None for one's own."""
 
     version: str = "unknown"
     folder: str | None = None
+    namespace: str = "default"
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,8 @@ def plan_me(asking: Asking, callers: Callers, engine: Engine) -> TellPlan:
     told = {
         "sub": who.subject,
         "tenant": who.tenant,
-        "namespace": "default",
+        "namespace": engine.namespace,
+        "namespaces": sorted(who.namespaces),
         "credential": {"kind": who.kind, "id": who.credential, "expires_at": _moment(who.expires)},
         "roles": sorted(own),
         "with_inherited": sorted(callers.policy.engine.roles_of(own)),

@@ -85,6 +85,12 @@ async def test_who_lists_others_is_not_in_the_default_one(world):
     assert (await world.get("/_pm/jobs", token=token)).status_code == 403
 
 
+async def test_a_caller_is_told_where_it_asks_and_where_it_may(world):
+    for headers, name in ((EU, "eu"), ({}, "default")):
+        told = (await world.get("/_pm/me", token=both(), headers=headers)).json()
+        assert (told["namespace"], told["namespaces"]) == (name, BOTH)
+
+
 async def test_two_namespaces_in_one_request_are_none(world):
     sent = [("authorization", f"Bearer {both()}"), ("x-namespace", "eu"), ("x-namespace", "default")]
     assert (await world.client.get("/notes", headers=sent)).status_code == 400
