@@ -143,11 +143,16 @@ class Outbox:
             "order": {"$lt": one["order"]},
             "hook": {"$in": list(known)},
         }
-        first = await self._entries.find_one(earlier, {"due": 1}, sort=[("order", 1)])
+        first = await self._entries.find_one(earlier, {"due": 1, "order": 1}, sort=[("order", 1)])
         if first is None:
             return True
-        behind = {"line": one["line"], "state": "pending", "due": {"$lt": first["due"]}}
+        # Those behind it alone: its own attempt may have ended by now, and the next one be due sooner.
+        after = {"order": {"$gt": first["order"]}, "due": {"$lt": first["due"]}}
+        behind = {"line": one["line"], "state": "pending", **after}
         await self._entries.update_many(behind, {"$set": {"due": first["due"]}})
+        if await self._entries.find_one({"_id": first["_id"], "state": "pending"}, {"_id": 1}) is None:
+            # It was told just now: what made the next one due may have come before this put it off.
+            await self._next(one["line"])
         return False
 
     async def _take(self, one: ObjectId, holder: str, seconds: float) -> Taken | None:
