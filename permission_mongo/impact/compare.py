@@ -12,11 +12,12 @@ from dataclasses import dataclass, replace
 from permission_mongo.config.model import Config
 from permission_mongo.impact.facets import facet_changes, right_changes
 from permission_mongo.impact.kinds import Change, Kind
-from permission_mongo.impact.phrases import fields, stamp, where, written
+from permission_mongo.impact.phrases import fields, stamp, where
 from permission_mongo.impact.proofs import applies_within, implies
 from permission_mongo.impact.sides import Given, Side, are_alike, at_most, paths_between, side_of
 from permission_mongo.impact.wholes import Whole
 from permission_mongo.policy.rules import ACTIONS, Action, Place, Rule
+from permission_mongo.policy.wording import wording
 
 _READING = ("read", "aggregate")
 _WRITING = ("create", "update", "restore")
@@ -145,7 +146,7 @@ class _Excess:
         if action in _READING:
             yield from self._shown(one, other)
         elif action in _WRITING:
-            yield from self._written(one, other)
+            yield from self._wording(one, other)
             yield from self._checked(one, other)
 
     def _shown(self, one: Given, other: Given) -> Iterator[Change]:
@@ -162,7 +163,7 @@ class _Excess:
             text = f"{_reads(fields(paths), more, less, gains=self.gains)}{self._in(one)}"
             yield self._change(text, one.rule, other.rule, unsure=unsure)
 
-    def _written(self, one: Given, other: Given) -> Iterator[Change]:
+    def _wording(self, one: Given, other: Given) -> Iterator[Change]:
         paths = [path for path in self.comparison.whole.paths if one.writes(path) and not other.writes(path)]
         if paths:
             may = "may now" if self.gains else "may no longer"
@@ -176,9 +177,9 @@ class _Excess:
         if unsure and not self.gains:
             return
         now, before = (one.check, other.check) if self.gains else (other.check, one.check)
-        told = f"what it may {{does}} in {self.comparison.whole.collection} must then be: {written(now)}"
+        told = f"what it may {{does}} in {self.comparison.whole.collection} must then be: {wording(now)}"
         loosened = "" if now != before else "; deny rules are asked before the write alone, or no longer so"
-        text = f"{told} (before: {written(before)}){loosened}"
+        text = f"{told} (before: {wording(before)}){loosened}"
         yield self._change(text, one.rule, other.rule, unsure=unsure)
 
     def _in(self, grant: Given) -> str:

@@ -71,6 +71,11 @@ def opposite(expression: Expression) -> str:
             return f"!({wording(expression)})"
 
 
+def told_operand(operand: Operand) -> str:
+    """A path or a value by itself."""
+    return _operand(operand, 0)
+
+
 def _inner(part: Expression, depth: int) -> str:
     text = wording(part, depth)
     return f"({text})" if isinstance(part, And | Or) else text
