@@ -145,10 +145,11 @@ async def test_after_its_last_attempt_an_entry_is_dead_and_stands_in_nobodys_way
         await emptied(world)
         [dead] = await world.database["_pm_outbox"].find({}).to_list()
         assert (dead["state"], dead["error"], dead["attempts"]) == ("dead", "status 500", 2)
-        text = (await world.client.get("/metrics")).text
+        async with asyncio.timeout(10.0):  # the counter follows the entry, and not at the same moment
+            while 'outcome="delivered"} 1.0' not in (text := (await world.client.get("/metrics")).text):
+                await asyncio.sleep(0.05)
         assert 'outcome="dead"} 1.0' in text
         assert 'outcome="failed"} 1.0' in text
-        assert 'outcome="delivered"} 1.0' in text
 
 
 async def test_t30_no_redirect_is_followed_and_no_proxy_asked(mongo_uri, tmp_path, monkeypatch):
