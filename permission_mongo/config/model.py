@@ -26,7 +26,10 @@ FAMILIES: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """Times in seconds. `secret` is None where the gateway makes and keeps one."""
+    """Times in seconds. `secret` is None where the gateway makes and keeps one.
+
+    What one of the `previous_secrets` signed still counts.
+    """
 
     host: str = "127.0.0.1"
     port: int = 8080
@@ -34,6 +37,7 @@ class Server:
     body_timeout: float = 15.0
     shutdown_timeout: float = 10.0
     secret: str | None = field(default=None, repr=False)
+    previous_secrets: tuple[str, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)

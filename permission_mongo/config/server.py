@@ -22,6 +22,7 @@ _MOST_BY_ONE_COMMAND: Final = 40 * 2**20
 _DATABASE: Final = re.compile(r"[A-Za-z0-9_-]{1,63}")
 _NAMESPACE: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 SHORTEST_SECRET = 32  # RFC 7518, section 3.2: an HS256 key has at least the size of its hash
+MOST_PREVIOUS_SECRETS: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ def read_settings(root: Section, folder: Path, environment: Mapping[str, str]) -
 
 
 def _server(section: Section, environment: Mapping[str, str]) -> Server:
-    section.unavailable("header_timeout", "previous_secrets")
+    section.unavailable("header_timeout")
     ignore_go_keys(section, "server")
     secret = section.optional_text("secret")
     if secret is not None and len(secret.encode()) < SHORTEST_SECRET:
@@ -74,9 +75,27 @@ def _server(section: Section, environment: Mapping[str, str]) -> Server:
         body_timeout=section.seconds("body_timeout", 15.0),
         shutdown_timeout=section.seconds("shutdown_timeout", 10.0),
         secret=secret,
+        previous_secrets=_previous_secrets(section, secret),
     )
     section.done(["host", "port"])
     return server
+
+
+def _previous_secrets(section: Section, secret: str | None) -> tuple[str, ...]:
+    found: list[str] = []
+    for text, mark in section.texts("previous_secrets"):
+        if len(text.encode()) < SHORTEST_SECRET:
+            told = f"'server.previous_secrets': each needs at least {SHORTEST_SECRET} bytes"
+            section.findings.append(mark.finding(told, code="weak-secret"))
+        elif text in (secret, *found):
+            section.findings.append(mark.finding("'server.previous_secrets': this secret is given twice"))
+        found.append(text)
+    if found and secret is None:
+        section.wrong("previous_secrets", "'server.previous_secrets' stands without the present one, 'server.secret'")
+    if len(found) > MOST_PREVIOUS_SECRETS:
+        # Each is tried for every cursor and tag that is not ours.
+        section.wrong("previous_secrets", f"'server.previous_secrets' holds at most {MOST_PREVIOUS_SECRETS}")
+    return tuple(found)
 
 
 def _port(section: Section, environment: Mapping[str, str]) -> int:

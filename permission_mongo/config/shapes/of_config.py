@@ -74,6 +74,7 @@ def _server() -> Shape:
             "body_timeout": duration("For a whole body to arrive.", "15s"),
             "shutdown_timeout": duration("For requests under way at the end.", "10s"),
             "secret": _secret("Signs cursors and keys masks; made once and kept where it is left out."),
+            "previous_secrets": texts("What they signed still counts, of which nothing is signed any more."),
             **_ignored("server"),
         },
     )
