@@ -36,7 +36,7 @@ test-fast: $(READY)  ## the pure rooms only: no server, below 15 s
 
 test-lowest:  ## the tests with the lowest versions that pyproject.toml lets in (LOWEST="tests/http" for others)
 	@test -x $(LOWEST_VENV)/bin/uv || { $(PYTHON) -m venv $(LOWEST_VENV) && $(LOWEST_VENV)/bin/python -m pip install --quiet --disable-pip-version-check 'uv>=0.5'; }
-	@$(LOWEST_VENV)/bin/uv pip install --quiet --python $(LOWEST_VENV)/bin/python --resolution lowest-direct -e '.[embedded,test]' 'packaging>=24.2'
+	@$(LOWEST_VENV)/bin/uv pip install --quiet --python $(LOWEST_VENV)/bin/python --upgrade --resolution lowest-direct -e '.[embedded,test]'
 	@$(LOWEST_VENV)/bin/python -m pytest -n 2 --dist loadfile $(LOWEST)
 
 laws: $(READY)  ## the property tests, ten times as long as in `make test`
