@@ -21,10 +21,18 @@ from permission_mongo.planning.make import Planner
 from permission_mongo.planning.me import plan_files
 from permission_mongo.planning.noting import noted_of
 from permission_mongo.planning.showing import Shown, ShownAgain, ShownDocument, ShownTold, id_alone, show
-from permission_mongo.policy_files import LONGEST_CHECK, findings_of, findings_told, in_turn, replace_file
+from permission_mongo.policy_files import (
+    LONGEST_CHECK,
+    changes_of,
+    findings_of,
+    findings_told,
+    in_turn,
+    replace_file,
+    results_of,
+)
 from permission_mongo.principal import DEFAULT_NAMESPACE, Principal
 from permission_mongo.running import Running
-from permission_mongo.service import CheckPlan, WritePlan
+from permission_mongo.service import CheckPlan, DiffPlan, TrialPlan, WritePlan
 from permission_mongo.standing import Standing
 from permission_mongo.storage.store import Store
 from permission_mongo.storage.trail import Trail
@@ -110,6 +118,10 @@ class Gateway:
             case CheckPlan(texts):
                 found = await in_turn(lambda: findings_of(texts), within=LONGEST_CHECK)
                 return ShownTold({"findings": findings_told(found), "fine": all(one.warning for one in found)})
+            case TrialPlan(texts):
+                return ShownTold(await in_turn(lambda: results_of(texts), within=LONGEST_CHECK))
+            case DiffPlan(loaded, texts, beside):
+                return ShownTold(await in_turn(lambda: changes_of(loaded, texts, beside), within=LONGEST_CHECK))
             case WritePlan(folder, name, if_match, texts):
                 if self.config.audit.enabled:
                     await self.store.note_policy(asking.actor(), name)

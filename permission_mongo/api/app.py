@@ -47,6 +47,8 @@ ROUTES: Final[tuple[tuple[str, str, Endpoint], ...]] = (
     ("GET", "/_pm/policy", endpoints.tell_policy),
     ("PUT", "/_pm/policy", endpoints.write_policy),
     ("POST", "/_pm/policy/check", endpoints.check_policy),
+    ("POST", "/_pm/policy/test", endpoints.run_policy_tests),
+    ("POST", "/_pm/policy/diff", endpoints.compare_policy),
     ("POST", "/_pm/explain", endpoints.explain),
     ("GET", "/_pm/audit", endpoints.list_audit),
     ("GET", "/{collection}/{id}", endpoints.get_one),

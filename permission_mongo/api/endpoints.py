@@ -36,7 +36,7 @@ from permission_mongo.parsing.hierarchy import read_sync
 from permission_mongo.parsing.jobs import read_cancel_job, read_get_job, read_list_jobs
 from permission_mongo.parsing.lists import read_count, read_list_deleted, read_list_of, read_query
 from permission_mongo.parsing.once import HEADER
-from permission_mongo.parsing.policy import read_check_policy, read_write_policy
+from permission_mongo.parsing.policy import read_check_policy, read_compare_policy, read_run_tests, read_write_policy
 from permission_mongo.planning.callers import Asking
 
 
@@ -205,6 +205,18 @@ async def check_policy(call: Call) -> Response:
     asking = await call.asking()
     call.parameters.require_known(())
     return await _serve(call, read_check_policy(await call.body()), asking)
+
+
+async def run_policy_tests(call: Call) -> Response:
+    asking = await call.asking()
+    call.parameters.require_known(())
+    return await _serve(call, read_run_tests(await call.body()), asking)
+
+
+async def compare_policy(call: Call) -> Response:
+    asking = await call.asking()
+    call.parameters.require_known(())
+    return await _serve(call, read_compare_policy(await call.body()), asking)
 
 
 async def write_policy(call: Call) -> Response:
