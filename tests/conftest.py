@@ -13,7 +13,6 @@ from importlib.metadata import files
 import pymongo
 import pytest
 
-
 _ROOM = 3 * 1024**3  # bytes free in memory; a run takes some hundred MB
 
 

@@ -146,7 +146,7 @@ async def test_after_its_last_attempt_an_entry_is_dead_and_stands_in_nobodys_way
         [dead] = await world.database["_pm_outbox"].find({}).to_list()
         assert (dead["state"], dead["error"], dead["attempts"]) == ("dead", "status 500", 2)
         async with asyncio.timeout(10.0):  # the counter follows the entry, and not at the same moment
-            while 'outcome="delivered"} 1.0' not in (text := (await world.client.get("/metrics")).text):
+            while 'outcome="delivered"} 1.0' not in (text := (await world.client.get("/metrics")).text):  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
         assert 'outcome="dead"} 1.0' in text
         assert 'outcome="failed"} 1.0' in text
