@@ -11,6 +11,7 @@ from uuid import uuid4
 
 from starlette.requests import ClientDisconnect, Request
 
+from permission_mongo.api.addresses import client_address
 from permission_mongo.api.errors import UnsupportedMediaType
 from permission_mongo.api.streams import Streams
 from permission_mongo.documents.etags import Tags
@@ -106,8 +107,7 @@ class Call:
             elif name in _OF_THE_BODY:
                 self.sent.setdefault(name, value)
         principal = await self.gateway.authenticator.authenticate(authorization, api_key)
-        client = self.request.scope.get("client")
-        about = {"method": self.request.scope["method"], "ip": client[0] if client else None}
+        about = {"method": self.request.scope["method"], "ip": client_address(self.request)}
         asking = self.asked = Asking(principal, self.gateway.clock(), about, self.request_id)
         self.gateway = self.gateway.within(_only(namespaces), principal)
         for name in sorted(conditions - {takes}):
