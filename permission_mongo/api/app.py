@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from asyncio import CancelledError
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
@@ -19,11 +20,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from permission_mongo.api import endpoints
 from permission_mongo.api.calls import Call, request_id_of
+from permission_mongo.api.door import Door
 from permission_mongo.api.errors import MethodNotAllowed, unforeseen
 from permission_mongo.api.refused import note_refusal
 from permission_mongo.api.render import refuse
 from permission_mongo.api.streams import Streams
-from permission_mongo.errors import CollectionNotFound, Refusal
+from permission_mongo.errors import CollectionNotFound, Refusal, Unavailable
 from permission_mongo.gateway import Gateway
 from permission_mongo.observations import Served
 from permission_mongo.schema.model import RESERVED_IDS
@@ -90,11 +92,11 @@ def build_app(
     streams = streams or Streams()
 
     @asynccontextmanager
-    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+    async def lifespan(app: Starlette) -> AsyncIterator[dict[str, Door]]:
         async with opened as gateway:
             app.state.gateway, app.state.streams = gateway, streams
             try:
-                yield
+                yield {"door": Door(gateway.config.server, gateway.observe, streams)}
             finally:
                 streams.close()
 
@@ -170,6 +172,11 @@ async def _answered(endpoint: Endpoint, call: Call) -> Response:
     except Refusal as refusal:
         note_refusal(call, endpoint.__name__, refusal)
         return refuse(refusal)
+    except CancelledError:
+        if not call.streams.are_closing:
+            raise
+        # The time to end is over. The last word is an answer all the same, and true of reads and of writes.
+        return refuse(Unavailable("the gateway ended before this was done; whether it took effect is not known"))
     except Exception as error:
         return refuse(unforeseen(error, call.request_id))
 
