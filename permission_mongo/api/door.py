@@ -10,7 +10,7 @@ from time import monotonic
 from typing import Final
 
 from permission_mongo.api.calls import fresh_request_id
-from permission_mongo.api.render import refuse
+from permission_mongo.api.render import complete, refuse
 from permission_mongo.api.streams import Streams
 from permission_mongo.config.model import Server
 from permission_mongo.errors import Refusal
@@ -47,9 +47,8 @@ class Door:
 
 def last_answer(refusal: Refusal, common: Iterable[tuple[bytes, bytes]]) -> bytes:
     """A refusal as it goes over the wire, after which the connection is closed. `common` headers are the server's."""
-    response = refuse(refusal)
+    response = complete(refuse(refusal), fresh_request_id())
     status = HTTPStatus(response.status_code)
-    own = [(b"x-request-id", fresh_request_id().encode()), (b"connection", b"close")]
-    lines = [name + b": " + value for name, value in (*common, *response.raw_headers, *own)]
+    lines = [name + b": " + value for name, value in (*common, *response.raw_headers, (b"connection", b"close"))]
     first = f"HTTP/1.1 {status.value} {status.phrase}".encode()
     return b"\r\n".join([first, *lines, b"", bytes(response.body)])

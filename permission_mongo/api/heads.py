@@ -17,8 +17,9 @@ Fault = tuple[str, Refusal]  # the reason by which it is counted, and what is an
 MOST_HEADERS: Final = 100
 _AROUND: Final = 4  # bytes of `: ` and CRLF
 _VERSIONS: Final = frozenset({"1.0", "1.1"})
-# RFC 3986, section 3.2.2: a name, an IPv4 address, or an IPv6 address in brackets; then a port.
-_HOST: Final = re.compile(rb"(?:\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._~!$&'()*+,;=%-]{1,255})(?::[0-9]{0,5})?")
+# A name, an IPv4 address, or an IPv6 address in brackets; then a port. RFC 3986 allows names more signs, a comma among
+# them, which is also what two hosts become where something puts equal headers into one.
+_HOST: Final = re.compile(rb"(?:\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._-]{1,255})(?::[0-9]{0,5})?")
 
 
 def fault_of_head(method: bytes, target: bytes, version: str, headers: Headers, most_bytes: int) -> Fault | None:
