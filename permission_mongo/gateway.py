@@ -76,6 +76,11 @@ class Gateway:
         for one in (*self.beside.values(), self):
             one.in_force.latest = one
 
+    def end(self) -> None:
+        """It was told to end, and answers what it was asked already: long work stops where it can be gone on with."""
+        for one in (*self.beside.values(), self):
+            one.running.end()
+
     @property
     def current(self) -> Gateway:
         """This one, or what a reload put in its place."""

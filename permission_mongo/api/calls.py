@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import re
 from dataclasses import dataclass, field, replace
@@ -11,6 +10,7 @@ from uuid import uuid4
 
 from starlette.requests import ClientDisconnect, Request
 
+from permission_mongo.api.addresses import client_address
 from permission_mongo.api.errors import UnsupportedMediaType
 from permission_mongo.api.streams import Streams
 from permission_mongo.documents.etags import Tags
@@ -106,8 +106,7 @@ class Call:
             elif name in _OF_THE_BODY:
                 self.sent.setdefault(name, value)
         principal = await self.gateway.authenticator.authenticate(authorization, api_key)
-        client = self.request.scope.get("client")
-        about = {"method": self.request.scope["method"], "ip": client[0] if client else None}
+        about = {"method": self.request.scope["method"], "ip": client_address(self.request)}
         asking = self.asked = Asking(principal, self.gateway.clock(), about, self.request_id)
         self.gateway = self.gateway.within(_only(namespaces), principal)
         for name in sorted(conditions - {takes}):
@@ -154,13 +153,10 @@ class Call:
             raise InvalidRequest("this route takes no body")
 
     async def body(self, also: bytes = _JSON) -> bytes:
-        """The body, at most `limits.max_body_bytes`, within `server.body_timeout`. `also`: a kind of JSON taken too."""
+        """The body, at most `limits.max_body_bytes`. `also`: a kind of JSON taken too."""
         self._require_plain_json(also)
         try:
-            async with asyncio.timeout(self.gateway.config.server.body_timeout):
-                self.received = await self._read()
-        except TimeoutError as error:
-            raise InvalidRequest("the body did not arrive in time") from error
+            self.received = await self._read()
         except ClientDisconnect as error:
             raise Unavailable("the caller left") from error
         return self.received
@@ -207,4 +203,8 @@ def request_id_of(request: Request) -> str:
     for name, value in request.scope["headers"]:
         if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
             return str(value, "ascii")
+    return fresh_request_id()
+
+
+def fresh_request_id() -> str:
     return f"{_PROCESS}-{next(_COUNT):x}"

@@ -265,6 +265,8 @@ async def ready(call: Call) -> Response:
     """A refused edit makes no gateway unready: an earlier configuration serves, and all gateways may have the same."""
     gateway = call.gateway
     reachable = await gateway.store.is_reachable()
+    if call.streams.are_closing:
+        return respond(503, {"status": "ending"})
     policy = "stale" if gateway.in_force.standing.is_stale else "ok"
     checks = {"mongodb": "ok" if reachable else "unavailable", "policy": policy}
     about = {"checks": checks, "policy": gateway.config.policy_digest}

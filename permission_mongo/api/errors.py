@@ -21,6 +21,7 @@ STATUS: Final[Mapping[str, int]] = {
     "batch_not_found": 404,
     "job_not_found": 404,
     "method_not_allowed": 405,
+    "request_timeout": 408,
     "conflict": 409,
     "precondition_failed": 412,
     "payload_too_large": 413,
@@ -28,6 +29,7 @@ STATUS: Final[Mapping[str, int]] = {
     "schema_validation": 422,
     "hook_rejected": 422,
     "rate_limited": 429,
+    "headers_too_large": 431,
     "internal_error": 500,
     "versioning_not_enabled": 501,
     "unavailable": 503,
@@ -51,6 +53,16 @@ class UnsupportedMediaType(Refusal):
 
 class MethodNotAllowed(Refusal):
     code = "method_not_allowed"
+
+
+class RequestTimeout(Refusal):
+    """What was to be sent did not come in time."""
+
+    code = "request_timeout"
+
+
+class HeadersTooLarge(Refusal):
+    code = "headers_too_large"
 
 
 class InternalError(Refusal):

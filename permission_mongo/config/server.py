@@ -18,6 +18,8 @@ from permission_mongo.hooks import Receiver
 from permission_mongo.principal import DEFAULT_NAMESPACE
 from permission_mongo.query.limits import Limits
 
+_LEAST_HEAD: Final = 2**10
+_MOST_HEAD: Final = 2**20
 _MOST_BY_ONE_COMMAND: Final = 40 * 2**20
 _DATABASE: Final = re.compile(r"[A-Za-z0-9_-]{1,63}")
 _NAMESPACE: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -62,7 +64,7 @@ def read_settings(root: Section, folder: Path, environment: Mapping[str, str]) -
 
 
 def _server(section: Section, environment: Mapping[str, str]) -> Server:
-    section.unavailable("header_timeout", "previous_secrets")
+    section.unavailable("previous_secrets")
     ignore_go_keys(section, "server")
     secret = section.optional_text("secret")
     if secret is not None and len(secret.encode()) < SHORTEST_SECRET:
@@ -71,10 +73,21 @@ def _server(section: Section, environment: Mapping[str, str]) -> Server:
         host=environment.get("SERVER_HOST") or section.text("host", "127.0.0.1"),
         port=_port(section, environment),
         workers=section.integer("workers", 1, 1, 256),
+        header_timeout=section.seconds("header_timeout", 10.0),
         body_timeout=section.seconds("body_timeout", 15.0),
+        write_timeout=section.seconds("write_timeout", 30.0),
+        keep_alive_timeout=section.seconds("keep_alive_timeout", 5.0),
         shutdown_timeout=section.seconds("shutdown_timeout", 10.0),
+        max_connections=section.integer("max_connections", 2000, 1, 1_000_000),
+        max_header_bytes=section.bytes("max_header_bytes", 16 * 2**10),
+        trusted_proxies=_networks(section, "trusted_proxies"),
         secret=secret,
     )
+    if not _LEAST_HEAD <= server.max_header_bytes <= _MOST_HEAD:
+        section.wrong("max_header_bytes", "'server.max_header_bytes' is from 1 KiB to 1 MiB")
+    for name in ("header_timeout", "body_timeout", "write_timeout"):
+        if getattr(server, name) <= 0:
+            section.wrong(name, f"'server.{name}' is longer than nothing")
     section.done(["host", "port"])
     return server
 
@@ -277,11 +290,16 @@ def _logging(section: Section) -> Logging:
 
 def _allowed(section: Section) -> tuple[Network, ...]:
     """`hooks.allow_addresses` of config.yaml."""
+    networks = _networks(section, "allow_addresses")
+    section.done()
+    return networks
+
+
+def _networks(section: Section, key: str) -> tuple[Network, ...]:
     networks: list[Network] = []
-    for text, mark in section.texts("allow_addresses"):
+    for text, mark in section.texts(key):
         try:
             networks.append(ip_network(text))
         except ValueError:
             section.findings.append(mark.finding(f"'{text}' is no address or network such as 10.1.0.0/16"))
-    section.done()
     return tuple(networks)
