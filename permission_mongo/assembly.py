@@ -63,6 +63,7 @@ class Lasting:
 
     client: Any  # of MongoDB: it is handed on to storage, and asked for nothing here
     secret: bytes = field(repr=False)
+    former: tuple[bytes, ...] = field(repr=False)  # secrets: what was signed by them still counts
     fresh: Fresh
     keys: KeyVerifier
     revoked: RevocationList
@@ -80,16 +81,20 @@ class Lasting:
         return self._judging(config, namespace, since)
 
     def _judging(self, config: Config, namespace: str, since: Mapping[str, datetime]) -> Planner:
-        callers = Callers(config, derived(self.secret, "masks"))
+        callers = Callers(config, *self._keys("masks"))
         # A cursor is good in its namespace alone.
         cursors = "cursors" if namespace == DEFAULT_NAMESPACE else f"cursors of {namespace}"
         return Planner(
             callers,
-            CursorKey(derived(self.secret, cursors)),
+            CursorKey(*self._keys(cursors)),
             self.fresh.uuid,
             since,
             replace(self.engine, namespace=namespace),
         )
+
+    def _keys(self, purpose: str) -> tuple[bytes, tuple[bytes, ...]]:
+        """The key that signs for this purpose, and those that did."""
+        return derived(self.secret, purpose), tuple(derived(one, purpose) for one in self.former)
 
     def known_by(self, config: Config, tokens: TokenVerifier) -> Authenticator:
         return Authenticator(tokens, self.keys if config.auth.api_keys else None, self.revoked)
@@ -135,6 +140,7 @@ async def open_lasting(config: Config, uri: str, carriers: int = CARRIERS) -> As
         await patiently(lambda: prepare(database, config))
         own = config.server.secret
         secret = own.encode() if own else await patiently(lambda: shared_secret(database))
+        former = tuple(one.encode() for one in config.server.previous_secrets)
         keys, revoked = KeyVerifier(MongoKeyStore(database)), RevocationList(MongoRevocations(database))
         with suppress(Refusal):
             await revoked.refresh()  # or the first request does
@@ -142,7 +148,7 @@ async def open_lasting(config: Config, uri: str, carriers: int = CARRIERS) -> As
         stack.callback(standing.leave)
         metrics.observe(ConfigTaken(config.policy_digest))
         caller = await stack.enter_async_context(Caller(config.allowed))
-        lasting = Lasting(client, secret, Fresh(), keys, revoked, engine, caller, metrics, standing)
+        lasting = Lasting(client, secret, former, Fresh(), keys, revoked, engine, caller, metrics, standing)
         known = lasting.known_by(config, tokens)
         beside: dict[str, Gateway] = {}
         for name in config.namespaces:

@@ -187,7 +187,7 @@ class Precondition:
     lens: Lens
 
     def accepts(self, stored: Document) -> bool:
-        return self.wanted.has_strong(self.lens.tag(self.lens.show(stored)))
+        return self.lens.is_known(stored, self.wanted)
 
 
 @dataclass(frozen=True, slots=True)

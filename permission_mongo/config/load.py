@@ -9,6 +9,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from permission_mongo.config.computed import shade_computed
+from permission_mongo.config.environment import FromFiles
 from permission_mongo.config.hooks import read_hooks
 from permission_mongo.config.model import Config, FileText
 from permission_mongo.config.policy import open_collection, read_policy
@@ -48,7 +49,7 @@ def load_config(place: Path, environment: Mapping[str, str] | None = None) -> Co
 
 def load_with_trees(place: Path, environment: Mapping[str, str] | None = None) -> Loaded:
     """The same, for who tells of places in the files."""
-    environment = os.environ if environment is None else environment
+    environment = FromFiles(os.environ) if environment is None else environment
     folder = folder_of(place)
     findings: list[Finding] = []
     roots = {kind: _root(kind, folder, environment, findings) for kind in _NAMES if _is_there(kind, folder)}

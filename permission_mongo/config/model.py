@@ -29,6 +29,7 @@ class Server:
     """Times in seconds. `secret` is None where the gateway makes and keeps one.
 
     Of `trusted_proxies` alone it is believed whom they speak for. `max_connections` are those of one process.
+    What one of the `previous_secrets` signed still counts.
     """
 
     host: str = "127.0.0.1"
@@ -43,6 +44,7 @@ class Server:
     max_header_bytes: int = 16 * 2**10
     trusted_proxies: tuple[Network, ...] = ()
     secret: str | None = field(default=None, repr=False)
+    previous_secrets: tuple[str, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)

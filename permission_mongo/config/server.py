@@ -24,6 +24,7 @@ _MOST_BY_ONE_COMMAND: Final = 40 * 2**20
 _DATABASE: Final = re.compile(r"[A-Za-z0-9_-]{1,63}")
 _NAMESPACE: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 SHORTEST_SECRET = 32  # RFC 7518, section 3.2: an HS256 key has at least the size of its hash
+MOST_PREVIOUS_SECRETS: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,6 @@ def read_settings(root: Section, folder: Path, environment: Mapping[str, str]) -
 
 
 def _server(section: Section, environment: Mapping[str, str]) -> Server:
-    section.unavailable("previous_secrets")
     ignore_go_keys(section, "server")
     secret = section.optional_text("secret")
     if secret is not None and len(secret.encode()) < SHORTEST_SECRET:
@@ -82,6 +82,7 @@ def _server(section: Section, environment: Mapping[str, str]) -> Server:
         max_header_bytes=section.bytes("max_header_bytes", 16 * 2**10),
         trusted_proxies=_networks(section, "trusted_proxies"),
         secret=secret,
+        previous_secrets=_previous_secrets(section, secret),
     )
     if not _LEAST_HEAD <= server.max_header_bytes <= _MOST_HEAD:
         section.wrong("max_header_bytes", "'server.max_header_bytes' is from 1 KiB to 1 MiB")
@@ -90,6 +91,23 @@ def _server(section: Section, environment: Mapping[str, str]) -> Server:
             section.wrong(name, f"'server.{name}' is longer than nothing")
     section.done(["host", "port"])
     return server
+
+
+def _previous_secrets(section: Section, secret: str | None) -> tuple[str, ...]:
+    found: list[str] = []
+    for text, mark in section.texts("previous_secrets"):
+        if len(text.encode()) < SHORTEST_SECRET:
+            told = f"'server.previous_secrets': each needs at least {SHORTEST_SECRET} bytes"
+            section.findings.append(mark.finding(told, code="weak-secret"))
+        elif text in (secret, *found):
+            section.findings.append(mark.finding("'server.previous_secrets': this secret is given twice"))
+        found.append(text)
+    if found and secret is None:
+        section.wrong("previous_secrets", "'server.previous_secrets' stands without the present one, 'server.secret'")
+    if len(found) > MOST_PREVIOUS_SECRETS:
+        # Each is tried for every cursor and tag that is not ours.
+        section.wrong("previous_secrets", f"'server.previous_secrets' holds at most {MOST_PREVIOUS_SECRETS}")
+    return tuple(found)
 
 
 def _port(section: Section, environment: Mapping[str, str]) -> int:

@@ -22,9 +22,10 @@ _TAG: Final = 16  # bytes
 
 @dataclass(frozen=True, slots=True)
 class CursorKey:
-    """Signs cursors. `secret` is shared by all gateways of one database."""
+    """Signs cursors. `secret` is shared by all gateways of one database; the `former` ones only open."""
 
     secret: bytes = field(repr=False)
+    former: tuple[bytes, ...] = field(default=(), repr=False)
 
     def seal(self, last: Any, question: tuple[Any, ...], now: float) -> str:
         """A cursor behind `last`, for `question` alone: collection, route, filter, order, tenant, subject.
@@ -32,7 +33,7 @@ class CursorKey:
         InvalidRequest for a `last` that no cursor can hold.
         """
         payload = bson.encode({"k": last, "e": int(now) + GOOD_FOR}, codec_options=CODEC)
-        cursor = urlsafe_b64encode(self._tag(payload, question) + payload).decode().rstrip("=")
+        cursor = urlsafe_b64encode(_tag(self.secret, payload, question) + payload).decode().rstrip("=")
         if len(cursor) > LONGEST:
             raise InvalidRequest("sort: the values the page ends in are too long for a cursor; sort by fewer fields")
         return cursor
@@ -44,7 +45,7 @@ class CursorKey:
             tag, payload = sealed[:_TAG], sealed[_TAG:]
             # Decoding ignores stray bits of the last sign: one cursor must have one spelling.
             canonical = urlsafe_b64encode(sealed).decode().rstrip("=") == cursor
-            if canonical and hmac.compare_digest(tag, self._tag(payload, question)):
+            if canonical and self._is_signed(tag, payload, question):
                 found: Document = bson.decode(payload, CODEC)
                 if now < found["e"]:
                     return found["k"]
@@ -52,9 +53,14 @@ class CursorKey:
             pass
         raise InvalidRequest("the cursor is not valid here; begin again without one")
 
-    def _tag(self, payload: bytes, question: tuple[Any, ...]) -> bytes:
-        asked = bson.encode({"q": list(question)}, codec_options=CODEC)
-        return hmac.digest(self.secret, asked + payload, "sha256")[:_TAG]
+    def _is_signed(self, tag: bytes, payload: bytes, question: tuple[Any, ...]) -> bool:
+        signed = (_tag(secret, payload, question) for secret in (self.secret, *self.former))
+        return any(hmac.compare_digest(tag, one) for one in signed)
+
+
+def _tag(secret: bytes, payload: bytes, question: tuple[Any, ...]) -> bytes:
+    asked = bson.encode({"q": list(question)}, codec_options=CODEC)
+    return hmac.digest(secret, asked + payload, "sha256")[:_TAG]
 
 
 def derived(secret: bytes, purpose: str) -> bytes:

@@ -93,6 +93,23 @@ def test_a_configuration_is_read_into_types(tmp_path):
         ({"config": "auth: {algorithm: [HS256, RS256]}"}, "config.yaml:1:27", "two families"),
         ({"config": "auth: {algorithm: none}"}, "config.yaml:1:19", "unknown algorithm 'none'"),
         ({"config": "auth: {secret: short}"}, "config.yaml:1:16", "at least 32 bytes"),
+        ({"config": "server: {previous_secrets: ['']}"}, "config.yaml:1:29", "a list of texts"),
+        (
+            {"config": f"server: {{secret: {'a' * 32}, previous_secrets: short}}"},
+            "config.yaml:1:70",
+            "at least 32 bytes",
+        ),
+        (
+            {"config": f"server: {{secret: {'a' * 32}, previous_secrets: [{'b' * 32}, {'a' * 32}]}}"},
+            "config.yaml:1:105",
+            "given twice",
+        ),
+        ({"config": f"server: {{previous_secrets: {'b' * 32}}}"}, "config.yaml:1:28", "without the present one"),
+        (
+            {"config": f"server: {{secret: {'a' * 32}, previous_secrets: {[str(n) * 32 for n in range(9)]}}}"},
+            "config.yaml:1:70",
+            "at most 8",
+        ),
         ({"config": "auth: {algorithm: RS256}"}, "config.yaml:1:19", "'public_key_file' or 'jwks_file'"),
         ({"config": "auth: {public_key: x}"}, "config.yaml:1:7", "not a public key"),
         ({"config": "auth: {jwks_file: nowhere.json}"}, "config.yaml:1:19", "there is no file nowhere.json"),

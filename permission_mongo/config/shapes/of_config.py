@@ -80,6 +80,7 @@ def _server() -> Shape:
             "max_header_bytes": size("Request line and headers together, 1 KiB to 1 MiB.", "16KiB"),
             "trusted_proxies": texts("Proxies whose X-Forwarded-For is believed."),
             "secret": _secret("Signs cursors and keys masks; made once and kept where it is left out."),
+            "previous_secrets": texts("What they signed still counts, of which nothing is signed any more."),
             **_ignored("server"),
         },
     )
