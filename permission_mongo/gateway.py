@@ -23,6 +23,7 @@ from permission_mongo.planning.noting import noted_of
 from permission_mongo.planning.showing import Shown, ShownAgain, ShownDocument, ShownTold, id_alone, show
 from permission_mongo.policy_files import LONGEST_CHECK, findings_of, findings_told, in_turn, replace_file
 from permission_mongo.principal import DEFAULT_NAMESPACE, Principal
+from permission_mongo.rates import Rates
 from permission_mongo.running import Running
 from permission_mongo.service import CheckPlan, WritePlan
 from permission_mongo.standing import Standing
@@ -55,6 +56,7 @@ class Gateway:
     clock: Callable[[], datetime]
     in_force: InForce = field(default_factory=InForce)
     beside: Mapping[str, Gateway] = field(default_factory=dict)
+    rates: Rates = field(default_factory=Rates)  # one for all namespaces, and for what a reload puts in its place
 
     def within(self, namespace: str, principal: Principal) -> Gateway:
         """That of one of the caller's namespaces. Forbidden alike for another's and for one that there is not."""
