@@ -31,6 +31,7 @@ from permission_mongo.policy_files import (
     results_of,
 )
 from permission_mongo.principal import DEFAULT_NAMESPACE, Principal
+from permission_mongo.rates import Rates
 from permission_mongo.running import Running
 from permission_mongo.service import CheckPlan, DiffPlan, TrialPlan, WritePlan
 from permission_mongo.standing import Standing
@@ -63,6 +64,7 @@ class Gateway:
     clock: Callable[[], datetime]
     in_force: InForce = field(default_factory=InForce)
     beside: Mapping[str, Gateway] = field(default_factory=dict)
+    rates: Rates = field(default_factory=Rates)  # one for all namespaces, and for what a reload puts in its place
 
     def within(self, namespace: str, principal: Principal) -> Gateway:
         """That of one of the caller's namespaces. Forbidden alike for another's and for one that there is not."""

@@ -38,12 +38,18 @@ from permission_mongo.parsing.lists import read_count, read_list_deleted, read_l
 from permission_mongo.parsing.once import HEADER
 from permission_mongo.parsing.policy import read_check_policy, read_compare_policy, read_run_tests, read_write_policy
 from permission_mongo.planning.callers import Asking
+from permission_mongo.rates import owed_for
 
 
 async def _answer(call: Call, operation: Operation, asking: Asking, *, waits: bool = True) -> Response:
     if call.keys:
         asking = call.keyed(asking, operation)
-    return render(await call.gateway.answer(operation, asking, waits=waits), operation.collection.name)
+    if call.payers:
+        call.pay_for(operation)
+    shown = await call.gateway.answer(operation, asking, waits=waits)
+    if call.payers:
+        call.gateway.rates.owe(call.payers, owed_for(operation, shown))
+    return render(shown, operation.collection.name)
 
 
 async def _serve(call: Call, operation: Service | OfFiles, asking: Asking) -> Response:

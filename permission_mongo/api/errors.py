@@ -7,7 +7,7 @@ import traceback
 from collections.abc import Mapping
 from typing import Final
 
-from permission_mongo.errors import Refusal, StillRunning
+from permission_mongo.errors import RateLimited, Refusal, StillRunning
 
 _LOG: Final = logging.getLogger("permission_mongo.api")
 STATUS: Final[Mapping[str, int]] = {
@@ -44,6 +44,8 @@ HEADERS: Final[Mapping[str, Mapping[str, str]]] = {
 
 def headers_of(refusal: Refusal) -> Mapping[str, str]:
     """What a refusal says in headers."""
+    if isinstance(refusal, RateLimited) and "retry_after" in refusal.details:
+        return {"retry-after": str(refusal.details["retry_after"])}
     return {"retry-after": "1"} if isinstance(refusal, StillRunning) else HEADERS.get(refusal.code, {})
 
 

@@ -16,7 +16,7 @@ from permission_mongo.config.receivers import audit_receiver
 from permission_mongo.config.section import Section, suggestion
 from permission_mongo.hooks import Receiver
 from permission_mongo.principal import DEFAULT_NAMESPACE
-from permission_mongo.query.limits import Limits
+from permission_mongo.query.limits import Limits, Rate
 
 _LEAST_HEAD: Final = 2**10
 _MOST_HEAD: Final = 2**20
@@ -230,7 +230,6 @@ def _check_keys(section: Section, auth: Auth) -> None:
 
 
 def _limits(section: Section) -> Limits:
-    section.unavailable("rate")
     limits = Limits(
         max_batch_size=section.integer("max_batch_size", 1000, 1, 10_000),
         max_result_size=section.integer("max_result_size", 10_000, 1, 100_000),
@@ -247,6 +246,7 @@ def _limits(section: Section) -> Limits:
         job_lease=section.seconds("job_lease", 15.0),
         max_subordinates=section.integer("max_subordinates", 10_000, 1, 100_000),
         hierarchy_cache=section.seconds("hierarchy_cache", 5.0),
+        rate=_rate(section),
     )
     if limits.max_document_bytes > 16 * 2**20 - 64 * 2**10:
         # A version wraps the document, and MongoDB takes no record above 16 MiB.
@@ -257,6 +257,29 @@ def _limits(section: Section) -> Limits:
             section.wrong(name, f"'limits.{name}' is at most 40 MiB")
     section.done()
     return limits
+
+
+def _rate(limits: Section) -> Rate | None:
+    section = limits.section("rate")
+    rate = Rate(
+        section.optional_rate("per_principal"),
+        section.optional_rate("per_address"),
+        section.seconds("burst", 10.0),
+    )
+    section.done()
+    if not section.node.entries:
+        return None
+    largest = limits.integer("max_batch_size", 1000)
+    for name in ("per_principal", "per_address"):
+        each = getattr(rate, name)
+        if each is not None and each * rate.burst < 1:
+            section.wrong(name, f"'limits.rate.{name}' with this 'burst' never lets a request through")
+        elif each is not None and each * rate.burst < largest:
+            told = f"lets at most {int(each * rate.burst)} items through at once, and no batch of 'max_batch_size'"
+            section.wrong(name, f"'limits.rate.{name}' {told} ({largest})", warning=True)
+    if not (section.has("per_principal") or section.has("per_address")):
+        limits.wrong("rate", "'limits.rate' names neither 'per_principal' nor 'per_address'")
+    return rate
 
 
 def _audit(section: Section) -> Audit:

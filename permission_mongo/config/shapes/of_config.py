@@ -13,6 +13,7 @@ from permission_mongo.config.shapes.words import (
     entries,
     ignored,
     integer,
+    rate,
     section,
     size,
     text,
@@ -151,6 +152,14 @@ def _limits() -> Shape:
             "max_subordinates": integer("People that a relation of a rule may name.", own.max_subordinates, 1, 100_000),
             "hierarchy_cache": duration("How old what is known of them may be.", "5s"),
             "job_lease": duration("How long a silent gateway keeps a job.", "15s"),
+            "rate": section(
+                "How much may be asked in a time of one process; the items of a batch count.",
+                {
+                    "per_principal": rate("Of one caller."),
+                    "per_address": rate("Of one address; of IPv6 of one /64."),
+                    "burst": duration("For how long what is not used adds up.", "10s"),
+                },
+            ),
         },
     )
 
