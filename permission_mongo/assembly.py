@@ -29,6 +29,7 @@ from permission_mongo.planning.showing import ShownTold, show
 from permission_mongo.planning.targets import staff_of
 from permission_mongo.principal import DEFAULT_NAMESPACE
 from permission_mongo.query.cursors import CursorKey, derived
+from permission_mongo.rates import Rates
 from permission_mongo.running import Running
 from permission_mongo.service import Engine
 from permission_mongo.standing import Standing
@@ -71,6 +72,7 @@ class Lasting:
     caller: Caller
     metrics: Metrics
     standing: Standing
+    rates: Rates = field(default_factory=Rates)
 
     def database(self, config: Config, namespace: str) -> Any:
         return self.client[config.database(namespace)]
@@ -175,7 +177,8 @@ async def _serving(
     trail, holder, waiting = Trail(rooms.audit, observe), fresh.batch_id(), Event()
     asks = Consulting(config, planner, store, rooms.sequences, lasting.caller)
     running = Running(config, known, asks, store, fresh, utc_now, observe, holder, waiting, in_force)
-    gateway = Gateway(config, known, planner, store, running, lasting.metrics, fresh, trail, utc_now, in_force)
+    kept = (fresh, trail, utc_now, in_force)
+    gateway = Gateway(config, known, planner, store, running, lasting.metrics, *kept, rates=lasting.rates)
     told = Delivering(rooms.outbox, lambda: gateway.current.config.receivers(), lasting.caller, observe, holder)
     sealing = _sealing(config, database, holder, lasting.metrics)
     try:

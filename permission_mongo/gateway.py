@@ -21,10 +21,19 @@ from permission_mongo.planning.make import Planner
 from permission_mongo.planning.me import plan_files
 from permission_mongo.planning.noting import noted_of
 from permission_mongo.planning.showing import Shown, ShownAgain, ShownDocument, ShownTold, id_alone, show
-from permission_mongo.policy_files import LONGEST_CHECK, findings_of, findings_told, in_turn, replace_file
+from permission_mongo.policy_files import (
+    LONGEST_CHECK,
+    changes_of,
+    findings_of,
+    findings_told,
+    in_turn,
+    replace_file,
+    results_of,
+)
 from permission_mongo.principal import DEFAULT_NAMESPACE, Principal
+from permission_mongo.rates import Rates
 from permission_mongo.running import Running
-from permission_mongo.service import CheckPlan, WritePlan
+from permission_mongo.service import CheckPlan, DiffPlan, TrialPlan, WritePlan
 from permission_mongo.standing import Standing
 from permission_mongo.storage.store import Store
 from permission_mongo.storage.trail import Trail
@@ -55,6 +64,7 @@ class Gateway:
     clock: Callable[[], datetime]
     in_force: InForce = field(default_factory=InForce)
     beside: Mapping[str, Gateway] = field(default_factory=dict)
+    rates: Rates = field(default_factory=Rates)  # one for all namespaces, and for what a reload puts in its place
 
     def within(self, namespace: str, principal: Principal) -> Gateway:
         """That of one of the caller's namespaces. Forbidden alike for another's and for one that there is not."""
@@ -67,6 +77,11 @@ class Gateway:
         """The swap: from now on this one is the `current` one, and so in each namespace."""
         for one in (*self.beside.values(), self):
             one.in_force.latest = one
+
+    def end(self) -> None:
+        """It was told to end, and answers what it was asked already: long work stops where it can be gone on with."""
+        for one in (*self.beside.values(), self):
+            one.running.end()
 
     @property
     def current(self) -> Gateway:
@@ -110,6 +125,10 @@ class Gateway:
             case CheckPlan(texts):
                 found = await in_turn(lambda: findings_of(texts), within=LONGEST_CHECK)
                 return ShownTold({"findings": findings_told(found), "fine": all(one.warning for one in found)})
+            case TrialPlan(texts):
+                return ShownTold(await in_turn(lambda: results_of(texts), within=LONGEST_CHECK))
+            case DiffPlan(loaded, texts, beside):
+                return ShownTold(await in_turn(lambda: changes_of(loaded, texts, beside), within=LONGEST_CHECK))
             case WritePlan(folder, name, if_match, texts):
                 if self.config.audit.enabled:
                     await self.store.note_policy(asking.actor(), name)

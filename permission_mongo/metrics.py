@@ -21,6 +21,7 @@ from permission_mongo.observations import (
     Refused,
     SealingFailed,
     Served,
+    TurnedAway,
     Wrote,
 )
 from permission_mongo.standing import SHARED_FOLDER
@@ -46,6 +47,12 @@ class Metrics:
         )
         self._refusals = Counter(
             "permission_mongo_refusals", "Refusals by code", ["operation", "code"], registry=self.registry
+        )
+        self._turned_away = Counter(
+            "permission_mongo_connections_turned_away",
+            "Connections closed at the socket",
+            ["reason"],
+            registry=self.registry,
         )
         self._documents = Counter(
             "permission_mongo_documents_written", "Documents written", ["collection", "verb"], registry=self.registry
@@ -115,6 +122,8 @@ class Metrics:
                 duration.observe(seconds)
             case Refused(operation, code):
                 self._refusals.labels(operation, code).inc()
+            case TurnedAway(reason):
+                self._turned_away.labels(reason).inc()
             case Wrote(collection, verb, count):
                 self._documents.labels(collection, verb).inc(count)
             case JobEnded(state):

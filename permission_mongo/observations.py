@@ -24,6 +24,13 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True)
+class TurnedAway:
+    """A connection that was closed before its request reached the application, or with its answer unread."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Wrote:
     """Documents that one operation created, deleted or restored."""
 
@@ -89,4 +96,5 @@ class OutboxStands:
 
 
 OfAudit = AuditDropped | AuditSealed | SealingFailed
-Observation = Served | Refused | Wrote | JobEnded | ConfigTaken | ConfigRefused | Delivery | OutboxStands | OfAudit
+OfRequests = Served | Refused | TurnedAway
+Observation = OfRequests | Wrote | JobEnded | ConfigTaken | ConfigRefused | Delivery | OutboxStands | OfAudit

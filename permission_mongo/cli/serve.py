@@ -19,7 +19,16 @@ from typing import Final
 from prometheus_client import start_http_server
 
 from permission_mongo import __version__
-from permission_mongo.api.server import App, Listening, address_of, listen, serve_here, serve_in_workers, worker_app
+from permission_mongo.api.server import (
+    App,
+    Listening,
+    address_of,
+    listen,
+    make_room,
+    serve_here,
+    serve_in_workers,
+    worker_app,
+)
 from permission_mongo.assembly import open_gateway
 from permission_mongo.cli.credentials import with_secret
 from permission_mongo.cli.options import Commands, add_config
@@ -58,6 +67,7 @@ def _serve(options: argparse.Namespace) -> int:
     for warning in (*config.warnings, *lint(load_with_trees(options.config), at_start=True)):
         _LOG.warning("%s", warning)
     bound = listen(config.server.host, config.server.port)
+    make_room(config.server.max_connections)
     with _engine(config, options.mongod) as engine:
         version = asyncio.run(_rehearse(config, engine.uri))
         print("\n".join(_summary(config, engine, version, bound) + _to_try(config, options.config, bound)), flush=True)

@@ -130,7 +130,7 @@ def digest_of(folder: Path, kinds: Iterable[str] = tuple(_NAMES)) -> str:
 
 def _written(folder: Path) -> dict[str, FileText]:
     """As they stand in their files: what an environment would put in is not in them."""
-    found = [folder / name for kind in ("schema", "policy") for name in _NAMES[kind]]
+    found = [folder / name for kind in ("schema", "policy", "policy_tests") for name in _NAMES[kind]]
     contents = {path.name: path.read_bytes() for path in found if path.is_file()}
     return {name: FileText(content.decode(), sha256(content).hexdigest()) for name, content in contents.items()}
 

@@ -28,14 +28,21 @@ FAMILIES: Mapping[str, str] = {
 class Server:
     """Times in seconds. `secret` is None where the gateway makes and keeps one.
 
+    Of `trusted_proxies` alone it is believed whom they speak for. `max_connections` are those of one process.
     What one of the `previous_secrets` signed still counts.
     """
 
     host: str = "127.0.0.1"
     port: int = 8080
     workers: int = 1
+    header_timeout: float = 10.0
     body_timeout: float = 15.0
+    write_timeout: float = 30.0
+    keep_alive_timeout: float = 5.0
     shutdown_timeout: float = 10.0
+    max_connections: int = 2000
+    max_header_bytes: int = 16 * 2**10
+    trusted_proxies: tuple[Network, ...] = ()
     secret: str | None = field(default=None, repr=False)
     previous_secrets: tuple[str, ...] = field(default=(), repr=False)
 

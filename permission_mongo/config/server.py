@@ -16,8 +16,10 @@ from permission_mongo.config.receivers import audit_receiver
 from permission_mongo.config.section import Section, suggestion
 from permission_mongo.hooks import Receiver
 from permission_mongo.principal import DEFAULT_NAMESPACE
-from permission_mongo.query.limits import Limits
+from permission_mongo.query.limits import Limits, Rate
 
+_LEAST_HEAD: Final = 2**10
+_MOST_HEAD: Final = 2**20
 _MOST_BY_ONE_COMMAND: Final = 40 * 2**20
 _DATABASE: Final = re.compile(r"[A-Za-z0-9_-]{1,63}")
 _NAMESPACE: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -63,7 +65,6 @@ def read_settings(root: Section, folder: Path, environment: Mapping[str, str]) -
 
 
 def _server(section: Section, environment: Mapping[str, str]) -> Server:
-    section.unavailable("header_timeout")
     ignore_go_keys(section, "server")
     secret = section.optional_text("secret")
     if secret is not None and len(secret.encode()) < SHORTEST_SECRET:
@@ -72,11 +73,22 @@ def _server(section: Section, environment: Mapping[str, str]) -> Server:
         host=environment.get("SERVER_HOST") or section.text("host", "127.0.0.1"),
         port=_port(section, environment),
         workers=section.integer("workers", 1, 1, 256),
+        header_timeout=section.seconds("header_timeout", 10.0),
         body_timeout=section.seconds("body_timeout", 15.0),
+        write_timeout=section.seconds("write_timeout", 30.0),
+        keep_alive_timeout=section.seconds("keep_alive_timeout", 5.0),
         shutdown_timeout=section.seconds("shutdown_timeout", 10.0),
+        max_connections=section.integer("max_connections", 2000, 1, 1_000_000),
+        max_header_bytes=section.bytes("max_header_bytes", 16 * 2**10),
+        trusted_proxies=_networks(section, "trusted_proxies"),
         secret=secret,
         previous_secrets=_previous_secrets(section, secret),
     )
+    if not _LEAST_HEAD <= server.max_header_bytes <= _MOST_HEAD:
+        section.wrong("max_header_bytes", "'server.max_header_bytes' is from 1 KiB to 1 MiB")
+    for name in ("header_timeout", "body_timeout", "write_timeout"):
+        if getattr(server, name) <= 0:
+            section.wrong(name, f"'server.{name}' is longer than nothing")
     section.done(["host", "port"])
     return server
 
@@ -218,7 +230,6 @@ def _check_keys(section: Section, auth: Auth) -> None:
 
 
 def _limits(section: Section) -> Limits:
-    section.unavailable("rate")
     limits = Limits(
         max_batch_size=section.integer("max_batch_size", 1000, 1, 10_000),
         max_result_size=section.integer("max_result_size", 10_000, 1, 100_000),
@@ -235,6 +246,7 @@ def _limits(section: Section) -> Limits:
         job_lease=section.seconds("job_lease", 15.0),
         max_subordinates=section.integer("max_subordinates", 10_000, 1, 100_000),
         hierarchy_cache=section.seconds("hierarchy_cache", 5.0),
+        rate=_rate(section),
     )
     if limits.max_document_bytes > 16 * 2**20 - 64 * 2**10:
         # A version wraps the document, and MongoDB takes no record above 16 MiB.
@@ -245,6 +257,29 @@ def _limits(section: Section) -> Limits:
             section.wrong(name, f"'limits.{name}' is at most 40 MiB")
     section.done()
     return limits
+
+
+def _rate(limits: Section) -> Rate | None:
+    section = limits.section("rate")
+    rate = Rate(
+        section.optional_rate("per_principal"),
+        section.optional_rate("per_address"),
+        section.seconds("burst", 10.0),
+    )
+    section.done()
+    if not section.node.entries:
+        return None
+    largest = limits.integer("max_batch_size", 1000)
+    for name in ("per_principal", "per_address"):
+        each = getattr(rate, name)
+        if each is not None and each * rate.burst < 1:
+            section.wrong(name, f"'limits.rate.{name}' with this 'burst' never lets a request through")
+        elif each is not None and each * rate.burst < largest:
+            told = f"lets at most {int(each * rate.burst)} items through at once, and no batch of 'max_batch_size'"
+            section.wrong(name, f"'limits.rate.{name}' {told} ({largest})", warning=True)
+    if not (section.has("per_principal") or section.has("per_address")):
+        limits.wrong("rate", "'limits.rate' names neither 'per_principal' nor 'per_address'")
+    return rate
 
 
 def _audit(section: Section) -> Audit:
@@ -296,11 +331,16 @@ def _logging(section: Section) -> Logging:
 
 def _allowed(section: Section) -> tuple[Network, ...]:
     """`hooks.allow_addresses` of config.yaml."""
+    networks = _networks(section, "allow_addresses")
+    section.done()
+    return networks
+
+
+def _networks(section: Section, key: str) -> tuple[Network, ...]:
     networks: list[Network] = []
-    for text, mark in section.texts("allow_addresses"):
+    for text, mark in section.texts(key):
         try:
             networks.append(ip_network(text))
         except ValueError:
             section.findings.append(mark.finding(f"'{text}' is no address or network such as 10.1.0.0/16"))
-    section.done()
     return tuple(networks)

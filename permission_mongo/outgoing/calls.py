@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from dataclasses import dataclass, field
+from functools import cache
 from types import TracebackType
 from typing import Final
 
@@ -41,17 +42,30 @@ class Reply:
     body: bytes = field(repr=False)
 
 
+@cache
+def _trusted_here() -> ssl.SSLContext:
+    """What this machine trusts. To read it takes some 40 ms, and only who calls somebody needs it."""
+    return ssl.create_default_context()
+
+
 class Caller:
     """Calls receivers. Open as long as the gateway is."""
 
     def __init__(self, allowed: tuple[Network, ...], trusted: ssl.SSLContext | None = None) -> None:
-        self._pool = httpcore.AsyncConnectionPool(
-            ssl_context=trusted or ssl.create_default_context(),
-            max_connections=_MOST_CONNECTIONS,
-            max_keepalive_connections=_KEPT,
-            keepalive_expiry=_KEPT_FOR,
-            network_backend=GuardedBackend(allowed),
-        )
+        self._allowed, self._trusted = allowed, trusted
+        self._opened: httpcore.AsyncConnectionPool | None = None
+
+    @property
+    def _pool(self) -> httpcore.AsyncConnectionPool:
+        if self._opened is None:
+            self._opened = httpcore.AsyncConnectionPool(
+                ssl_context=self._trusted or _trusted_here(),
+                max_connections=_MOST_CONNECTIONS,
+                max_keepalive_connections=_KEPT,
+                keepalive_expiry=_KEPT_FOR,
+                network_backend=GuardedBackend(self._allowed),
+            )
+        return self._opened
 
     async def __aenter__(self) -> Caller:
         return self
@@ -59,7 +73,8 @@ class Caller:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._pool.aclose()
+        if self._opened is not None:
+            await self._opened.aclose()
 
     async def call(self, receiver: Receiver, message: str, at: int, body: bytes) -> Reply:
         """Tell the receiver `body` at the POSIX second `at`. CallFailed for anything but a 2xx answer in time."""

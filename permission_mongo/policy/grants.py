@@ -219,7 +219,11 @@ class Speaking:
 
 
 def _read_by(rules: Iterable[Rule]) -> Iterator[Path]:
-    return (path for rule in rules for tree in (rule.when, rule.check or rule.when) for path in paths_of(tree))
+    return (path for rule in rules for tree in _trees(rule) for path in paths_of(tree))
+
+
+def _trees(rule: Rule) -> tuple[Expression, ...]:
+    return (rule.when,) if rule.check is None else (rule.when, rule.check)
 
 
 def relations_in(rules: Iterable[Rule]) -> frozenset[str]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import httpx
@@ -16,7 +17,7 @@ from starlette.applications import Starlette
 from permission_mongo.api.app import build_app
 from permission_mongo.assembly import CARRIERS, open_gateway
 from permission_mongo.auth.development import make_token
-from permission_mongo.config.load import load_config
+from permission_mongo.config.load import digest_of, load_config
 from permission_mongo.config.model import Config
 from permission_mongo.gateway import Gateway
 from permission_mongo.storage.connection import new_client
@@ -63,9 +64,10 @@ policies:
 
 
 # Databases that were emptied and may serve again, by the configuration they were made for: to make one anew costs
-# MongoDB more than most tests do. `_MADE` has the collections and indexes each of them must still have.
+# MongoDB more than most tests do. `_MADE` has the layout each of them must still have.
 _SPARE: dict[str, list[str]] = {}
-_MADE: dict[str, dict[str, set[str]]] = {}
+_MADE: dict[str, tuple[int, dict[str, Any]]] = {}
+_LOADED: dict[str, Config] = {}  # by the digest: most tests are of the same few texts
 
 
 def a_config(
@@ -76,23 +78,44 @@ def a_config(
         (folder / "hooks.yml").write_text(hooks)
     for name, text in (("config.yaml", config), ("schema.yml", schema), ("policy.yml", policy)):
         (folder / name).write_text(text)
-    loaded = load_config(folder, {})
+    digest = digest_of(folder)
+    # What else a folder has is not in its digest.
+    alone = "_file:" not in config
+    loaded = _LOADED.get(digest) if alone else None
+    if loaded is None:
+        loaded = load_config(folder, {})
+        if alone:
+            _LOADED[digest] = loaded
+    loaded = replace(loaded, folder=folder)
     spare = _SPARE.get(loaded.digest)
     name = spare.pop() if spare else f"test_{uuid4().hex[:12]}"
     return replace(loaded, mongodb=replace(loaded.mongodb, database=name, min_pool_size=0))
 
 
-async def _layout(database: AsyncDatabase) -> dict[str, set[str]]:
-    names = await database.list_collection_names()
-    return {name: {*await database[name].index_information()} for name in names}
+async def _layout(database: AsyncDatabase) -> tuple[int, dict[str, Any]]:
+    """How many indexes there are, and the collections with their options; a collection made anew has another uuid."""
+    found = {one["name"]: (one["options"], one["info"]["uuid"]) async for one in await database.list_collections()}
+    return (await database.command("dbStats"))["indexes"], found
+
+
+async def _filled(database: AsyncDatabase, names: Iterable[str]) -> list[str]:
+    """Those of the collections that are not empty, asked at once."""
+    first, *others = names
+
+    def one_of(name: str) -> list[dict[str, Any]]:
+        return [{"$limit": 1}, {"$project": {"_id": 0, "of": {"$literal": name}}}]
+
+    beside = [{"$unionWith": {"coll": name, "pipeline": one_of(name)}} for name in others]
+    return [row["of"] async for row in await database[first].aggregate([*one_of(first), *beside])]
 
 
 async def _give_back(database: AsyncDatabase, digest: str) -> None:
     """Empty the database for another test; a changed one is dropped."""
-    if await _layout(database) != _MADE.get(digest) or database.name in _SPARE.get(digest, []):
+    layout = await _layout(database)
+    if layout != _MADE.get(database.name) or database.name in _SPARE.get(digest, []):
         await database.client.drop_database(database.name)
         return
-    for name in _MADE[digest]:
+    for name in await _filled(database, layout[1]):
         await database[name].delete_many({})
     _SPARE.setdefault(digest, []).append(database.name)
 
@@ -149,8 +172,8 @@ async def a_world(mongo_uri: str, config: Config, *, carriers: int = CARRIERS) -
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
             database = look[config.mongodb.database]
-            if config.digest not in _MADE:
-                _MADE[config.digest] = await _layout(database)
+            if database.name not in _MADE:
+                _MADE[database.name] = await _layout(database)
             yield World(client, database, app.state.gateway, app)
         # What was noted of this test must not come to stand in the database of the next.
         await app.state.gateway.trail.settled()

@@ -13,6 +13,7 @@ from permission_mongo.config.shapes.words import (
     entries,
     ignored,
     integer,
+    rate,
     section,
     size,
     text,
@@ -71,8 +72,14 @@ def _server() -> Shape:
             "host": text("Or SERVER_HOST, which goes first.", own.host, empty=True),
             "port": integer("Or SERVER_PORT, which goes first; 0 takes a free one.", own.port, 0, 65535),
             "workers": integer("Processes.", own.workers, 1, 256),
+            "header_timeout": duration("For a whole head to arrive.", "10s"),
             "body_timeout": duration("For a whole body to arrive.", "15s"),
+            "write_timeout": duration("How long an answer may lie unread.", "30s"),
+            "keep_alive_timeout": duration("How long a connection stays open for its next request.", "5s"),
             "shutdown_timeout": duration("For requests under way at the end.", "10s"),
+            "max_connections": integer("Of one process.", own.max_connections, 1, 1_000_000),
+            "max_header_bytes": size("Request line and headers together, 1 KiB to 1 MiB.", "16KiB"),
+            "trusted_proxies": texts("Proxies whose X-Forwarded-For is believed."),
             "secret": _secret("Signs cursors and keys masks; made once and kept where it is left out."),
             "previous_secrets": texts("What they signed still counts, of which nothing is signed any more."),
             **_ignored("server"),
@@ -145,6 +152,14 @@ def _limits() -> Shape:
             "max_subordinates": integer("People that a relation of a rule may name.", own.max_subordinates, 1, 100_000),
             "hierarchy_cache": duration("How old what is known of them may be.", "5s"),
             "job_lease": duration("How long a silent gateway keeps a job.", "15s"),
+            "rate": section(
+                "How much may be asked in a time of one process; the items of a batch count.",
+                {
+                    "per_principal": rate("Of one caller."),
+                    "per_address": rate("Of one address; of IPv6 of one /64."),
+                    "burst": duration("For how long what is not used adds up.", "10s"),
+                },
+            ),
         },
     )
 
