@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
+from bson.errors import InvalidBSON
 from pymongo.errors import (
     BulkWriteError,
     ConnectionFailure,
@@ -43,7 +44,7 @@ def refusing() -> Iterator[None]:
     """Turns the driver's errors into refusals; what is not foreseen stays as it is, and becomes a 500."""
     try:
         yield
-    except (PyMongoError, Contended, Lost, TimeoutError) as error:
+    except (PyMongoError, InvalidBSON, Contended, Lost, TimeoutError) as error:
         refusal = refusal_of(error)
         if refusal is None:
             raise
@@ -69,6 +70,8 @@ def refusal_of(error: Exception) -> Refusal | None:
             return DeadlineExceeded("the write could not be committed within limits.query_timeout; nothing was written")
         case TimeoutError():
             return DeadlineExceeded("the query took longer than limits.query_timeout")
+        case InvalidBSON():
+            return Conflict("a stored document holds what can't be read, as a UUID of another length")
         case DuplicateKeyError():
             return Conflict("a document with this key exists")
         case DocumentTooLarge():
