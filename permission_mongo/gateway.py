@@ -10,9 +10,9 @@ from permission_mongo.audit import read_entry
 from permission_mongo.auth.authenticate import Authenticator
 from permission_mongo.config.model import Config
 from permission_mongo.consulting import Consulting
-from permission_mongo.errors import DocumentNotFound, Forbidden, Refusal, VersionNotFound
+from permission_mongo.errors import DocumentNotFound, Forbidden, VersionNotFound
 from permission_mongo.metrics import Metrics
-from permission_mongo.observations import Observation, Refused, Wrote
+from permission_mongo.observations import Batched, Observation, Wrote
 from permission_mongo.operations import OfFiles, Operation, ReadAgain, Service
 from permission_mongo.outcomes import BatchOutcome, Deleted, Kept, Purged, Replayed
 from permission_mongo.parsing.ids import Fresh
@@ -84,12 +84,8 @@ class Gateway:
         return replace(self, config=config, authenticator=authenticator, planner=planner, running=running)
 
     async def answer(self, operation: Operation | Service | OfFiles, asking: Asking, *, waits: bool = True) -> Shown:
-        """What the caller is shown, or a Refusal; either is observed. Not `waits`: what takes long may go on alone."""
-        try:
-            shown = await self._answer(operation, asking, waits=waits)
-        except Refusal as refusal:
-            self.observe(Refused(type(operation).__name__, refusal.code))
-            raise
+        """What the caller is shown, or a Refusal. Not `waits`: what takes long may go on alone."""
+        shown = await self._answer(operation, asking, waits=waits)
         if not isinstance(operation, Service | OfFiles):
             self._observe_writes(operation, shown)
         if self.config.audit.enabled and self.config.audit.log_reads and not isinstance(operation, OfFiles):
@@ -138,6 +134,8 @@ class Gateway:
         self.metrics.observe(observation)
 
     def _observe_writes(self, operation: Operation, shown: Shown) -> None:
+        if isinstance(shown, BatchOutcome):
+            self.observe(_batched(shown))
         match shown:
             case BatchOutcome(is_job=True):
                 return  # observed chunk by chunk, where it was done
@@ -153,3 +151,10 @@ class Gateway:
                 self.observe(Wrote(operation.collection.name, "created", 1))
             case _:
                 return
+
+
+def _batched(outcome: BatchOutcome) -> Batched:
+    failed = len(outcome.failed) + outcome.unlisted
+    missing = len(outcome.missing)
+    kind = "dry_run" if outcome.dry_run else "partial" if outcome.is_partial else "done"
+    return Batched(outcome.verb, kind, outcome.met + missing + failed, outcome.count, missing, failed)

@@ -20,12 +20,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from permission_mongo.api import endpoints
 from permission_mongo.api.calls import Call, request_id_of
 from permission_mongo.api.errors import MethodNotAllowed, unforeseen
-from permission_mongo.api.refused import note_refusal
+from permission_mongo.api.refused import action_of, note_refusal
 from permission_mongo.api.render import refuse
 from permission_mongo.api.streams import Streams
-from permission_mongo.errors import CollectionNotFound, Refusal
+from permission_mongo.errors import CollectionNotFound, NoConnectionFree, Refusal
 from permission_mongo.gateway import Gateway
-from permission_mongo.observations import Served
+from permission_mongo.observations import NoConnection, Refused, Served
 from permission_mongo.schema.model import RESERVED_IDS
 
 Endpoint = Callable[[Call], Awaitable[Response]]
@@ -77,6 +77,8 @@ ROUTES: Final[tuple[tuple[str, str, Endpoint], ...]] = (
     ("POST", "/_pm/hierarchy/sync", endpoints.sync_hierarchy),
     ("POST", "/api/hierarchy/sync", endpoints.sync_hierarchy),
 )
+# What a request without a route is counted as, else by another word: a caller may send any method.
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"})
 METRICS: Final = ("GET", "/metrics", endpoints.show_metrics)
 
 
@@ -124,7 +126,8 @@ class _Answers:
         opened: Gateway = scope["app"].state.gateway
         gateway = opened.current  # looked at once: the whole request is judged by one configuration
         request_id = request_id_of(request)
-        response = await _answered(self.by_method[method], Call(request, gateway, request_id))
+        call = Call(request, gateway, request_id)
+        response = await _answered(self.by_method[method], call)
         response.raw_headers.append((b"x-request-id", request_id.encode("ascii")))
         gateway.observe(Served(method, self.path, response.status_code, perf_counter() - started))
         await response(scope, receive, send)
@@ -168,10 +171,18 @@ async def _answered(endpoint: Endpoint, call: Call) -> Response:
     try:
         return await endpoint(call)
     except Refusal as refusal:
-        note_refusal(call, endpoint.__name__, refusal)
-        return refuse(refusal)
+        action = action_of(endpoint.__name__)
+        note_refusal(call, action, refusal)
+        return _refused(call, action, refusal)
     except Exception as error:
-        return refuse(unforeseen(error, call.request_id))
+        return _refused(call, action_of(endpoint.__name__), unforeseen(error, call.request_id))
+
+
+def _refused(call: Call, action: str, refusal: Refusal) -> Response:
+    call.gateway.observe(Refused(action, refusal.code))
+    if isinstance(refusal, NoConnectionFree):
+        call.gateway.observe(NoConnection())
+    return refuse(refusal)
 
 
 async def _unrouted(request: Request, error: Exception) -> Response:
@@ -184,6 +195,8 @@ async def _unrouted(request: Request, error: Exception) -> Response:
     else:
         response = refuse(CollectionNotFound("no such route"))
     response.headers["x-request-id"] = request_id
+    method = request.method if request.method in _METHODS else "other"
+    request.app.state.gateway.observe(Served(method, "none", response.status_code, 0.0))
     return response
 
 

@@ -96,8 +96,11 @@ class Audit:
 
 @dataclass(frozen=True, slots=True)
 class Metrics:
+    """`commands`: the time of each of MongoDB's commands is measured."""
+
     port: int | None = None
     public: bool = False
+    commands: bool = True
 
 
 @dataclass(frozen=True, slots=True)

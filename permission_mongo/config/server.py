@@ -254,7 +254,11 @@ def _told_of_audit(section: Section) -> Receiver | None:
 
 
 def _metrics(section: Section) -> Metrics:
-    metrics = Metrics(section.optional_integer("port", 1, 65535), section.boolean("public", False))
+    metrics = Metrics(
+        section.optional_integer("port", 1, 65535),
+        section.boolean("public", False),
+        section.boolean("commands", Metrics().commands),
+    )
     section.done()
     return metrics
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pymongo import AsyncMongoClient
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import ConfigurationError, InvalidURI, PyMongoError, ServerSelectionTimeoutError
+from pymongo.monitoring import CommandListener
 
 from permission_mongo.config.model import MongoDB
 from permission_mongo.errors import StartupFailure
@@ -13,7 +16,7 @@ from permission_mongo.values import CODEC, Document
 Database = AsyncDatabase[Document]
 
 
-def new_client(uri: str, settings: MongoDB) -> AsyncMongoClient[Document]:
+def new_client(uri: str, settings: MongoDB, listeners: Sequence[CommandListener] = ()) -> AsyncMongoClient[Document]:
     """A client that has not spoken to the server yet. Reads are from the primary, writes wait for a majority."""
     try:
         return AsyncMongoClient(
@@ -33,6 +36,7 @@ def new_client(uri: str, settings: MongoDB) -> AsyncMongoClient[Document]:
             tz_aware=CODEC.tz_aware,
             uuidRepresentation="standard",
             datetime_conversion="DATETIME_AUTO",
+            event_listeners=listeners,
         )
     except (ConfigurationError, InvalidURI, ValueError) as error:
         raise StartupFailure(f"mongodb.uri can't be used: {error}") from error

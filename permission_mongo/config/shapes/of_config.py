@@ -180,6 +180,7 @@ def _metrics() -> Shape:
         {
             "port": integer("A port of its own for `/metrics`.", None, 1, 65535),
             "public": boolean("`/metrics` on the main port.", Metrics().public),
+            "commands": boolean("The time of each of MongoDB's commands.", Metrics().commands),
         },
     )
 
