@@ -18,8 +18,9 @@ from permission_mongo.consulting import Consulting, planned
 from permission_mongo.delivering import Delivering
 from permission_mongo.errors import Refusal
 from permission_mongo.gateway import Gateway, InForce
+from permission_mongo.logs import RequestLog
 from permission_mongo.metrics import Metrics
-from permission_mongo.observations import ConfigTaken, Remembering
+from permission_mongo.observations import ConfigTaken, LinesDropped, Remembering
 from permission_mongo.operations import Explain
 from permission_mongo.outgoing.calls import Caller
 from permission_mongo.parsing.ids import Fresh
@@ -32,11 +33,12 @@ from permission_mongo.query.cursors import CursorKey, derived
 from permission_mongo.running import Running
 from permission_mongo.sampling import Sampling
 from permission_mongo.service import Engine
+from permission_mongo.spans import sent_to
 from permission_mongo.standing import Standing
 from permission_mongo.storage.connection import Database, new_client, require_server
 from permission_mongo.storage.keys import MongoKeyStore
 from permission_mongo.storage.layout import prepare
-from permission_mongo.storage.listening import Commands, pool_stands
+from permission_mongo.storage.listening import listeners, pool_stands
 from permission_mongo.storage.revocations import MongoRevocations
 from permission_mongo.storage.rooms import Rooms
 from permission_mongo.storage.sealing import Sealer, latest_of
@@ -131,9 +133,12 @@ async def open_lasting(config: Config, uri: str, carriers: int = CARRIERS) -> As
     """
     embedded = config.mongodb.is_embedded
     tokens = TokenVerifier(config.auth)  # first: a wrong key needs no database to be told
-    metrics = Metrics()
-    listeners = [Commands(metrics.observe)] if config.metrics.commands else []
-    async with new_client(uri, config.mongodb, listeners) as client, AsyncExitStack() as stack:
+    metrics, lines = Metrics(), RequestLog(config.logging)
+    async with (
+        sent_to(config.tracing.otlp_endpoint, config.tracing.sample_ratio) as spans,
+        new_client(uri, config.mongodb, listeners(config.metrics.commands, metrics.observe, spans)) as client,
+        AsyncExitStack() as stack,
+    ):
         engine = Engine(await require_server(client), str(config.mongodb.folder.resolve()) if embedded else None)
         database = client[config.mongodb.database]
         await patiently(lambda: prepare(database, config))
@@ -145,17 +150,24 @@ async def open_lasting(config: Config, uri: str, carriers: int = CARRIERS) -> As
         standing = Standing(config.digest)
         stack.callback(standing.leave)
         metrics.observe(ConfigTaken(config.policy_digest))
-        caller = await stack.enter_async_context(Caller(config.allowed, observe=metrics.observe))
+        caller = await stack.enter_async_context(Caller(config.allowed, observe=metrics.observe, spans=spans))
         lasting = Lasting(client, secret, Fresh(), keys, revoked, engine, caller, metrics, standing)
         known = lasting.known_by(config, tokens)
         beside: dict[str, Gateway] = {}
         for name in config.namespaces:
             beside[name] = await stack.enter_async_context(_serving(config, name, lasting, known, carriers))
         gateway = await stack.enter_async_context(_serving(config, DEFAULT_NAMESPACE, lasting, known, carriers))
-        gateway = replace(gateway, beside=beside)
-        looks = (lambda: _remembering(gateway), lambda: [pool_stands(client)])
+        beside = {name: replace(one, lines=lines, spans=spans) for name, one in beside.items()}
+        gateway = replace(gateway, beside=beside, lines=lines, spans=spans)
+        looks = (lambda: _remembering(gateway), lambda: [pool_stands(client)], lambda: _dropped(lines))
         await stack.enter_async_context(Sampling(metrics.observe, looks).at_work())
         yield gateway, lasting
+
+
+def _dropped(lines: RequestLog) -> Iterator[LinesDropped]:
+    count = lines.tally()
+    if count:
+        yield LinesDropped(count)
 
 
 def _remembering(opened: Gateway) -> Iterator[Remembering]:

@@ -8,9 +8,10 @@ from datetime import datetime
 
 from permission_mongo.audit import read_entry
 from permission_mongo.auth.authenticate import Authenticator
-from permission_mongo.config.model import Config
+from permission_mongo.config.model import Config, Logging
 from permission_mongo.consulting import Consulting
 from permission_mongo.errors import DocumentNotFound, Forbidden, VersionNotFound
+from permission_mongo.logs import RequestLog
 from permission_mongo.metrics import Metrics
 from permission_mongo.observations import Batched, Observation, Wrote
 from permission_mongo.operations import OfFiles, Operation, ReadAgain, Service
@@ -25,6 +26,7 @@ from permission_mongo.policy_files import LONGEST_CHECK, findings_of, findings_t
 from permission_mongo.principal import DEFAULT_NAMESPACE, Principal
 from permission_mongo.running import Running
 from permission_mongo.service import CheckPlan, WritePlan
+from permission_mongo.spans import Spans
 from permission_mongo.standing import Standing
 from permission_mongo.storage.store import Store
 from permission_mongo.storage.trail import Trail
@@ -55,6 +57,8 @@ class Gateway:
     clock: Callable[[], datetime]
     in_force: InForce = field(default_factory=InForce)
     beside: Mapping[str, Gateway] = field(default_factory=dict)
+    lines: RequestLog = field(default_factory=lambda: RequestLog(Logging()))
+    spans: Spans | None = None
 
     def within(self, namespace: str, principal: Principal) -> Gateway:
         """That of one of the caller's namespaces. Forbidden alike for another's and for one that there is not."""

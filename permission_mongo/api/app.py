@@ -23,6 +23,7 @@ from permission_mongo.api.errors import MethodNotAllowed, unforeseen
 from permission_mongo.api.refused import action_of, note_refusal
 from permission_mongo.api.render import refuse
 from permission_mongo.api.streams import Streams
+from permission_mongo.api.telling import line_of, traced, writes
 from permission_mongo.errors import CollectionNotFound, NoConnectionFree, Refusal
 from permission_mongo.gateway import Gateway
 from permission_mongo.observations import NoConnection, Refused, Served
@@ -127,9 +128,15 @@ class _Answers:
         gateway = opened.current  # looked at once: the whole request is judged by one configuration
         request_id = request_id_of(request)
         call = Call(request, gateway, request_id)
-        response = await _answered(self.by_method[method], call)
+        endpoint = self.by_method[method]
+        answering = _answered(endpoint, call)
+        spans = gateway.spans
+        response = await (answering if spans is None else traced(spans, call, self.path, answering))
         response.raw_headers.append((b"x-request-id", request_id.encode("ascii")))
-        gateway.observe(Served(method, self.path, response.status_code, perf_counter() - started))
+        status, seconds, action = response.status_code, perf_counter() - started, action_of(endpoint.__name__)
+        gateway.observe(Served(method, self.path, status, seconds))
+        if gateway.lines.wants(status, seconds, writes=writes(action)):
+            gateway.lines.tell(line_of(call, action, self.path, status, seconds))
         await response(scope, receive, send)
 
 
@@ -179,6 +186,7 @@ async def _answered(endpoint: Endpoint, call: Call) -> Response:
 
 
 def _refused(call: Call, action: str, refusal: Refusal) -> Response:
+    call.refused = refusal.code
     call.gateway.observe(Refused(action, refusal.code))
     if isinstance(refusal, NoConnectionFree):
         call.gateway.observe(NoConnection())

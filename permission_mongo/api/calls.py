@@ -46,7 +46,8 @@ def _only(namespaces: list[bytes]) -> str:
 @dataclass(slots=True)
 class Call:
     """A request at a gateway. `keys` are its idempotency keys, `sent` the headers that tell of its body, `received` the
-    body, and `asked` who asks, once they are read.
+    body, and `asked` who asks, once they are read. `refused` is the code of what it was refused with, `trace` the id of
+    its trace.
     """
 
     request: Request
@@ -56,6 +57,8 @@ class Call:
     sent: dict[bytes, bytes] = field(default_factory=dict)
     received: bytes = b""
     asked: Asking | None = None
+    refused: str | None = None
+    trace: str | None = None
 
     @property
     def collection(self) -> Collection:

@@ -21,6 +21,7 @@ from permission_mongo.hooks import Receiver
 from permission_mongo.observations import Called, Observation
 from permission_mongo.outgoing.connecting import Barred, GuardedBackend
 from permission_mongo.outgoing.signing import signature
+from permission_mongo.spans import Spans
 
 MOST_READ: Final = 64 * 1024  # bytes of an answer
 _MOST_CONNECTIONS: Final = 32
@@ -52,8 +53,10 @@ class Caller:
         allowed: tuple[Network, ...],
         trusted: ssl.SSLContext | None = None,
         observe: Callable[[Observation], None] = lambda _: None,
+        spans: Spans | None = None,
     ) -> None:
         self._observe = observe
+        self._spans = spans
         self._pool = httpcore.AsyncConnectionPool(
             ssl_context=trusted or ssl.create_default_context(),
             max_connections=_MOST_CONNECTIONS,
@@ -74,11 +77,23 @@ class Caller:
         """Tell the receiver `body` at the POSIX second `at`. CallFailed for anything but a 2xx answer in time."""
         started, outcome = perf_counter(), "failed"
         try:
-            reply = await self._bounded(receiver, message, at, body)
+            reply = await self._traced(receiver, message, at, body)
             outcome = "answered"
             return reply
         finally:
             self._observe(Called(receiver.name, outcome, perf_counter() - started))
+
+    async def _traced(self, receiver: Receiver, message: str, at: int, body: bytes) -> Reply:
+        if self._spans is None:
+            return await self._bounded(receiver, message, at, body)
+        with self._spans.calling(receiver.name) as span:
+            try:
+                reply = await self._bounded(receiver, message, at, body)
+                span.tell("http.response.status_code", reply.status)
+                return reply
+            except CallFailed as failure:
+                span.fail(failure.reason)
+                raise
 
     async def _bounded(self, receiver: Receiver, message: str, at: int, body: bytes) -> Reply:
         try:
