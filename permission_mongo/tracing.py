@@ -74,7 +74,7 @@ class OpenTelemetrySpans:
     @contextmanager
     def serving(self, method: str, route: str, parent: Mapping[str, str]) -> Iterator[_Span]:
         above = _PARENT.extract(parent, context.Context()) if parent else context.Context()
-        about = {"http.request.method": method, "http.route": route, "url.scheme": "http"}
+        about = {"http.request.method": method, "http.route": route}
         span = self._tracer.start_span(f"{method} {route}", above, SpanKind.SERVER, about)
         with _under_way(span):
             yield _Span(span)
