@@ -22,6 +22,7 @@ from permission_mongo.errors import (
     Conflict,
     DeadlineExceeded,
     InvalidRequest,
+    NoConnectionFree,
     PayloadTooLarge,
     Refusal,
     SchemaViolation,
@@ -78,7 +79,9 @@ def refusal_of(error: Exception) -> Refusal | None:
             return PayloadTooLarge("the document is too large to be kept with its versions")
         case BulkWriteError():
             return None if duplicate_index(error) is None else Conflict("a document with this key exists")
-        case ServerSelectionTimeoutError() | WaitQueueTimeoutError():
+        case WaitQueueTimeoutError():
+            return NoConnectionFree("MongoDB can't be reached just now")
+        case ServerSelectionTimeoutError():
             return Unavailable("MongoDB can't be reached just now")
         case PyMongoError() if error.timeout:
             return DeadlineExceeded("the query took longer than limits.query_timeout")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from datetime import datetime
 from time import monotonic
 from types import TracebackType
@@ -18,8 +18,9 @@ from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import AutoReconnect, BulkWriteError
 
-from permission_mongo.errors import Unavailable
+from permission_mongo.errors import NoConnectionFree
 from permission_mongo.hooks import Receiver
+from permission_mongo.observations import Observation
 from permission_mongo.schema.model import Keeping
 from permission_mongo.storage.audit_entries import AuditEntries
 from permission_mongo.storage.chains import prune, thin
@@ -52,7 +53,7 @@ class NumberTaken(Exception):
 
 
 class Bounded:
-    """A read's turn and its deadline. Unavailable after a second without a turn: others hold every connection.
+    """A read's turn and its deadline. NoConnectionFree after a second without a turn: others hold every connection.
 
     Waiting here costs a third of waiting in the driver's pool, where it takes a task of its own.
     """
@@ -67,7 +68,7 @@ class Bounded:
                 async with asyncio.timeout(_TURN):
                     await self._slots.acquire()
             except TimeoutError as error:
-                raise Unavailable("MongoDB is busy just now") from error
+                raise NoConnectionFree("MongoDB is busy just now") from error
         else:
             await self._slots.acquire()
         await self._timeout.__aenter__()
@@ -89,6 +90,8 @@ class Rooms:
         timeout: float,
         slots: int,
         told_of_audit: Receiver | None = None,
+        *,
+        observe: Callable[[Observation], None] = lambda _: None,
     ) -> None:
         self._slots = asyncio.Semaphore(slots)
         self._database = client.get_database(database, codec_options=CODEC)
@@ -96,7 +99,7 @@ class Rooms:
         self._raw: dict[str, AsyncCollection[RawBSONDocument]] = {}
         self.timeout = timeout
         self.max_time_ms = int(timeout * 1000)
-        self.transactor = Transactor(client, database)
+        self.transactor = Transactor(client, database, observe)
         self.versions = self._database[VERSIONS]
         self.batches = self._database[BATCHES]
         self.parts = self._database[PARTS]
@@ -185,6 +188,8 @@ class Rooms:
         errors = answer.get("writeErrors")
         if errors:
             raise NumberTaken if errors[0]["code"] == DUPLICATE else BulkWriteError(answer)
+        if records:
+            self.transactor.note_kept(session, records[0]["collection"], len(records))
         if keeping.differences:
             await thin(self.raw(VERSIONS), session, records)
         if keeping.most is not None:
