@@ -35,10 +35,11 @@ def installed() -> dict[str, Version]:
 
 
 def required(pyproject: Mapping[str, Any]) -> list[Requirement]:
-    """What the project asks for, its extras included."""
+    """What the project asks for, its extras included. An extra that another one names is read at its own place."""
     project = pyproject["project"]
     texts = [*project["dependencies"], *(one for extra in project["optional-dependencies"].values() for one in extra)]
-    return [Requirement(text) for text in texts]
+    asked = [Requirement(text) for text in texts]
+    return [one for one in asked if canonicalize_name(one.name) != canonicalize_name(project["name"])]
 
 
 def lowest(requirement: Requirement) -> Version | None:

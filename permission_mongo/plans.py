@@ -137,13 +137,14 @@ class CountPlan:
 
 @dataclass(frozen=True, slots=True)
 class GetManyPlan:
-    """`ids` among the rows of `match`; `fields` cuts what is shown further."""
+    """`ids` among the rows of `match`, refused above `max_bytes`; `fields` cuts what is shown further."""
 
     collection: str
     ids: tuple[DocumentId, ...]
     match: Guarded
     lens: Lens
     fields: frozenset[Path] | None
+    max_bytes: int
     computed: Computing = ()
 
 

@@ -19,7 +19,7 @@ from permission_mongo.consulting import Consulting
 from permission_mongo.ending import ended
 from permission_mongo.errors import Conflict, Refusal, StillRunning, Unavailable
 from permission_mongo.jobs import Asked, Lease, Origin, Overtaken, Taken, Turn, Unreadable, added, told
-from permission_mongo.observations import JobEnded, Observation, Wrote
+from permission_mongo.observations import JobCarried, JobEnded, Observation, Wrote
 from permission_mongo.operations import Alike, ByFilter, DeleteMany, Filtered, Operation, Service, UpdateMany
 from permission_mongo.outcomes import BatchOutcome, JobState, Outcome, Started
 from permission_mongo.parsing.ids import Fresh
@@ -182,8 +182,14 @@ class Running:
 
         Overtaken when the job is not this lease's any more.
         """
-        done = await self._chunks(work, done)
-        return await self._finished(work.lease, done) if done.is_job and work.lease is not None else done
+        if work.lease is None:
+            return await self._chunks(work, done)
+        self.observe(JobCarried(1))
+        try:
+            done = await self._chunks(work, done)
+            return await self._finished(work.lease, done) if done.is_job else done
+        finally:
+            self.observe(JobCarried(-1))
 
     async def _chunks(self, work: _Work, done: BatchOutcome) -> BatchOutcome:
         while done.more is not None and done.stopped is None:

@@ -27,6 +27,8 @@ THREATS = {
     "T24": "assignment of tenant, owner, maker or version by the caller",
     "T25": "another tenant's id told apart from one that does not exist",
     "T30": "a hook made to call the gateway's own machine or network, or a call that nobody can tell from a forged one",
+    "T32": "a secret or a value of a document in logs, errors, metrics or traces",
+    "T33": "a log that a caller writes lines into, more requests or items than one caller or address is to have",
     "T35": "an old state, an undo, a restore or a replay shown to a stranger or a caller whose rights shrank",
     "T36": "a revoked token or key that is still taken, or whose job goes on",
 }
@@ -113,7 +115,7 @@ def test_each_feature_that_a_threat_meets_has_a_test_of_it(places, number, featu
 
 
 def test_the_table_is_whole():
-    assert list(THREATS) == [*(f"T{n}" for n in range(8, 26)), "T30", "T35", "T36"]
+    assert list(THREATS) == [*(f"T{n}" for n in range(8, 26)), "T30", "T32", "T33", "T35", "T36"]
     assert list(LEAKS) == [f"A{n}" for n in range(1, 21)]
 
 

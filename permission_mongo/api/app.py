@@ -22,12 +22,13 @@ from permission_mongo.api import endpoints
 from permission_mongo.api.calls import Call, request_id_of
 from permission_mongo.api.door import Door
 from permission_mongo.api.errors import MethodNotAllowed, unforeseen
-from permission_mongo.api.refused import note_refusal
+from permission_mongo.api.refused import action_of, note_refusal
 from permission_mongo.api.render import complete, refuse
 from permission_mongo.api.streams import Streams
-from permission_mongo.errors import CollectionNotFound, Refusal, Unavailable
+from permission_mongo.api.telling import line_of, traced, writes
+from permission_mongo.errors import CollectionNotFound, NoConnectionFree, Refusal, Unavailable
 from permission_mongo.gateway import Gateway
-from permission_mongo.observations import Served
+from permission_mongo.observations import NoConnection, Refused, Served
 from permission_mongo.schema.model import RESERVED_IDS
 
 Endpoint = Callable[[Call], Awaitable[Response]]
@@ -83,6 +84,8 @@ ROUTES: Final[tuple[tuple[str, str, Endpoint], ...]] = (
 )
 # Two readers of such a path see two paths: one where it is encoded, and one where it divides or ends it.
 _AMBIGUOUS: Final = re.compile(rb"%(?:2f|5c|00)", re.IGNORECASE)
+# What a request without a route is counted as, else by another word: a caller may send any method.
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"})
 METRICS: Final = ("GET", "/metrics", endpoints.show_metrics)
 
 
@@ -130,9 +133,16 @@ class _Answers:
         opened: Gateway = scope["app"].state.gateway
         gateway = opened.current  # looked at once: the whole request is judged by one configuration
         request_id = request_id_of(request)
-        response = await _answered(self.by_method[method], Call(request, gateway, request_id))
+        call = Call(request, gateway, request_id)
+        endpoint = self.by_method[method]
+        answering = _answered(endpoint, call)
+        spans = gateway.spans
+        response = await (answering if spans is None else traced(spans, call, self.path, answering))
         complete(response, request_id)
-        gateway.observe(Served(method, self.path, response.status_code, perf_counter() - started))
+        status, seconds, action = response.status_code, perf_counter() - started, action_of(endpoint.__name__)
+        gateway.observe(Served(method, self.path, status, seconds))
+        if gateway.lines.wants(status, seconds, writes=writes(action)):
+            gateway.lines.tell(line_of(call, action, self.path, status, seconds))
         await response(scope, receive, send)
 
 
@@ -177,28 +187,45 @@ async def _answered(endpoint: Endpoint, call: Call) -> Response:
     try:
         return await endpoint(call)
     except Refusal as refusal:
-        note_refusal(call, endpoint.__name__, refusal)
-        return refuse(refusal)
+        action = action_of(endpoint.__name__)
+        note_refusal(call, action, refusal)
+        return _refused(call, action, refusal)
     except CancelledError:
         if not call.streams.are_closing:
             raise
         # The time to end is over. The last word is an answer all the same, and true of reads and of writes.
-        return refuse(Unavailable("the gateway ended before this was done; whether it took effect is not known"))
+        ended = Unavailable("the gateway ended before this was done; whether it took effect is not known")
+        return _refused(call, action_of(endpoint.__name__), ended)
     except Exception as error:
-        return refuse(unforeseen(error, call.request_id))
+        return _refused(call, action_of(endpoint.__name__), unforeseen(error, call.request_id))
+
+
+def _refused(call: Call, action: str, refusal: Refusal) -> Response:
+    call.refused = refusal.code
+    call.gateway.observe(Refused(action, refusal.code))
+    if isinstance(refusal, NoConnectionFree):
+        call.gateway.observe(NoConnection())
+    return refuse(refusal)
 
 
 async def _unrouted(request: Request, error: Exception) -> Response:
     """No route, or none for this method: the same shape as every refusal."""
     if not (isinstance(error, HTTPException) and error.status_code == 405):
         return _no_route(request)
-    response = complete(refuse(MethodNotAllowed(f"{request.method} is not taken here")), request_id_of(request))
+    response = _unnamed(request, refuse(MethodNotAllowed(f"{request.method} is not taken here")))
     response.headers["allow"] = (error.headers or {}).get("Allow", "")
     return response
 
 
 def _no_route(request: Request) -> Response:
-    return complete(refuse(CollectionNotFound("no such route")), request_id_of(request))
+    return _unnamed(request, refuse(CollectionNotFound("no such route")))
+
+
+def _unnamed(request: Request, response: Response) -> Response:
+    """Counted without its path, which a caller chooses."""
+    method = request.method if request.method in _METHODS else "other"
+    request.app.state.gateway.observe(Served(method, "none", response.status_code, 0.0))
+    return complete(response, request_id_of(request))
 
 
 async def _unforeseen(request: Request, error: Exception) -> Response:

@@ -47,7 +47,8 @@ def _only(namespaces: list[bytes]) -> str:
 @dataclass(slots=True)
 class Call:
     """A request at a gateway. `keys` are its idempotency keys, `sent` the headers that tell of its body, `received` the
-    body, `asked` who asks, and `payers` whose rates it counts for, once they are read.
+    body, `asked` who asks, and `payers` whose rates it counts for, once they are read. `refused` is the code of what it
+    was refused with, `trace` the id of its trace.
     """
 
     request: Request
@@ -58,6 +59,8 @@ class Call:
     received: bytes = b""
     asked: Asking | None = None
     payers: tuple[Payer, ...] = ()
+    refused: str | None = None
+    trace: str | None = None
 
     @property
     def collection(self) -> Collection:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-import traceback
 from collections.abc import Mapping
 from typing import Final
 
 from permission_mongo.errors import RateLimited, Refusal, StillRunning
+from permission_mongo.logs import places_of
 
 _LOG: Final = logging.getLogger("permission_mongo.api")
 STATUS: Final[Mapping[str, int]] = {
@@ -75,7 +75,5 @@ class InternalError(Refusal):
 
 def unforeseen(error: Exception, request_id: str) -> InternalError:
     """The log gets the places of the code and the kind of error; its text may hold values, hosts or keys."""
-    frames = traceback.extract_tb(error.__traceback__)
-    places = " < ".join(f"{frame.name}:{frame.lineno}" for frame in reversed(frames[-8:]))
-    _LOG.error("request %s failed: %s at %s", request_id, type(error).__name__, places)
+    _LOG.error("request %s failed: %s at %s", request_id, type(error).__name__, places_of(error))
     return InternalError("something went wrong here; the request id leads to the log")

@@ -59,11 +59,7 @@ def load_with_trees(place: Path, environment: Mapping[str, str] | None = None) -
     text = read_policy(roots["policy"], known)
     hooks = read_hooks(roots["hooks"], known, text.rules) if "hooks" in roots else {}
     tests = read_policy_tests(roots["policy_tests"], known, text.roles) if "policy_tests" in roots else None
-    if not collections and not findings:
-        message = "declares no collection: there would be nothing to serve"
-        findings.append(Finding("schema.yml", 0, 0, message, code="file"))
-    if any(not finding.warning for finding in findings):
-        raise Misconfigured(sorted(set(findings), key=lambda one: (one.warning, one)))
+    _require_sound(collections, findings)
     config = Config(
         collections=collections,
         policy=Policy(shade_computed(text.rules, collections), text.roles),
@@ -74,6 +70,7 @@ def load_with_trees(place: Path, environment: Mapping[str, str] | None = None) -
         audit=settings.audit,
         metrics=settings.metrics,
         logging=settings.logging,
+        tracing=settings.tracing,
         warnings=tuple(findings),
         digest=digest_of(folder),
         schema_digest=digest_of(folder, ("schema",))[:_SHORT],
@@ -87,6 +84,14 @@ def load_with_trees(place: Path, environment: Mapping[str, str] | None = None) -
         namespaces=settings.namespaces,
     )
     return Loaded(config, {kind: root.node for kind, root in roots.items()})
+
+
+def _require_sound(collections: Mapping[str, Collection], findings: list[Finding]) -> None:
+    if not collections and not findings:
+        message = "declares no collection: there would be nothing to serve"
+        findings.append(Finding("schema.yml", 0, 0, message, code="file"))
+    if any(not finding.warning for finding in findings):
+        raise Misconfigured(sorted(set(findings), key=lambda one: (one.warning, one)))
 
 
 def _as_far_as_read(

@@ -107,14 +107,29 @@ class Audit:
 
 @dataclass(frozen=True, slots=True)
 class Metrics:
+    """`commands`: the time of each of MongoDB's commands is measured."""
+
     port: int | None = None
     public: bool = False
+    commands: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Logging:
+    """`requests`: those that have a line, and beside them those that took as long as `slow_requests`, in seconds."""
+
     format: str = "auto"  # json, console; auto is console on a terminal
     level: str = "info"
+    requests: str = "writes"  # all, writes (and what was refused or failed), errors (the latter), none
+    slow_requests: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Tracing:
+    """`sample_ratio` of all requests is traced, and sent to `otlp_endpoint`; nothing is where that is None."""
+
+    otlp_endpoint: str | None = None
+    sample_ratio: float = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +174,7 @@ class Config:
     written: Mapping[str, FileText] = field(default_factory=dict, repr=False)
     folder: Path | None = None
     console: Console = Console()
+    tracing: Tracing = Tracing()
     hooks: Mapping[str, Hooks] = field(default_factory=dict)
     allowed: tuple[Network, ...] = ()  # addresses that may be called beside those of the open internet
     namespaces: Mapping[str, str] = field(default_factory=dict)

@@ -9,9 +9,9 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Final
 
-from permission_mongo.addresses import Network
+from permission_mongo.addresses import Network, fault_of_url
 from permission_mongo.config.go_names import check_go_audit, go_secret, ignore_go_keys, with_go_limits
-from permission_mongo.config.model import FAMILIES, Audit, Auth, Console, Logging, Metrics, MongoDB, Server
+from permission_mongo.config.model import FAMILIES, Audit, Auth, Console, Logging, Metrics, MongoDB, Server, Tracing
 from permission_mongo.config.receivers import audit_receiver
 from permission_mongo.config.section import Section, suggestion
 from permission_mongo.hooks import Receiver
@@ -39,6 +39,7 @@ class Settings:
     metrics: Metrics
     logging: Logging
     console: Console
+    tracing: Tracing
     allowed: tuple[Network, ...]
     namespaces: Mapping[str, str]
 
@@ -46,7 +47,7 @@ class Settings:
 def read_settings(root: Section, folder: Path, environment: Mapping[str, str]) -> Settings:
     root.text("version")
     ignore_go_keys(root, "")
-    root.unavailable("doors", "blobs", "tracing", "openapi")
+    root.unavailable("doors", "blobs", "openapi")
     mongodb = _mongodb(root.section("mongodb"), environment)
     settings = Settings(
         _server(root.section("server"), environment),
@@ -57,6 +58,7 @@ def read_settings(root: Section, folder: Path, environment: Mapping[str, str]) -
         _metrics(root.section("metrics")),
         _logging(root.section("logging")),
         _console(root.section("console")),
+        _tracing(root.section("tracing")),
         _allowed(root.section("hooks")),
         _namespaces(root.section("namespaces"), mongodb.database),
     )
@@ -308,7 +310,11 @@ def _told_of_audit(section: Section) -> Receiver | None:
 
 
 def _metrics(section: Section) -> Metrics:
-    metrics = Metrics(section.optional_integer("port", 1, 65535), section.boolean("public", False))
+    metrics = Metrics(
+        section.optional_integer("port", 1, 65535),
+        section.boolean("public", False),
+        section.boolean("commands", Metrics().commands),
+    )
     section.done()
     return metrics
 
@@ -323,10 +329,25 @@ def _console(section: Section) -> Console:
 def _logging(section: Section) -> Logging:
     levels = ["debug", "info", "warning", "error"]
     logging = Logging(
-        section.choice("format", "auto", ["json", "console", "auto"]), section.choice("level", "info", levels)
+        section.choice("format", "auto", ["json", "console", "auto"]),
+        section.choice("level", "info", levels),
+        section.choice("requests", "writes", ["all", "writes", "errors", "none"]),
+        section.seconds("slow_requests", 1.0),
     )
     section.done()
     return logging
+
+
+def _tracing(section: Section) -> Tracing:
+    endpoint, ratio = section.optional_text("otlp_endpoint"), section.optional_number("sample_ratio")
+    fault = None if endpoint is None else fault_of_url(endpoint)
+    if fault is not None:
+        fault = fault.replace("'headers'", "the variable OTEL_EXPORTER_OTLP_HEADERS")
+        section.wrong("otlp_endpoint", f"'tracing.otlp_endpoint' {fault}")
+    if ratio is not None and not 0 <= ratio <= 1:
+        section.wrong("sample_ratio", "'tracing.sample_ratio' is a number from 0 to 1")
+    section.done()
+    return Tracing(endpoint, Tracing().sample_ratio if ratio is None else float(ratio))
 
 
 def _allowed(section: Section) -> tuple[Network, ...]:

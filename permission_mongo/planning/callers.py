@@ -124,6 +124,13 @@ class Callers:
         self._known_roles = lru_cache(maxsize=_MOST_BOUND)(self._roles_of)
         self._staff = next((one for one in config.collections.values() if one.hierarchy is not None), None)
         self._related = Related[Access]()
+        self._counted = (0, 0)
+
+    def tally(self) -> tuple[int, int]:
+        """How often what is remembered served, and how often it had to be made, since this was asked last."""
+        about, before = self._standing.cache_info(), self._counted
+        self._counted = about.hits, about.misses
+        return about.hits - before[0], about.misses - before[1]
 
     @property
     def policy(self) -> Policy:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import httpx
+from pymongo import AsyncMongoClient
 from pymongo.asynchronous.database import AsyncDatabase
 from starlette.applications import Starlette
 
@@ -21,6 +22,7 @@ from permission_mongo.config.load import digest_of, load_config
 from permission_mongo.config.model import Config
 from permission_mongo.gateway import Gateway
 from permission_mongo.storage.connection import new_client
+from permission_mongo.storage.settings import COLLECTION as SETTINGS
 
 SECRET = "0123456789abcdef0123456789abcdef"
 CONFIG = f"auth: {{secret: '{SECRET}'}}\nmetrics: {{public: true}}\n"
@@ -88,8 +90,12 @@ def a_config(
             _LOADED[digest] = loaded
     loaded = replace(loaded, folder=folder)
     spare = _SPARE.get(loaded.digest)
-    name = spare.pop() if spare else f"test_{uuid4().hex[:12]}"
+    name = spare.pop() if spare else _new_name()
     return replace(loaded, mongodb=replace(loaded.mongodb, database=name, min_pool_size=0))
+
+
+def _new_name() -> str:
+    return f"test_{uuid4().hex[:12]}"
 
 
 async def _layout(database: AsyncDatabase) -> tuple[int, dict[str, Any]]:
@@ -109,15 +115,23 @@ async def _filled(database: AsyncDatabase, names: Iterable[str]) -> list[str]:
     return [row["of"] async for row in await database[first].aggregate([*one_of(first), *beside])]
 
 
+async def _emptied(database: AsyncDatabase, *but: str) -> bool:
+    """Whether the database is as it was made; then it is empty now, `but` for some collections."""
+    layout = await _layout(database)
+    if layout != _MADE.get(database.name):
+        return False
+    for name in await _filled(database, layout[1].keys() - {*but}):
+        await database[name].delete_many({})
+    return True
+
+
 async def _give_back(database: AsyncDatabase, digest: str) -> None:
     """Empty the database for another test; a changed one is dropped."""
-    layout = await _layout(database)
-    if layout != _MADE.get(database.name) or database.name in _SPARE.get(digest, []):
+    spare = _SPARE.setdefault(digest, [])
+    if database.name in spare or not await _emptied(database):
         await database.client.drop_database(database.name)
-        return
-    for name in await _filled(database, layout[1]):
-        await database[name].delete_many({})
-    _SPARE.setdefault(digest, []).append(database.name)
+    else:
+        spare.append(database.name)
 
 
 def a_token(sub="alice", roles=("user",), tenant: str | None = "acme", **claims) -> str:
@@ -167,14 +181,62 @@ class World:
 
 @asynccontextmanager
 async def a_world(mongo_uri: str, config: Config, *, carriers: int = CARRIERS) -> AsyncIterator[World]:
-    app = build_app(open_gateway(config, mongo_uri, carriers=carriers), public_metrics=config.metrics.public)
-    async with new_client(mongo_uri, config.mongodb) as look, app.router.lifespan_context(app):
+    async with new_client(mongo_uri, config.mongodb) as look:
+        async with _serving(mongo_uri, config, look, carriers) as world:
+            yield world
+        # At its end the gateway has stored what it had noted, so nothing of it comes into the next test.
+        await _give_back(world.database, config.digest)
+
+
+@asynccontextmanager
+async def _serving(uri: str, config: Config, look: AsyncMongoClient, carriers: int = CARRIERS) -> AsyncIterator[World]:
+    app = build_app(open_gateway(config, uri, carriers=carriers), public_metrics=config.metrics.public)
+    async with app.router.lifespan_context(app):
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
             database = look[config.mongodb.database]
             if database.name not in _MADE:
                 _MADE[database.name] = await _layout(database)
             yield World(client, database, app.state.gateway, app)
-        # What was noted of this test must not come to stand in the database of the next.
-        await app.state.gateway.trail.settled()
-        await _give_back(database, config.digest)
+
+
+# Worlds that are served on, by server and configuration; to begin and to end one costs more than most tests do.
+_KEPT: dict[tuple[str, str], list[tuple[World, AsyncExitStack]]] = {}
+
+
+@asynccontextmanager
+async def a_kept_world(mongo_uri: str, config: Config) -> AsyncIterator[World]:
+    """A world that other tests of the same configuration may have had before. It is emptied, and its gateway not new.
+
+    For tests that look at answers and at what is stored. Where what a gateway remembers could show (counts, revoked
+    tokens, jobs and deliveries under way, a clock or a constant of the test's own), it has to be `a_world`.
+    """
+    if config.mongodb.database in _MADE:
+        _SPARE[config.digest].append(config.mongodb.database)
+        config = replace(config, mongodb=replace(config.mongodb, database=_new_name()))
+    kept = _KEPT.setdefault((mongo_uri, config.digest), [])
+    world, stack = kept.pop() if kept else await _begun(mongo_uri, config)
+    fit = False
+    try:
+        yield replace(world)
+        await world.gateway.trail.settled()
+        fit = world.app.state.gateway is world.gateway and await _emptied(world.database, SETTINGS)
+    finally:
+        if fit:
+            kept.append((world, stack))
+        else:
+            await stack.aclose()
+
+
+async def _begun(uri: str, config: Config) -> tuple[World, AsyncExitStack]:
+    stack = AsyncExitStack()
+    look = await stack.enter_async_context(new_client(uri, config.mongodb))
+    stack.push_async_callback(look.drop_database, config.mongodb.database)
+    return await stack.enter_async_context(_serving(uri, config, look)), stack
+
+
+async def end_kept_worlds() -> None:
+    """At the end of the run. Their server goes with all that is in them."""
+    while _KEPT:
+        for _, stack in _KEPT.popitem()[1]:
+            await stack.aclose()

@@ -5,7 +5,7 @@ import pytest
 from bson.raw_bson import RawBSONDocument
 from pymongo import AsyncMongoClient
 
-from tests.http.harness import CONFIG, a_config, a_token, a_world
+from tests.http.harness import CONFIG, a_config, a_kept_world, a_token
 
 pytestmark = pytest.mark.mongo
 SMALL = CONFIG + "limits: {max_batch_size: 4, max_transaction_bytes: 600}\n"
@@ -14,13 +14,13 @@ ROOT, BOSS, EVIL = a_token("root", ["root"], "acme"), a_token("boss", ["boss"]),
 
 @pytest.fixture
 async def small(mongo_uri, tmp_path):
-    async with a_world(mongo_uri, a_config(tmp_path, SMALL)) as found:
+    async with a_kept_world(mongo_uri, a_config(tmp_path, SMALL)) as found:
         yield found
 
 
 @pytest.fixture
 async def chunks(mongo_uri, tmp_path):
-    async with a_world(mongo_uri, a_config(tmp_path, CONFIG + "limits: {max_batch_size: 4}\n")) as found:
+    async with a_kept_world(mongo_uri, a_config(tmp_path, CONFIG + "limits: {max_batch_size: 4}\n")) as found:
         yield found
 
 

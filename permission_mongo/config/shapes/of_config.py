@@ -13,6 +13,7 @@ from permission_mongo.config.shapes.words import (
     entries,
     ignored,
     integer,
+    number,
     rate,
     section,
     size,
@@ -38,6 +39,13 @@ def config_shape() -> Shape:
             "audit": _audit(),
             "metrics": _metrics(),
             "logging": _logging(),
+            "tracing": section(
+                "Traces, with the extra `tracing` installed.",
+                {
+                    "otlp_endpoint": text("A collector's address, OTLP over HTTP."),
+                    "sample_ratio": number("Of all requests, from 0 to 1; 0.1 where it is left out."),
+                },
+            ),
             "hooks": section("What hooks may call.", {"allow_addresses": texts("Networks beside the open internet.")}),
             "namespaces": entries(
                 "Databases that callers may choose beside the default one, by name.",
@@ -196,6 +204,7 @@ def _metrics() -> Shape:
         {
             "port": integer("A port of its own for `/metrics`.", None, 1, 65535),
             "public": boolean("`/metrics` on the main port.", Metrics().public),
+            "commands": boolean("The time of each of MongoDB's commands.", Metrics().commands),
         },
     )
 
@@ -207,5 +216,7 @@ def _logging() -> Shape:
         {
             "format": choice(["json", "console", "auto"], "auto is console on a terminal.", own.format),
             "level": choice(["debug", "info", "warning", "error"], "", own.level),
+            "requests": choice(["all", "writes", "errors", "none"], "Those that have a line.", own.requests),
+            "slow_requests": duration("Requests that take as long have a line too.", "1s"),
         },
     )
