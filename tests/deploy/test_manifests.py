@@ -112,7 +112,7 @@ def pinned(name: str) -> dict[str, str]:
 def test_the_packages_of_the_image_are_those_that_the_project_asks_for_without_an_advisory():
     found = pinned("requirements.txt")
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    for requirement in map(Requirement, project["dependencies"]):
+    for requirement in map(Requirement, [*project["dependencies"], *project["optional-dependencies"]["tracing"]]):
         assert requirement.specifier.contains(found[audit.canonicalize_name(requirement.name)]), requirement
     versions = {name: audit.Version(version) for name, version in {**found, **pinned("build-requirements.txt")}.items()}
     assert audit.told(KEPT, versions, []) == []

@@ -30,20 +30,6 @@ def exposed() -> dict[str, set[str]]:
 
 
 SAMPLES = exposed()
-# In the table of docs/observability.md, which comes with the metrics themselves.
-AWAITED = {
-    "permission_mongo_batch_items_total": {"verb", "outcome"},
-    "permission_mongo_event_loop_lag_seconds": set(),
-    "permission_mongo_jobs_running": set(),
-    "permission_mongo_log_lines_dropped_total": set(),
-    "permission_mongo_mongodb_checkout_timeouts_total": set(),
-    "permission_mongo_mongodb_command_duration_seconds_bucket": {"command", "outcome", "le"},
-    "permission_mongo_mongodb_pool_connections": {"state"},
-    "permission_mongo_mongodb_pool_waiting": set(),
-    "permission_mongo_versions_written_total": {"collection"},
-}
-if not (ROOT / "docs/observability.md").exists():
-    SAMPLES.update({name: labels | OF_THE_SCRAPE for name, labels in AWAITED.items()})
 
 
 @pytest.mark.parametrize(("name", "expression"), EXPRESSIONS, ids=lambda one: one if "(" not in one else "")
