@@ -1,9 +1,13 @@
 """What an operator starts from: each file is well-formed, and says of the gateway what is so."""
 
+import os
 import re
 import shutil
 import subprocess
+import sys
+import threading
 import tomllib
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -289,3 +293,21 @@ def test_kustomize_builds_it_with_the_configmap_that_the_pods_mount():
     assert volumes["config"]["configMap"]["name"] == by_kind["ConfigMap"]["metadata"]["name"]
     assert by_kind["ConfigMap"]["data"]["policy.yml"] == (DEPLOY / "config/policy.yml").read_text()
     assert "Secret" not in by_kind
+
+
+@pytest.mark.parametrize(("status", "code"), [(200, 0), (503, 1)])
+def test_the_health_check_of_the_image_tells_a_gateway_that_answers_from_one_that_does_not(status, code):
+    class Gateway(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(status if self.path == "/health" else 404)
+            self.end_headers()
+
+        def log_message(self, *words):
+            pass
+
+    script = re.search(r'CMD \["python", "-c", "(.*)"\]', DOCKERFILE)[1]
+    with HTTPServer(("127.0.0.1", 0), Gateway) as server:
+        threading.Thread(target=server.handle_request, daemon=True).start()
+        environment = {**os.environ, "SERVER_PORT": str(server.server_port)}
+        asked = subprocess.run([sys.executable, "-c", script], env=environment, timeout=30, check=False)
+    assert asked.returncode == code
