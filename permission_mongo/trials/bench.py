@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 from uuid import UUID
 
@@ -38,7 +38,8 @@ class Bench:
 
     @classmethod
     def of(cls, config: Config, tests: PolicyTests, coverage: Coverage | None = None) -> Bench:
-        callers = Callers(config, MASK_KEY)
+        # Hooks may ask the outside, and what they stamp is not the policy's.
+        callers = Callers(replace(config, hooks={}), MASK_KEY)
         return cls(config, tests, Planner(callers, CursorKey(MASK_KEY), _no_chance, {}), coverage)
 
     def at(self, case: Case) -> Judging:

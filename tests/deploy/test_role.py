@@ -75,7 +75,7 @@ def server(tmp_path_factory):
 @pytest.fixture
 async def folder(tmp_path, server, monkeypatch):
     """The configuration that is shipped, with hooks beside it, and the environment it reads."""
-    shutil.copytree(ROOT / "deploy/config", tmp_path / "config", ignore=shutil.ignore_patterns("policy_tests.yml"))
+    shutil.copytree(ROOT / "deploy/config", tmp_path / "config")
     async with a_receiver() as receiver:
         (tmp_path / "config/hooks.yml").write_text(HOOKS.replace("URL", receiver.url))
         config = tmp_path / "config/config.yaml"

@@ -398,3 +398,23 @@ def test_the_module_runs(tmp_path):
         timeout=60,
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_no_hook_is_run(tmp_path):
+    """Neither one that would refuse nor one that wants a number, which only MongoDB has."""
+    folder = a_folder(
+        tmp_path,
+        "name: made, principal: alice, action: create, collection: notes, document: {title: T}, expect: allowed",
+        "name: changed, principal: alice, action: update, collection: notes, id: mine, change: {title: T}, expect: allowed",
+    )
+    (folder / "hooks.yml").write_text(
+        """
+hooks:
+  notes:
+    pre_create:
+      - {action: validate, condition: "$new.title == 'never'", error: no}
+      - {action: set_field, field: salary, value: $auto.sequence.notes}
+    pre_update: [{action: validate, condition: "$new.title == 'never'", error: no}]
+"""
+    )
+    assert main(["policy", "test", str(folder)]) == 0
