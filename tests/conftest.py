@@ -4,6 +4,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -12,6 +13,10 @@ from importlib.metadata import files
 
 import pymongo
 import pytest
+
+# A run starts some hundred processes of its own: none shall compile the whole gateway anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 _ROOM = 3 * 1024**3  # bytes free in memory; a run takes some hundred MB
 
