@@ -21,6 +21,15 @@ sys.dont_write_bytecode = False
 _ROOM = 3 * 1024**3  # bytes free in memory; a run takes some hundred MB
 
 
+# Files that take long go first, so that at the end no worker is alone with one.
+_LONG = ("tests/faults/", "tests/laws/", "tests/test_serve", "tests/test_example", "tests/impact/", "tests/storage/")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whole files keep together, and each its order."""
+    items.sort(key=lambda one: not one.nodeid.startswith(_LONG))
+
+
 def _mongod() -> str:
     found = shutil.which("mongod")
     if found:
