@@ -143,7 +143,7 @@ async def open_lasting(config: Config, uri: str, carriers: int = CARRIERS) -> As
     metrics, lines = Metrics(), RequestLog(config.logging)
     async with (
         sent_to(config.tracing.otlp_endpoint, config.tracing.sample_ratio) as spans,
-        new_client(uri, config.mongodb, listeners(config.metrics.commands, metrics.observe, spans)) as client,
+        new_client(uri, config.mongodb, listeners(config.metrics.times_commands, metrics.observe, spans)) as client,
         AsyncExitStack() as stack,
     ):
         engine = Engine(await require_server(client), str(config.mongodb.folder.resolve()) if embedded else None)

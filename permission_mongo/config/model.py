@@ -107,11 +107,15 @@ class Audit:
 
 @dataclass(frozen=True, slots=True)
 class Metrics:
-    """`commands`: the time of each of MongoDB's commands is measured."""
+    """`commands`: the time of each of MongoDB's commands is measured, where the metrics can be read at all."""
 
     port: int | None = None
     public: bool = False
     commands: bool = True
+
+    @property
+    def times_commands(self) -> bool:
+        return self.commands and (self.public or self.port is not None)
 
 
 @dataclass(frozen=True, slots=True)
