@@ -33,6 +33,8 @@ BODIES = {
     "restore": ("POST", "/notes/a/restore/1", b"{}"),
     "explain": ("POST", "/_pm/explain", b'{"action": "read", "collection": "notes"}'),
     "check of the policy": ("POST", "/_pm/policy/check", b'{"files": {}}'),
+    "test of the policy": ("POST", "/_pm/policy/test", b'{"files": {}}'),
+    "difference of the policy": ("POST", "/_pm/policy/diff", b'{"files": {}}'),
     "policy": ("PUT", "/_pm/policy", b'{"files": {"policy.yml": "roles: {}"}}'),
     "sync": ("POST", "/_pm/hierarchy/sync", b"{}"),
     "sync as in Go": ("POST", "/api/hierarchy/sync", b"{}"),

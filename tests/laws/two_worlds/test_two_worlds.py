@@ -21,7 +21,9 @@ EXAMPLES = int(os.environ.get("LAW_EXAMPLES", "2000"))
 SEQUENCES, REQUESTS = max(EXAMPLES // 200, 1), 40
 SEEN: Seen = Counter()
 # An admin is told more than its roles see of documents: these routes refuse the roles of this law.
-FOR_ADMINS = {("GET", "/_pm/policy"), ("PUT", "/_pm/policy"), ("POST", "/_pm/policy/check")}
+FOR_ADMINS = {("GET", "/_pm/policy"), ("PUT", "/_pm/policy")} | {
+    ("POST", f"/_pm/policy/{one}") for one in ("check", "test", "diff")
+}
 
 
 def test_every_route_has_a_generator():
