@@ -58,11 +58,7 @@ def load_with_trees(place: Path, environment: Mapping[str, str] | None = None) -
     text = read_policy(roots["policy"], known)
     hooks = read_hooks(roots["hooks"], known, text.rules) if "hooks" in roots else {}
     tests = read_policy_tests(roots["policy_tests"], known, text.roles) if "policy_tests" in roots else None
-    if not collections and not findings:
-        message = "declares no collection: there would be nothing to serve"
-        findings.append(Finding("schema.yml", 0, 0, message, code="file"))
-    if any(not finding.warning for finding in findings):
-        raise Misconfigured(sorted(set(findings), key=lambda one: (one.warning, one)))
+    _require_sound(collections, findings)
     config = Config(
         collections=collections,
         policy=Policy(shade_computed(text.rules, collections), text.roles),
@@ -81,11 +77,21 @@ def load_with_trees(place: Path, environment: Mapping[str, str] | None = None) -
         written=_written(folder),
         folder=folder,
         console=settings.console,
+        openapi=settings.openapi,
         hooks=hooks,
         allowed=settings.allowed,
         namespaces=settings.namespaces,
     )
     return Loaded(config, {kind: root.node for kind, root in roots.items()})
+
+
+def _require_sound(collections: Mapping[str, Collection], findings: list[Finding]) -> None:
+    """Misconfigured where there are mistakes, or nothing to serve."""
+    if not collections and not findings:
+        message = "declares no collection: there would be nothing to serve"
+        findings.append(Finding("schema.yml", 0, 0, message, code="file"))
+    if any(not finding.warning for finding in findings):
+        raise Misconfigured(sorted(set(findings), key=lambda one: (one.warning, one)))
 
 
 def _as_far_as_read(

@@ -11,7 +11,7 @@ from typing import Final
 
 from permission_mongo.addresses import Network
 from permission_mongo.config.go_names import check_go_audit, go_secret, ignore_go_keys, with_go_limits
-from permission_mongo.config.model import FAMILIES, Audit, Auth, Console, Logging, Metrics, MongoDB, Server
+from permission_mongo.config.model import FAMILIES, Audit, Auth, Console, Logging, Metrics, MongoDB, OpenApi, Server
 from permission_mongo.config.receivers import audit_receiver
 from permission_mongo.config.section import Section, suggestion
 from permission_mongo.hooks import Receiver
@@ -36,6 +36,7 @@ class Settings:
     metrics: Metrics
     logging: Logging
     console: Console
+    openapi: OpenApi
     allowed: tuple[Network, ...]
     namespaces: Mapping[str, str]
 
@@ -43,7 +44,7 @@ class Settings:
 def read_settings(root: Section, folder: Path, environment: Mapping[str, str]) -> Settings:
     root.text("version")
     ignore_go_keys(root, "")
-    root.unavailable("doors", "blobs", "tracing", "openapi")
+    root.unavailable("doors", "blobs", "tracing")
     mongodb = _mongodb(root.section("mongodb"), environment)
     settings = Settings(
         _server(root.section("server"), environment),
@@ -54,6 +55,7 @@ def read_settings(root: Section, folder: Path, environment: Mapping[str, str]) -
         _metrics(root.section("metrics")),
         _logging(root.section("logging")),
         _console(root.section("console")),
+        _openapi(root.section("openapi")),
         _allowed(root.section("hooks")),
         _namespaces(root.section("namespaces"), mongodb.database),
     )
@@ -264,6 +266,12 @@ def _console(section: Section) -> Console:
     console = Console(section.boolean("write", False))
     section.done()
     return console
+
+
+def _openapi(section: Section) -> OpenApi:
+    openapi = OpenApi(section.boolean("public", False))
+    section.done()
+    return openapi
 
 
 def _logging(section: Section) -> Logging:
