@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from permission_mongo.documents.changes import OPERATORS
 from permission_mongo.openapi.audience import Audience, Seen
 from permission_mongo.openapi.examples import example_of
 from permission_mongo.openapi.filters import filter_name
@@ -42,7 +41,7 @@ def put_one(seen: Seen, audience: Audience) -> Shape:
 
 
 def patch_one(seen: Seen, audience: Audience) -> Shape:
-    merge, operators = ref(schema_name(seen, "Patch")), ref("Operators")
+    merge, operators = ref(schema_name(seen, "Patch")), ref(schema_name(seen, "Operators"))
     either: Shape = {"schema": {"anyOf": [merge, operators]}}
     return {"required": True, "content": {_JSON: either, _MERGE_PATCH: either}}
 
@@ -142,24 +141,3 @@ def _ids(seen: Seen, audience: Audience) -> Shape:
 def _body(schema: Shape, example: Any = None) -> Shape:
     content: Shape = {"schema": schema, **({} if example is None else {"example": example})}
     return {"required": True, "content": {_JSON: content}}
-
-
-def operators() -> Shape:
-    """Of which fields each may be asked is the schema's and the rules' to say."""
-    paths: Shape = {"type": "object", "minProperties": 1}
-    properties: dict[str, Shape] = {name: {**paths, "additionalProperties": _operand(name)} for name in OPERATORS}
-    return an_object(properties, minProperties=1, description="Update operators; no path twice, none above another.")
-
-
-def _operand(name: str) -> Shape:
-    match name:
-        case "$currentDate":
-            return {"anyOf": [{"const": True}, an_object({"$type": {"const": "date"}}, ["$type"])]}
-        case "$unset":
-            return {"type": ["string", "boolean", "number", "null"]}
-        case "$rename":
-            return text()
-        case "$inc" | "$mul":
-            return {"anyOf": [ref("SentNumber"), ref("SentDecimal")]}
-        case _:
-            return {}

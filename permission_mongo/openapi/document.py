@@ -8,10 +8,11 @@ from typing import Any, Final
 
 from permission_mongo import __version__
 from permission_mongo.config.model import Config
-from permission_mongo.openapi import bodies, fields
+from permission_mongo.openapi import fields
 from permission_mongo.openapi.answers import ANSWERS
 from permission_mongo.openapi.audience import Audience, Seen, everybody, nobody
 from permission_mongo.openapi.bodies import schema_name
+from permission_mongo.openapi.changes import operators
 from permission_mongo.openapi.filters import filters
 from permission_mongo.openapi.parameters import for_route, shared
 from permission_mongo.openapi.refusals import OF_CALLERS, REQUEST_ID, Refusals, shapes
@@ -60,7 +61,7 @@ def description(audience: Audience) -> Mapping[str, Any]:
         "security": _security(audience),
         "paths": paths,
         "components": {
-            "schemas": {**VALUES, **shapes(), **ANSWERS, "Operators": bodies.operators(), **_schemas(audience)},
+            "schemas": {**VALUES, **shapes(), **ANSWERS, **_schemas(audience)},
             "parameters": shared(audience),
             "headers": dict(_HEADERS),
             "responses": refusals.made,
@@ -125,9 +126,10 @@ def _schemas(audience: Audience) -> dict[str, Shape]:
         if "create" in seen.actions:
             found[schema_name(seen, "New")] = fields.new_document(seen)
         if "update" in seen.actions:
-            change = {"anyOf": [ref(schema_name(seen, "Patch")), ref("Operators")]}
+            change = {"anyOf": [ref(schema_name(seen, "Patch")), ref(schema_name(seen, "Operators"))]}
             found[schema_name(seen, "Put")] = fields.put_document(seen)
             found[schema_name(seen, "Patch")] = fields.patch_document(seen)
+            found[schema_name(seen, "Operators")] = operators(seen)
             found[schema_name(seen, "Change")] = change
             found[schema_name(seen, "ChangeOfAll")] = {**change, "description": "It names no `_id`."}
     return found

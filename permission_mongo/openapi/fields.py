@@ -155,6 +155,11 @@ def _sent(one: Field, path: Path, seen: Seen, purpose: Purpose) -> Shape | None:
     return _value(one) if path in written else None
 
 
+def to_change(one: Field, path: Path, seen: Seen) -> Shape | None:
+    """A value that a field may be set to; None where it may not."""
+    return _sent(one, path, seen, "change")
+
+
 def _to_patch(fields: Mapping[str, Field], path: Path, seen: Seen) -> dict[str, Shape]:
     properties: dict[str, Shape] = {}
     for name, one in fields.items():

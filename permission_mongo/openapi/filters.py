@@ -24,7 +24,7 @@ from permission_mongo.values import SCALAR_TYPES
 
 _LITERAL: Final = r"^\^?([^\\^$.|?*+()\[\]{}\x00]|\\[^A-Za-z0-9\x00])*\$?$"
 _MOST_SIZE: Final = 2**31 - 1
-_BELOW: Final[Shape] = {"description": "A condition on what lies below a field that the schema leaves open."}
+_BELOW: Final = "below.it"  # any path below a field that the schema leaves open
 
 
 def filter_name(seen: Seen, *, stored: bool = False) -> str:
@@ -42,7 +42,8 @@ def filters(seen: Seen, regex_length: int) -> Iterator[tuple[str, Shape]]:
     for stored in dict.fromkeys((False, _has_computed(seen))):
         name = filter_name(seen, stored=stored)
         yield name, _filter(seen, name, stored=stored)
-    for name, value in {_condition_name(path, kind, seen): (path, kind) for path, kind in _asked(seen)}.items():
+    asked = [*_asked(seen), (_BELOW, "any")]
+    for name, value in {_condition_name(path, kind, seen): (path, kind) for path, kind in asked}.items():
         yield name, _condition(*value, seen, regex_length)
 
 
@@ -63,7 +64,8 @@ def _filter(seen: Seen, name: str, *, stored: bool) -> Shape:
     if seen.is_any:
         return {**found, "additionalProperties": True}
     if opened:
-        found["patternProperties"] = {rf"^({'|'.join(opened)})\.[^$]+$": _BELOW}
+        below = ref(_condition_name(_BELOW, "any", seen))
+        found["patternProperties"] = {rf"^({'|'.join(opened)})(\.[^$.\x00][^.\x00]*)+$": below}
     return found
 
 

@@ -54,6 +54,8 @@ _EXPLAIN: Final = an_object(
         "as": {"type": "object", "description": "Claims of another caller."},
     },
     ["action", "collection"],
+    description="One of `id` and `filter`; neither for `create`.",
+    **{"not": {"required": ["id", "filter"]}},
 )
 _AUDIT: Final = ("limit", "from", "to", "kind", "id", "subject", "action", "collection", "batch", "request_id", "code")
 

@@ -10,6 +10,7 @@ from permission_mongo.schema.model import STRING_ID
 Shape = dict[str, Any]
 
 NO_NUL: Final = r"^[^\x00]*$"
+_PLAIN: Final = r"^([^{\x00][^\x00]*)?$"  # what begins like an object is read as operators
 NAME: Final = r"^(?![0-9]+$)[^$.\x00][^.\x00]*$"  # of a field at the top: no position, no operator, no path
 INNER_NAME: Final = r"^[^$.\x00][^.\x00]*$"
 _OBJECT_ID: Final = r"^[0-9a-fA-F]{24}$"
@@ -173,7 +174,7 @@ def in_url(kind: str) -> Shape:
         case "decimal":
             return text(pattern=_DECIMAL)
         case _:
-            return text(pattern=NO_NUL)
+            return text(pattern=_PLAIN)
 
 
 def id_in_path(kind: str) -> Shape:
