@@ -309,6 +309,11 @@ class TellMe:
 
 
 @dataclass(frozen=True, slots=True)
+class Describe:
+    """What the caller may ask, as OpenAPI."""
+
+
+@dataclass(frozen=True, slots=True)
 class TellPolicy:
     """The loaded policy as it is written."""
 
@@ -355,7 +360,7 @@ class SyncHierarchy:
 # of the policy's files, and of nothing that is stored
 OfFiles = CheckPolicy | RunPolicyTests | ComparePolicy | WritePolicy
 Service = (
-    GetJob | CancelJob | ListJobs | ListAudit | SyncHierarchy | Explain | TellMe | TellPolicy
+    GetJob | CancelJob | ListJobs | ListAudit | SyncHierarchy | Explain | TellMe | TellPolicy | Describe
 )  # asked of the gateway itself, and of no collection
 Filtered = UpdateMany | DeleteMany  # may be of a filter, and then a job
 OfPast = ListVersions | GetVersion | Compare | ReadAgain

@@ -47,6 +47,7 @@ register_url_convertor("document", _DocumentConvertor())
 ROUTES: Final[tuple[tuple[str, str, Endpoint], ...]] = (
     ("GET", "/_pm/jobs", endpoints.list_jobs),
     ("GET", "/_pm/me", endpoints.tell_me),
+    ("GET", "/_pm/openapi.json", endpoints.describe),
     ("GET", "/_pm/policy", endpoints.tell_policy),
     ("PUT", "/_pm/policy", endpoints.write_policy),
     ("POST", "/_pm/policy/check", endpoints.check_policy),

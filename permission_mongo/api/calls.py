@@ -85,6 +85,12 @@ class Call:
         found: Streams = self.request.app.state.streams
         return found
 
+    @property
+    def names_caller(self) -> bool:
+        """Whether something is said of who asks, or where: whatever it is, it must hold."""
+        headers = self.request.headers
+        return any(name in headers for name in ("authorization", "x-api-key", "x-namespace"))
+
     def path(self, name: str) -> str:
         return str(self.request.path_params[name])
 

@@ -144,6 +144,13 @@ class Console:
 
 
 @dataclass(frozen=True, slots=True)
+class OpenApi:
+    """`public`: who shows no credential is described all collections, actions and fields."""
+
+    public: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class FileText:
     """A file as it was read, and the SHA-256 of its bytes."""
 
@@ -179,6 +186,7 @@ class Config:
     folder: Path | None = None
     console: Console = Console()
     tracing: Tracing = Tracing()
+    openapi: OpenApi = OpenApi()
     hooks: Mapping[str, Hooks] = field(default_factory=dict)
     allowed: tuple[Network, ...] = ()  # addresses that may be called beside those of the open internet
     namespaces: Mapping[str, str] = field(default_factory=dict)

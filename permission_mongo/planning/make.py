@@ -18,6 +18,7 @@ from permission_mongo.operations import (
     CreateOne,
     DeleteMany,
     DeleteOne,
+    Describe,
     Explain,
     GetAsOf,
     GetJob,
@@ -48,6 +49,7 @@ from permission_mongo.planning.audit import plan_audit
 from permission_mongo.planning.callers import Asking, Callers
 from permission_mongo.planning.creates import plan_create_many, plan_create_one
 from permission_mongo.planning.deletes import plan_delete, plan_delete_one, plan_purge, plan_undo
+from permission_mongo.planning.describing import plan_describe
 from permission_mongo.planning.explaining import plan_explain
 from permission_mongo.planning.history import plan_past, plan_restore
 from permission_mongo.planning.me import plan_me, plan_policy
@@ -109,6 +111,8 @@ class Planner:
                 return plan_explain(operation, asking, self.callers)
             case TellMe():
                 return plan_me(asking, self.callers, self.engine)
+            case Describe():
+                return plan_describe(asking, self.callers)
             case TellPolicy():
                 return plan_policy(asking, self.callers)
             case ListAudit():

@@ -213,6 +213,18 @@ def _immutable_of(collection: Collection) -> tuple[Path, ...]:
     return tuple(_immutable(collection.fields, ()))
 
 
+def innermost(fields: Mapping[str, Field], prefix: Path = ()) -> Iterator[Path]:
+    """Of each declared field the innermost that are declared, items of arrays looked through."""
+    for name, one in fields.items():
+        inner = one
+        while inner.items is not None:
+            inner = inner.items
+        if inner.properties:
+            yield from innermost(inner.properties, (*prefix, name))
+        elif canonical(name):
+            yield (*prefix, *canonical(name))
+
+
 def _immutable(fields: Mapping[str, Field], prefix: Path) -> Iterator[Path]:
     for name, one in fields.items():
         if one.immutable:

@@ -54,7 +54,12 @@ ADMIN = {
     ("POST", "/_pm/hierarchy/sync"): "/_pm/hierarchy/sync",
     ("POST", "/api/hierarchy/sync"): "/api/hierarchy/sync",
 }
-OPEN = {("GET", "/health"): "/health", ("GET", "/ready"): "/ready", ("GET", "/metrics"): "/metrics"}
+OPEN = {
+    ("GET", "/health"): "/health",
+    ("GET", "/ready"): "/ready",
+    ("GET", "/metrics"): "/metrics",
+    ("GET", "/_pm/openapi.json"): "/_pm/openapi.json",  # a credential that is shown all the same must hold
+}
 CREDENTIALS = {
     "none": {},
     "empty": {"authorization": ""},
@@ -149,6 +154,13 @@ async def test_t26_a_collection_that_is_not_declared_is_no_route(world, route):
             method, path.replace("/notes", f"/{name}", 1), body, token=a_token(roles=["boss", "root"])
         )
         assert (answer.status_code, answer.json()["error"]["code"]) == (404, "collection_not_found"), name
+
+
+async def test_a_credential_that_a_description_does_not_need_must_hold_all_the_same(world):
+    for name, headers in CREDENTIALS.items():
+        answer = await world.client.get("/_pm/openapi.json", headers=headers)
+        assert answer.status_code == (401 if headers else 200), name
+    assert (await world.client.get("/_pm/openapi.json", headers={"x-namespace": "default"})).status_code == 401
 
 
 @pytest.mark.parametrize("route", OPEN, ids=" ".join)

@@ -55,6 +55,10 @@ def config_shape() -> Shape:
             "console": section(
                 "What may be changed by requests.", {"write": boolean("Whether policy.yml may.", False)}
             ),
+            "openapi": section(
+                "The description of the routes.",
+                {"public": boolean("Whether all of it is shown without a credential.", False)},
+            ),
             "scalability": section("Read as `limits`.", {key: _limits()["properties"][key] for key in _OF_GO}),
             **_ignored(""),
         },
