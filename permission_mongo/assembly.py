@@ -135,7 +135,9 @@ async def open_lasting(config: Config, uri: str, carriers: int = CARRIERS) -> As
         await patiently(lambda: prepare(database, config))
         own = config.server.secret
         secret = own.encode() if own else await patiently(lambda: shared_secret(database))
-        keys, revoked = KeyVerifier(MongoKeyStore(database)), RevocationList(MongoRevocations(database))
+        patience = config.limits.query_timeout  # who asks is told no later than what is asked
+        keys = KeyVerifier(MongoKeyStore(database, patience))
+        revoked = RevocationList(MongoRevocations(database, patience))
         with suppress(Refusal):
             await revoked.refresh()  # or the first request does
         metrics, standing = Metrics(), Standing(config.digest)
@@ -160,10 +162,9 @@ async def _serving(
     if namespace != DEFAULT_NAMESPACE:
         await patiently(lambda: prepare(database, config))
     planner = await lasting.planner(config, namespace, utc_now())
-    # Some connections are left to writes, so that reads alone never fill the pool.
-    slots = max(1, config.mongodb.max_pool_size - 4)
     told_of_audit = config.audit.receiver if config.audit.enabled else None
-    rooms = Rooms(lasting.client, database.name, config.limits.query_timeout, slots, told_of_audit)
+    seconds, connections = config.limits.query_timeout, config.mongodb.max_pool_size
+    rooms = Rooms(lasting.client, database.name, seconds, connections, told_of_audit)
     store, fresh, observe, in_force = Store(rooms), lasting.fresh, lasting.metrics.observe, InForce(lasting.standing)
     await _ensure_hierarchy(store, config)
     trail, holder, waiting = Trail(rooms.audit, observe), fresh.batch_id(), Event()

@@ -82,14 +82,17 @@ class Asked:
         headers: dict[str, str] | None = None,
     ) -> None:
         self.answer: tuple[int, dict] | None = None
+        self.seconds = 0.0
         self._thread = threading.Thread(target=self._ask, args=(gateway, body, route, headers))
         self._thread.start()
 
     def _ask(self, gateway: GatewayProcess, body: dict, route: tuple[str, str], headers: dict[str, str] | None) -> None:
+        began = time.monotonic()
         try:
             self.answer = gateway.ask(*route, body, headers)
         except (OSError, http.client.HTTPException, ValueError):
             self.answer = None
+        self.seconds = time.monotonic() - began
 
     @property
     def is_over(self) -> bool:
