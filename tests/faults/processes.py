@@ -40,11 +40,18 @@ class GatewayProcess:
         self, method: str, path: str, body: dict | None = None, headers: dict[str, str] | None = None
     ) -> tuple[int, dict]:
         """Status and body. OSError or HTTPException if the gateway ends before it has answered."""
+        return self.told(method, path, body, headers)[:2]
+
+    def told(
+        self, method: str, path: str, body: dict | None = None, headers: dict[str, str] | None = None
+    ) -> tuple[int, dict, dict[str, str]]:
+        """With the answer's headers, their names in small letters."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
             connection.request(method, path, self.text(body), {**self.headers(), **(headers or {})})
             answer = connection.getresponse()
-            return answer.status, json.loads(answer.read())
+            sent = {name.lower(): value for name, value in answer.getheaders()}
+            return answer.status, json.loads(answer.read()), sent
         finally:
             connection.close()
 

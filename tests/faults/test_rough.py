@@ -2,109 +2,54 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from random import Random
 from threading import Thread
 from uuid import uuid4
 
 import pymongo
 import pytest
-from pymongo.database import Database
 from pymongo.uri_parser import parse_uri
 
-from tests.faults.begun import Begun
-from tests.faults.processes import Asked, GatewayProcess, a_gateway_process, write_config
+from tests.faults.processes import Asked, a_gateway_process, write_config
 from tests.faults.rough import RoughPath, a_rough_path
-from tests.faults.rows import rounds, settle
+from tests.faults.rows import SEED, rounds, settle
+from tests.faults.scenes import BEYOND, HEALS_WITHIN, LIMIT, LONG, READS, Scene, late, send_again
 from tests.faults.summaries import Summary, tell
-from tests.faults.writes import WRITES
 
 pytestmark = [pytest.mark.mongo, pytest.mark.faults]
-LONG = "FAULT_LONG" in os.environ
-LIMIT = 1.0
-# What is promised beyond the limit; beside other tests the machine takes its time.
-BEYOND = 0.5 if LONG else 1.5
-# A commit that was under way is looked after: once more, and whether it took place.
-IN_DOUBT = 2.5
-HEALS_WITHIN = 2.0 if LONG else 4.0
-READS = {
-    "get": ("GET", "/notes/there", None),
-    "list": ("GET", "/notes", None),
-    "count": ("POST", "/notes/count", {"filter": {"title": "t"}}),
-    "get many": ("POST", "/notes/batch/get", {"ids": ["there"]}),
-    "versions": ("GET", "/notes/there/versions", None),
-    "deleted": ("GET", "/notes/deleted", None),
-    "jobs": ("GET", "/_pm/jobs", None),
-}
 
 
 @dataclass
-class Scene:
-    database: Database
+class Rough(Scene):
     path: RoughPath
-    gateway: GatewayProcess
-
-    def ready(self) -> list[Begun]:
-        """Every kind of write, ready to be sent; who is revoked was looked for just now."""
-        writes = [Begun(self.gateway, one, keyed=True) for one in WRITES]
-        self.gateway.ask(*READS["get"])
-        return writes
-
-    def send(self, writes: list[Begun]) -> list[Asked]:
-        """The writes and every kind of read at once, to their ends."""
-        reads = [Asked(self.gateway, body, (method, path)) for method, path, body in READS.values()]
-        for one in [one.send(self.gateway) for one in writes]:
-            one.end()
-        for read in reads:
-            read.end()
-        return reads
-
-    def heals_after(self) -> float:
-        """Seconds until reads and writes are served again."""
-        began = time.monotonic()
-        while True:
-            told = [self.gateway.ask(*READS["get"])[0], self.gateway.ask("POST", "/notes", {"title": "again"})[0]]
-            if told == [200, 201]:
-                return time.monotonic() - began
-            assert time.monotonic() - began < 30, told
 
 
 @pytest.fixture(scope="module")
-def scene(mongo_uri, tmp_path_factory) -> Iterator[Scene]:
+def scene(mongo_uri, tmp_path_factory) -> Iterator[Rough]:
     name = f"test_{uuid4().hex[:12]}"
     folder = write_config(tmp_path_factory.mktemp("rough") / "config", name, f"{{query_timeout: {LIMIT}s}}")
     with pymongo.MongoClient(mongo_uri) as client, a_rough_path(*parse_uri(mongo_uri)["nodelist"][0]) as path:
         with a_gateway_process(folder, f"mongodb://127.0.0.1:{path.port}/?directConnection=true") as gateway:
             assert gateway.ask("POST", "/notes", {"_id": "there", "title": "t"})[0] == 201
-            yield Scene(client[name], path, gateway)
+            yield Rough(client[name], gateway, path)
         client.drop_database(name)
-
-
-def late(writes: list[Begun], reads: list[Asked]) -> list[tuple[object, float]]:
-    """Who was answered later than is promised, and how late."""
-    told = [(one.write.name, one.seconds, IN_DOUBT if one.status == 503 else BEYOND) for one in writes]
-    told += [(name, one.seconds, BEYOND) for name, one in zip(READS, reads, strict=True)]
-    return [(name, round(seconds, 2)) for name, seconds, beyond in told if seconds > LIMIT + beyond]
-
-
-def send_again(scene: Scene, writes: list[Begun]) -> None:
-    for one in writes:
-        again = one.send(scene.gateway).end()
-        assert again is not None
-        assert (again[0] in (200, 201), one.effects(scene.database)) == (True, 1), (again, one.told(scene.database))
 
 
 @pytest.mark.parametrize("hole", ["held", "lost"])
 def test_f5_a_silent_path_keeps_nobody_beyond_the_deadline_and_heals_by_itself(scene, hole):
     """Done and told so, or told as not done, or "did not say"; sent again under its key, each is there once."""
-    healed, statuses, slowest = [], Counter(), 0.0
+    random, healed, statuses, slowest = Random(SEED), [], Counter(), 0.0
     for n in range(rounds(1, 10)):
-        writes = scene.ready()
+        writes = [one.send(scene.gateway) for one in scene.ready()]
+        time.sleep(0.03 * random.random())
         with scene.path.hole(hole):
-            reads = scene.send(writes)
+            reads = scene.read()
+            for one in writes:
+                one.end()
             lasting = [Asked(scene.gateway, None, READS["get"][:2]) for _ in range(20)]
             told = [one.end() for one in (*reads, *lasting)]
             assert (scene.gateway.ask("GET", "/health")[0], scene.gateway.ask("GET", "/ready")[0]) == (200, 503)
