@@ -111,8 +111,10 @@ class Asked:
 
 
 @contextmanager
-def a_gateway_process(folder: Path, mongo_uri: str, module: str = "permission_mongo") -> Iterator[GatewayProcess]:
-    command = [sys.executable, "-m", module, "serve", "--config", str(folder), "--port", "0"]
+def a_gateway_process(
+    folder: Path, mongo_uri: str, module: str = "permission_mongo", port: int = 0
+) -> Iterator[GatewayProcess]:
+    command = [sys.executable, "-m", module, "serve", "--config", str(folder), "--port", str(port)]
     surroundings = {**os.environ, "MONGODB_URI": mongo_uri}
     with (
         (folder / "stderr").open("ab") as stderr,

@@ -1,4 +1,4 @@
-"""F6: slow commands hold every connection that there is for their kind. The others are told so within a second, and served are those of the other kind."""
+"""F6: slow commands hold every connection of their kind. Who waits is told within a second; the other kind is served."""
 
 from __future__ import annotations
 
