@@ -77,6 +77,7 @@ ROUTES: Final[tuple[tuple[str, str, Endpoint], ...]] = (
     ("POST", "/_pm/hierarchy/sync", endpoints.sync_hierarchy),
     ("POST", "/api/hierarchy/sync", endpoints.sync_hierarchy),
 )
+_ENCODED_SLASH: Final = re.compile(rb"%2f", re.IGNORECASE)
 METRICS: Final = ("GET", "/metrics", endpoints.show_metrics)
 
 
@@ -149,6 +150,10 @@ class _Front:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
+            if _ENCODED_SLASH.search(scope.get("raw_path") or b""):
+                # RFC 3986, 2.2: it is no separator, and no name of ours holds one. Whoever guards paths in front of
+                # this gateway sees one segment, and so must it.
+                return await (await _unrouted(Request(scope), HTTPException(404)))(scope, receive, send)
             for route in self._by_slashes.get(scope["path"].count("/"), ()):
                 match, found = route.matches(scope)
                 if match is Match.FULL:
