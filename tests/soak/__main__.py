@@ -30,6 +30,7 @@ import yaml
 from pymongo import AsyncMongoClient
 from pymongo.database import Database
 
+from permission_mongo.storage.layout import IDEMPOTENCY
 from permission_mongo.storage.revocations import MongoRevocations
 from tests.faults.clients import Crowd, a_crowd, judge
 from tests.faults.processes import GatewayProcess, a_gateway_process
@@ -56,6 +57,20 @@ def write_config(folder: Path) -> Path:
     (folder / "schema.yml").write_text(json.dumps(schema))
     (folder / "policy.yml").write_text(json.dumps(policy))
     return folder
+
+
+class Steady(GatewayProcess):
+    """Asked with one token all the time, as callers do: of each new one things are remembered, up to a bound."""
+
+    token = a_token()
+
+    @classmethod
+    def headers(cls) -> dict[str, str]:
+        return {"authorization": f"Bearer {cls.token}", "content-type": "application/json"}
+
+
+def steady(gateway: GatewayProcess) -> Steady:
+    return Steady(gateway.child, gateway.port)
 
 
 @dataclass
@@ -239,7 +254,8 @@ def soak(folder: Path) -> Found:
     with a_replica_set(folder / "set") as servers, ExitStack() as stack:
         configured = write_config(folder / "config")
         lasting = Lasting(
-            stack.enter_context(a_gateway_process(configured, servers.uri, "tests.soak.gateway")), folder / "told.json"
+            steady(stack.enter_context(a_gateway_process(configured, servers.uri, "tests.soak.gateway"))),
+            folder / "told.json",
         )
         mortal = Mortal(configured, servers.uri, free_ports(1)[0])
         stack.callback(lambda: mortal.stack.close())
@@ -256,6 +272,7 @@ def soak(folder: Path) -> Found:
         print(f"after the warm-up: {before.memory / 2**20:.1f} MB", flush=True)
         client[NAME]["notes"].delete_many({})
         client[NAME]["_pm_versions"].delete_many({"collection": "notes"})
+        client[NAME][IDEMPOTENCY].delete_many({})  # the next writers call themselves like the first
         with a_crowd(lasting.gateway, SEED + 1, WRITERS) as crowd, loaded(both, notes, SEED + 1000):
             faults.go_on(time.monotonic() + seconds * (1 - WARM), pause)
         servers.wait()
