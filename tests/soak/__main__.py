@@ -36,7 +36,7 @@ from tests.faults.clients import Crowd, a_crowd, judge
 from tests.faults.processes import GatewayProcess, a_gateway_process
 from tests.faults.replica_set import ReplicaSet, a_replica_set, free_ports
 from tests.faults.rows import SEED, open_transactions, settle
-from tests.http.harness import CONFIG, POLICY, SCHEMA
+from tests.http.harness import CONFIG, POLICY, SCHEMA, a_token
 from tests.soak.load import Mixed, Notes, Slow
 from tests.soak.promises import Found, Held, broken, report
 
