@@ -4,12 +4,16 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+LOWEST_VENV := .venv-lowest
+# Every room that leans on a package: the laws beside them try our own code, which is the same with any version.
+LOWEST ?= tests/auth tests/config tests/documents tests/outgoing tests/parsing tests/planning tests/policy tests/query \
+	tests/schema tests/storage tests/http tests/test_serve.py
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-fast laws faults check lint bench serve clean
+.PHONY: help run test test-fast test-lowest laws faults check audit lint bench serve clean
 
 help:  ## list the tasks
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 $(READY): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "permission-mongo needs Python 3.11 or later; this is $$($(PYTHON) -V). Try: make PYTHON=python3.12 ..."; exit 1; }
@@ -24,11 +28,16 @@ run: $(READY)  ## start the example company on port 8080: gateway, embedded Mong
 serve: $(READY)  ## start the gateway with config/ and nothing loaded
 	@$(BIN)/permission-mongo serve --config config
 
-test: $(READY)  ## every test, on a real MongoDB: two files at a time, each with a server of its own
-	@$(BIN)/python -m pytest -n 2 --dist loadfile
+test: $(READY)  ## every test, on a real MongoDB: three files at a time, each with a server of its own
+	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 test-fast: $(READY)  ## the pure rooms only: no server, below 15 s
 	@$(BIN)/python -m pytest -m 'not mongo and not faults'
+
+test-lowest:  ## the tests with the lowest versions that pyproject.toml lets in (LOWEST="tests/http" for others)
+	@test -x $(LOWEST_VENV)/bin/uv || { $(PYTHON) -m venv $(LOWEST_VENV) && $(LOWEST_VENV)/bin/python -m pip install --quiet --disable-pip-version-check 'uv>=0.5'; }
+	@$(LOWEST_VENV)/bin/uv pip install --quiet --python $(LOWEST_VENV)/bin/python --upgrade --resolution lowest-direct -e '.[embedded,test]'
+	@$(LOWEST_VENV)/bin/python -m pytest -n 2 --dist loadfile $(LOWEST)
 
 laws: $(READY)  ## the property tests, ten times as long as in `make test`
 	@LAW_EXAMPLES=20000 $(BIN)/python -m pytest tests/laws -s
@@ -39,13 +48,16 @@ faults: $(READY)  ## kills, failovers and races, long: some 25 minutes (FAULTS=F
 lint: $(READY)  ## ruff: style and likely mistakes
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 
-check: lint  ## lint, strict types, layers, the budget of 400 lines a file
+check: lint audit  ## lint, advisories, strict types, layers, the budget of 400 lines a file
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
 	@$(BIN)/python -m pytest tests/test_structure.py
+
+audit: $(READY)  ## installed packages and lower bounds against the advisories in .ci/advisories.json
+	@$(BIN)/python .ci/audit.py
 
 bench: $(READY)  ## measure against bare floors in the same run (some minutes)
 	@$(BIN)/python -m benchmarks
 
 clean:  ## remove the virtual environment, caches and the example's data
-	rm -rf $(VENV) .permission-mongo .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(LOWEST_VENV) .permission-mongo .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from asyncio import Event
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -18,8 +18,9 @@ from permission_mongo.consulting import Consulting, planned
 from permission_mongo.delivering import Delivering
 from permission_mongo.errors import Refusal
 from permission_mongo.gateway import Gateway, InForce
+from permission_mongo.logs import RequestLog
 from permission_mongo.metrics import Metrics
-from permission_mongo.observations import ConfigTaken
+from permission_mongo.observations import ConfigTaken, LinesDropped, Remembering
 from permission_mongo.operations import Explain
 from permission_mongo.outgoing.calls import Caller
 from permission_mongo.parsing.ids import Fresh
@@ -29,12 +30,16 @@ from permission_mongo.planning.showing import ShownTold, show
 from permission_mongo.planning.targets import staff_of
 from permission_mongo.principal import DEFAULT_NAMESPACE
 from permission_mongo.query.cursors import CursorKey, derived
+from permission_mongo.rates import Rates
 from permission_mongo.running import Running
+from permission_mongo.sampling import Sampling
 from permission_mongo.service import Engine
+from permission_mongo.spans import sent_to
 from permission_mongo.standing import Standing
 from permission_mongo.storage.connection import Database, new_client, require_server
 from permission_mongo.storage.keys import MongoKeyStore
 from permission_mongo.storage.layout import prepare
+from permission_mongo.storage.listening import listeners, pool_stands
 from permission_mongo.storage.revocations import MongoRevocations
 from permission_mongo.storage.rooms import Rooms
 from permission_mongo.storage.sealing import Sealer, latest_of
@@ -63,6 +68,7 @@ class Lasting:
 
     client: Any  # of MongoDB: it is handed on to storage, and asked for nothing here
     secret: bytes = field(repr=False)
+    former: tuple[bytes, ...] = field(repr=False)  # secrets: what was signed by them still counts
     fresh: Fresh
     keys: KeyVerifier
     revoked: RevocationList
@@ -70,6 +76,7 @@ class Lasting:
     caller: Caller
     metrics: Metrics
     standing: Standing
+    rates: Rates = field(default_factory=Rates)
 
     def database(self, config: Config, namespace: str) -> Any:
         return self.client[config.database(namespace)]
@@ -80,16 +87,20 @@ class Lasting:
         return self._judging(config, namespace, since)
 
     def _judging(self, config: Config, namespace: str, since: Mapping[str, datetime]) -> Planner:
-        callers = Callers(config, derived(self.secret, "masks"))
+        callers = Callers(config, *self._keys("masks"))
         # A cursor is good in its namespace alone.
         cursors = "cursors" if namespace == DEFAULT_NAMESPACE else f"cursors of {namespace}"
         return Planner(
             callers,
-            CursorKey(derived(self.secret, cursors)),
+            CursorKey(*self._keys(cursors)),
             self.fresh.uuid,
             since,
             replace(self.engine, namespace=namespace),
         )
+
+    def _keys(self, purpose: str) -> tuple[bytes, tuple[bytes, ...]]:
+        """The key that signs for this purpose, and those that did."""
+        return derived(self.secret, purpose), tuple(derived(one, purpose) for one in self.former)
 
     def known_by(self, config: Config, tokens: TokenVerifier) -> Authenticator:
         return Authenticator(tokens, self.keys if config.auth.api_keys else None, self.revoked)
@@ -129,28 +140,52 @@ async def open_lasting(config: Config, uri: str, carriers: int = CARRIERS) -> As
     """
     embedded = config.mongodb.is_embedded
     tokens = TokenVerifier(config.auth)  # first: a wrong key needs no database to be told
-    async with new_client(uri, config.mongodb) as client, AsyncExitStack() as stack:
+    metrics, lines = Metrics(), RequestLog(config.logging)
+    async with (
+        sent_to(config.tracing.otlp_endpoint, config.tracing.sample_ratio) as spans,
+        new_client(uri, config.mongodb, listeners(config.metrics.times_commands, metrics.observe, spans)) as client,
+        AsyncExitStack() as stack,
+    ):
         engine = Engine(await require_server(client), str(config.mongodb.folder.resolve()) if embedded else None)
         database = client[config.mongodb.database]
         await patiently(lambda: prepare(database, config))
         own = config.server.secret
         secret = own.encode() if own else await patiently(lambda: shared_secret(database))
+        former = tuple(one.encode() for one in config.server.previous_secrets)
         patience = config.limits.query_timeout  # who asks is told no later than what is asked
         keys = KeyVerifier(MongoKeyStore(database, patience))
         revoked = RevocationList(MongoRevocations(database, patience))
         with suppress(Refusal):
             await revoked.refresh()  # or the first request does
-        metrics, standing = Metrics(), Standing(config.digest)
+        standing = Standing(config.digest)
         stack.callback(standing.leave)
         metrics.observe(ConfigTaken(config.policy_digest))
-        caller = await stack.enter_async_context(Caller(config.allowed))
-        lasting = Lasting(client, secret, Fresh(), keys, revoked, engine, caller, metrics, standing)
+        caller = await stack.enter_async_context(Caller(config.allowed, observe=metrics.observe, spans=spans))
+        lasting = Lasting(client, secret, former, Fresh(), keys, revoked, engine, caller, metrics, standing)
         known = lasting.known_by(config, tokens)
         beside: dict[str, Gateway] = {}
         for name in config.namespaces:
             beside[name] = await stack.enter_async_context(_serving(config, name, lasting, known, carriers))
         gateway = await stack.enter_async_context(_serving(config, DEFAULT_NAMESPACE, lasting, known, carriers))
-        yield replace(gateway, beside=beside), lasting
+        beside = {name: replace(one, lines=lines, spans=spans) for name, one in beside.items()}
+        gateway = replace(gateway, beside=beside, lines=lines, spans=spans)
+        looks = (lambda: _remembering(gateway), lambda: [pool_stands(client)], lambda: _dropped(lines))
+        await stack.enter_async_context(Sampling(metrics.observe, looks).at_work())
+        yield gateway, lasting
+
+
+def _dropped(lines: RequestLog) -> Iterator[LinesDropped]:
+    count = lines.tally()
+    if count:
+        yield LinesDropped(count)
+
+
+def _remembering(opened: Gateway) -> Iterator[Remembering]:
+    """What spared work since the last look, in whatever is in force."""
+    gateway = opened.current
+    yield Remembering("token", *gateway.authenticator.tokens.tally())
+    for one in (gateway, *gateway.beside.values()):
+        yield Remembering("grants", *one.planner.callers.tally())
 
 
 @asynccontextmanager
@@ -163,14 +198,16 @@ async def _serving(
         await patiently(lambda: prepare(database, config))
     planner = await lasting.planner(config, namespace, utc_now())
     told_of_audit = config.audit.receiver if config.audit.enabled else None
+    observe = lasting.metrics.observe
     seconds, connections = config.limits.query_timeout, config.mongodb.max_pool_size
-    rooms = Rooms(lasting.client, database.name, seconds, connections, told_of_audit)
-    store, fresh, observe, in_force = Store(rooms), lasting.fresh, lasting.metrics.observe, InForce(lasting.standing)
+    rooms = Rooms(lasting.client, database.name, seconds, connections, told_of_audit, observe=observe)
+    store, fresh, in_force = Store(rooms), lasting.fresh, InForce(lasting.standing)
     await _ensure_hierarchy(store, config)
     trail, holder, waiting = Trail(rooms.audit, observe), fresh.batch_id(), Event()
     asks = Consulting(config, planner, store, rooms.sequences, lasting.caller)
     running = Running(config, known, asks, store, fresh, utc_now, observe, holder, waiting, in_force)
-    gateway = Gateway(config, known, planner, store, running, lasting.metrics, fresh, trail, utc_now, in_force)
+    kept = (fresh, trail, utc_now, in_force)
+    gateway = Gateway(config, known, planner, store, running, lasting.metrics, *kept, rates=lasting.rates)
     told = Delivering(rooms.outbox, lambda: gateway.current.config.receivers(), lasting.caller, observe, holder)
     sealing = _sealing(config, database, holder, lasting.metrics)
     try:

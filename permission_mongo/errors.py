@@ -19,6 +19,7 @@ Refusal
 ├── RateLimited             rate_limited
 ├── VersioningNotEnabled    versioning_not_enabled
 ├── Unavailable             unavailable
+│   └── NoConnectionFree    unavailable
 └── DeadlineExceeded        timeout
 
 Misconfigured               a configuration that must not serve: all its findings at once
@@ -132,6 +133,10 @@ class VersioningNotEnabled(Refusal):
 
 class Unavailable(Refusal):
     code = "unavailable"
+
+
+class NoConnectionFree(Unavailable):
+    """All connections to MongoDB were at work for as long as a request waits for one."""
 
 
 class DeadlineExceeded(Refusal):

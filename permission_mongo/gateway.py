@@ -8,11 +8,12 @@ from datetime import datetime
 
 from permission_mongo.audit import read_entry
 from permission_mongo.auth.authenticate import Authenticator
-from permission_mongo.config.model import Config
+from permission_mongo.config.model import Config, Logging
 from permission_mongo.consulting import Consulting
-from permission_mongo.errors import DocumentNotFound, Forbidden, Refusal, VersionNotFound
+from permission_mongo.errors import DocumentNotFound, Forbidden, VersionNotFound
+from permission_mongo.logs import RequestLog
 from permission_mongo.metrics import Metrics
-from permission_mongo.observations import Observation, Refused, Wrote
+from permission_mongo.observations import Batched, Observation, Wrote
 from permission_mongo.operations import OfFiles, Operation, ReadAgain, Service
 from permission_mongo.outcomes import BatchOutcome, Deleted, Kept, Purged, Replayed
 from permission_mongo.parsing.ids import Fresh
@@ -21,10 +22,20 @@ from permission_mongo.planning.make import Planner
 from permission_mongo.planning.me import plan_files
 from permission_mongo.planning.noting import noted_of
 from permission_mongo.planning.showing import Shown, ShownAgain, ShownDocument, ShownTold, id_alone, show
-from permission_mongo.policy_files import LONGEST_CHECK, findings_of, findings_told, in_turn, replace_file
+from permission_mongo.policy_files import (
+    LONGEST_CHECK,
+    changes_of,
+    findings_of,
+    findings_told,
+    in_turn,
+    replace_file,
+    results_of,
+)
 from permission_mongo.principal import DEFAULT_NAMESPACE, Principal
+from permission_mongo.rates import Rates
 from permission_mongo.running import Running
-from permission_mongo.service import CheckPlan, WritePlan
+from permission_mongo.service import CheckPlan, DiffPlan, TrialPlan, WritePlan
+from permission_mongo.spans import Spans
 from permission_mongo.standing import Standing
 from permission_mongo.storage.store import Store
 from permission_mongo.storage.trail import Trail
@@ -55,6 +66,9 @@ class Gateway:
     clock: Callable[[], datetime]
     in_force: InForce = field(default_factory=InForce)
     beside: Mapping[str, Gateway] = field(default_factory=dict)
+    rates: Rates = field(default_factory=Rates)  # one for all namespaces, and for what a reload puts in its place
+    lines: RequestLog = field(default_factory=lambda: RequestLog(Logging()))
+    spans: Spans | None = None
 
     def within(self, namespace: str, principal: Principal) -> Gateway:
         """That of one of the caller's namespaces. Forbidden alike for another's and for one that there is not."""
@@ -67,6 +81,11 @@ class Gateway:
         """The swap: from now on this one is the `current` one, and so in each namespace."""
         for one in (*self.beside.values(), self):
             one.in_force.latest = one
+
+    def end(self) -> None:
+        """It was told to end, and answers what it was asked already: long work stops where it can be gone on with."""
+        for one in (*self.beside.values(), self):
+            one.running.end()
 
     @property
     def current(self) -> Gateway:
@@ -84,12 +103,8 @@ class Gateway:
         return replace(self, config=config, authenticator=authenticator, planner=planner, running=running)
 
     async def answer(self, operation: Operation | Service | OfFiles, asking: Asking, *, waits: bool = True) -> Shown:
-        """What the caller is shown, or a Refusal; either is observed. Not `waits`: what takes long may go on alone."""
-        try:
-            shown = await self._answer(operation, asking, waits=waits)
-        except Refusal as refusal:
-            self.observe(Refused(type(operation).__name__, refusal.code))
-            raise
+        """What the caller is shown, or a Refusal. Not `waits`: what takes long may go on alone."""
+        shown = await self._answer(operation, asking, waits=waits)
         if not isinstance(operation, Service | OfFiles):
             self._observe_writes(operation, shown)
         if self.config.audit.enabled and self.config.audit.log_reads and not isinstance(operation, OfFiles):
@@ -110,6 +125,10 @@ class Gateway:
             case CheckPlan(texts):
                 found = await in_turn(lambda: findings_of(texts), within=LONGEST_CHECK)
                 return ShownTold({"findings": findings_told(found), "fine": all(one.warning for one in found)})
+            case TrialPlan(texts):
+                return ShownTold(await in_turn(lambda: results_of(texts), within=LONGEST_CHECK))
+            case DiffPlan(loaded, texts, beside):
+                return ShownTold(await in_turn(lambda: changes_of(loaded, texts, beside), within=LONGEST_CHECK))
             case WritePlan(folder, name, if_match, texts):
                 if self.config.audit.enabled:
                     await self.store.note_policy(asking.actor(), name)
@@ -138,6 +157,8 @@ class Gateway:
         self.metrics.observe(observation)
 
     def _observe_writes(self, operation: Operation, shown: Shown) -> None:
+        if isinstance(shown, BatchOutcome):
+            self.observe(_batched(shown))
         match shown:
             case BatchOutcome(is_job=True):
                 return  # observed chunk by chunk, where it was done
@@ -153,3 +174,10 @@ class Gateway:
                 self.observe(Wrote(operation.collection.name, "created", 1))
             case _:
                 return
+
+
+def _batched(outcome: BatchOutcome) -> Batched:
+    failed = len(outcome.failed) + outcome.unlisted
+    missing = len(outcome.missing)
+    kind = "dry_run" if outcome.dry_run else "partial" if outcome.is_partial else "done"
+    return Batched(outcome.verb, kind, outcome.met + missing + failed, outcome.count, missing, failed)

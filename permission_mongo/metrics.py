@@ -1,9 +1,11 @@
-"""Observations folded into Prometheus metrics."""
+"""Observations folded into Prometheus metrics. docs/observability.md has the table of them."""
 
 from __future__ import annotations
 
 import os
-from typing import assert_never
+import platform
+from collections.abc import Sequence
+from typing import Final, assert_never
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -12,131 +14,197 @@ from permission_mongo import __version__
 from permission_mongo.observations import (
     AuditDropped,
     AuditSealed,
+    Batched,
+    Called,
+    Commanded,
     ConfigRefused,
     ConfigTaken,
     Delivery,
+    JobCarried,
     JobEnded,
+    LinesDropped,
+    LoopLag,
+    NoConnection,
     Observation,
+    OfAudit,
+    OfHooks,
+    OfProcess,
+    OfWrites,
     OutboxStands,
+    PoolStands,
     Refused,
+    Remembering,
     SealingFailed,
     Served,
+    TurnedAway,
+    VersionsKept,
     Wrote,
 )
 from permission_mongo.standing import SHARED_FOLDER
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_SECONDS_OF_COMMANDS: Final = (0.0005, *_SECONDS)
+_SECONDS_OF_CALLS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+_ITEMS: Final = (1, 10, 50, 100, 500, 1_000, 5_000, 10_000, 50_000, 100_000)
 
 
-class Metrics:
-    """One process's metrics; with several workers the text adds up all of them."""
+class _Family:
+    """Metrics of one registry. Every name begins alike."""
 
-    def __init__(self) -> None:
-        self.registry = CollectorRegistry()
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._registry = registry
+
+    def _counter(self, name: str, about: str, labels: Sequence[str] = ()) -> Counter:
+        return Counter(f"permission_mongo_{name}", about, labels, registry=self._registry)
+
+    def _gauge(self, name: str, about: str, labels: Sequence[str] = (), *, of_several: str = "livesum") -> Gauge:
+        """`of_several`: what is made of the numbers of several workers; those of dead ones no longer count."""
+        return Gauge(
+            f"permission_mongo_{name}",
+            about,
+            labels,
+            registry=self._registry,
+            multiprocess_mode=of_several,  # type: ignore[arg-type]
+        )
+
+    def _histogram(self, name: str, about: str, labels: Sequence[str], buckets: Sequence[float]) -> Histogram:
+        return Histogram(f"permission_mongo_{name}", about, labels, registry=self._registry, buckets=buckets)
+
+
+class _Requests(_Family):
+    def __init__(self, registry: CollectorRegistry) -> None:
+        super().__init__(registry)
         self._served: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
-        labels = ["method", "route", "status"]
-        self._requests = Counter("permission_mongo_http_requests", "Requests", labels, registry=self.registry)
-        self._seconds = Histogram(
-            "permission_mongo_http_request_duration_seconds",
-            "Time to answer",
-            ["method", "route"],
-            buckets=_BUCKETS,
-            registry=self.registry,
+        self._count = self._counter("http_requests", "Requests answered", ["method", "route", "status"])
+        self._seconds = self._histogram(
+            "http_request_duration_seconds", "Time to answer", ["method", "route", "outcome"], _SECONDS
         )
-        self._refusals = Counter(
-            "permission_mongo_refusals", "Refusals by code", ["operation", "code"], registry=self.registry
-        )
-        self._documents = Counter(
-            "permission_mongo_documents_written", "Documents written", ["collection", "verb"], registry=self.registry
-        )
-        self._jobs = Counter("permission_mongo_jobs_ended", "Jobs ended", ["state"], registry=self.registry)
-        self._measure_audit()
-        self._measure_reloads()
-        self._measure_hooks()
-        build = Gauge(
-            "permission_mongo_build",
-            "1, labelled by version",
-            ["version"],
-            registry=self.registry,
-            multiprocess_mode="max",
-        )
-        build.labels(__version__).set(1)
+        self._refusals = self._counter("refusals", "Requests refused, by code", ["action", "code"])
+        self._turned_away = self._counter("connections_turned_away", "Connections closed at the socket", ["reason"])
 
-    def _measure_hooks(self) -> None:
-        self._deliveries = Counter(
-            "permission_mongo_hook_deliveries",
-            "Attempts to tell receivers",
-            ["hook", "outcome"],
-            registry=self.registry,
-        )
-        self._outbox = Gauge(
-            "permission_mongo_outbox_entries",
-            "Entries of the outbox",
-            ["state"],
-            registry=self.registry,
-            multiprocess_mode="mostrecent",
-        )
+    def serve(self, seen: Served) -> None:
+        key = (seen.method, seen.route, seen.status)
+        count, seconds = self._served.get(key) or self._serving(key)
+        count.inc()
+        seconds.observe(seen.seconds)
 
-    def _measure_audit(self) -> None:
-        self._dropped = Counter(
-            "permission_mongo_audit_dropped", "Entries of refusals and reads lost", ["why"], registry=self.registry
-        )
-        self._sealed = Counter("permission_mongo_audit_sealed", "Audit entries sealed", registry=self.registry)
-        self._unsealed = Counter(
-            "permission_mongo_audit_sealing_failed", "Looks for entries to seal that failed", registry=self.registry
-        )
+    def refuse(self, seen: Refused) -> None:
+        self._refusals.labels(seen.action, seen.code).inc()
 
-    def _measure_reloads(self) -> None:
-        self._reloads = Counter(
-            "permission_mongo_config_reloads", "Edits of the configuration", ["outcome"], registry=self.registry
-        )
-        self._policy = ""
-        # Of workers that live: one that died with an edit refused must not be counted for ever.
-        self._failed = Gauge(
-            "permission_mongo_config_reload_failed",
-            "1 while the files say what was refused, and an earlier configuration serves",
-            registry=self.registry,
-            multiprocess_mode="livemax",
-        )
-        self._in_force = Gauge(
-            "permission_mongo_config_in_force",
-            "Workers that serve this schema and policy, by their digest",
-            ["policy"],
-            registry=self.registry,
-            multiprocess_mode="livesum",
-        )
+    def _serving(self, key: tuple[str, str, int]) -> tuple[Counter, Histogram]:
+        method, route, status = key
+        found = self._count.labels(method, route, str(status)), self._seconds.labels(method, route, outcome_of(status))
+        self._served[key] = found
+        return found
 
-    def observe(self, observation: Observation) -> None:
-        match observation:
-            case Served(method, route, status, seconds):
-                count, duration = self._served.get((method, route, status)) or self._serving(method, route, status)
-                count.inc()
-                duration.observe(seconds)
-            case Refused(operation, code):
-                self._refusals.labels(operation, code).inc()
+    def turn_away(self, seen: TurnedAway) -> None:
+        self._turned_away.labels(seen.reason).inc()
+
+
+def outcome_of(status: int) -> str:
+    """Of a request: what is the caller's to mend is refused, what is ours or MongoDB's failed."""
+    return "ok" if status < 400 else "refused" if status < 500 else "failed"
+
+
+class _Writes(_Family):
+    def __init__(self, registry: CollectorRegistry) -> None:
+        super().__init__(registry)
+        self._documents = self._counter("documents_written", "Documents written", ["collection", "verb"])
+        self._versions = self._counter("versions_written", "States kept", ["collection"])
+        self._batches = self._counter("batches", "Batches answered", ["verb", "outcome"])
+        self._sizes = self._histogram("batch_size", "Items asked for in a batch", ["verb"], _ITEMS)
+        self._items = self._counter("batch_items", "Items of batches", ["verb", "outcome"])
+        self._running = self._gauge("jobs_running", "Jobs that are carried just now")
+        self._ended = self._counter("jobs_ended", "Jobs ended", ["state"])
+
+    def observe(self, seen: OfWrites) -> None:
+        match seen:
             case Wrote(collection, verb, count):
                 self._documents.labels(collection, verb).inc(count)
+            case Batched():
+                self._batch(seen)
+            case VersionsKept(collection, count):
+                self._versions.labels(collection).inc(count)
+            case JobCarried(change):
+                self._running.inc(change)
             case JobEnded(state):
-                self._jobs.labels(state).inc()
+                self._ended.labels(state).inc()
+            case _:
+                assert_never(seen)
+
+    def _batch(self, seen: Batched) -> None:
+        self._batches.labels(seen.verb, seen.outcome).inc()
+        self._sizes.labels(seen.verb).observe(seen.asked)
+        for outcome, count in (("done", seen.done), ("missing", seen.missing), ("failed", seen.failed)):
+            if count and seen.outcome != "dry_run":
+                self._items.labels(seen.verb, outcome).inc(count)
+
+
+class _Audit(_Family):
+    def __init__(self, registry: CollectorRegistry) -> None:
+        super().__init__(registry)
+        self._dropped = self._counter("audit_dropped", "Entries of refusals and reads lost", ["why"])
+        self._sealed = self._counter("audit_sealed", "Audit entries sealed")
+        self._unsealed = self._counter("audit_sealing_failed", "Looks for entries to seal that failed")
+
+    def observe(self, seen: OfAudit) -> None:
+        match seen:
             case AuditDropped(why, count):
                 self._dropped.labels(why).inc(count)
             case AuditSealed(count):
                 self._sealed.inc(count)
             case SealingFailed():
                 self._unsealed.inc()
-            case ConfigTaken(policy, reloaded):
-                self._take(policy, reloaded=reloaded)
-            case ConfigRefused():
-                self._failed.set(1)
-                self._reloads.labels("refused").inc()
+            case _:
+                assert_never(seen)
+
+
+class _Hooks(_Family):
+    def __init__(self, registry: CollectorRegistry) -> None:
+        super().__init__(registry)
+        self._calls = self._histogram(
+            "hook_call_duration_seconds", "Time of a call to a receiver", ["hook", "outcome"], _SECONDS_OF_CALLS
+        )
+        self._deliveries = self._counter("hook_deliveries", "Attempts to tell receivers", ["hook", "outcome"])
+        # Each gateway counts the entries of all of them.
+        self._outbox = self._gauge("outbox_entries", "Entries of the outbox", ["state"], of_several="mostrecent")
+
+    def observe(self, seen: OfHooks) -> None:
+        match seen:
+            case Called(hook, outcome, seconds):
+                self._calls.labels(hook, outcome).observe(seconds)
             case Delivery(hook, outcome):
                 self._deliveries.labels(hook, outcome).inc()
             case OutboxStands(pending, dead):
                 self._outbox.labels("pending").set(pending)
                 self._outbox.labels("dead").set(dead)
             case _:
-                assert_never(observation)
+                assert_never(seen)
+
+
+class _Config(_Family):
+    def __init__(self, registry: CollectorRegistry) -> None:
+        super().__init__(registry)
+        self._reloads = self._counter("config_reloads", "Edits of the configuration", ["outcome"])
+        self._policy = ""
+        # Of workers that live: one that died with an edit refused must not be counted for ever.
+        self._failed = self._gauge(
+            "config_reload_failed",
+            "1 while the files say what was refused, and an earlier configuration serves",
+            of_several="livemax",
+        )
+        self._in_force = self._gauge(
+            "config_in_force", "Workers that serve this schema and policy, by their digest", ["policy"]
+        )
+
+    def observe(self, seen: ConfigTaken | ConfigRefused) -> None:
+        match seen:
+            case ConfigTaken(policy, reloaded):
+                self._take(policy, reloaded=reloaded)
+            case ConfigRefused():
+                self._failed.set(1)
+                self._reloads.labels("refused").inc()
 
     def _take(self, policy: str, *, reloaded: bool) -> None:
         if policy != self._policy and self._policy:
@@ -147,10 +215,82 @@ class Metrics:
         if reloaded:
             self._reloads.labels("taken").inc()
 
-    def _serving(self, method: str, route: str, status: int) -> tuple[Counter, Histogram]:
-        found = self._requests.labels(method, route, str(status)), self._seconds.labels(method, route)
-        self._served[method, route, status] = found
-        return found
+
+class _Process(_Family):
+    def __init__(self, registry: CollectorRegistry) -> None:
+        super().__init__(registry)
+        self._commands = self._histogram(
+            "mongodb_command_duration_seconds", "Time of a command", ["command", "outcome"], _SECONDS_OF_COMMANDS
+        )
+        self._of_command: dict[tuple[str, str], Histogram] = {}
+        self._pool = self._gauge("mongodb_pool_connections", "Connections to MongoDB", ["state"])
+        self._waiting = self._gauge("mongodb_pool_waiting", "Operations that wait for a connection")
+        self._no_connection = self._counter("mongodb_checkout_timeouts", "Operations that got no connection in time")
+        self._remembering = self._counter("remembered", "What was looked for among what is known", ["kind", "outcome"])
+        self._lag = self._gauge("event_loop_lag_seconds", "How late a process comes to its work", of_several="livemax")
+        self._lines = self._counter("log_lines_dropped", "Lines about requests that were left out of the log")
+        self._gauge("build_info", "1, labelled by versions", ["version", "python"], of_several="max").labels(
+            __version__, platform.python_version()
+        ).set(1)
+
+    def command(self, seen: Commanded) -> None:
+        found = self._of_command.get((seen.command, seen.outcome))
+        if found is None:
+            found = self._commands.labels(seen.command, seen.outcome)
+            self._of_command[seen.command, seen.outcome] = found
+        found.observe(seen.seconds)
+
+    def observe(self, seen: OfProcess) -> None:
+        match seen:
+            case Commanded():
+                self.command(seen)
+            case PoolStands(in_use, idle, waiting):
+                self._pool.labels("in_use").set(in_use)
+                self._pool.labels("idle").set(idle)
+                self._waiting.set(waiting)
+            case NoConnection():
+                self._no_connection.inc()
+            case Remembering(kind, found, made):
+                self._remembering.labels(kind, "found").inc(found)
+                self._remembering.labels(kind, "made").inc(made)
+            case LoopLag(seconds):
+                self._lag.set(seconds)
+            case LinesDropped(count):
+                self._lines.inc(count)
+            case _:
+                assert_never(seen)
+
+
+class Metrics:
+    """One process's metrics; with several workers the text adds up all of them."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._requests = _Requests(self.registry)
+        self._writes = _Writes(self.registry)
+        self._audit = _Audit(self.registry)
+        self._config = _Config(self.registry)
+        self._hooks = _Hooks(self.registry)
+        self._process = _Process(self.registry)
+
+    def observe(self, observation: Observation) -> None:
+        match observation:
+            case Served():
+                self._requests.serve(observation)
+            case Refused():
+                self._requests.refuse(observation)
+            case TurnedAway():
+                self._requests.turn_away(observation)
+            case ConfigTaken() | ConfigRefused():
+                self._config.observe(observation)
+            case Wrote() | Batched() | VersionsKept() | JobCarried() | JobEnded():
+                self._writes.observe(observation)
+            case AuditDropped() | AuditSealed() | SealingFailed():
+                self._audit.observe(observation)
+            case Called() | Delivery() | OutboxStands():
+                self._hooks.observe(observation)
+            case _:
+                self._process.observe(observation)
 
     def text(self) -> bytes:
         """The exposition format, of all workers where there are several."""

@@ -1,4 +1,4 @@
-"""What may be logged or counted. Holds no value of a document, no id, no credential."""
+"""What may be counted. Holds no value of a document, no id, no credential."""
 
 from __future__ import annotations
 
@@ -17,10 +17,17 @@ class Served:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Something was refused, by its stable code."""
+    """A request was refused: what it was about to do, and the stable code."""
 
-    operation: str
+    action: str
     code: str
+
+
+@dataclass(frozen=True, slots=True)
+class TurnedAway:
+    """A connection that was closed before its request reached the application, or with its answer unread."""
+
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +37,36 @@ class Wrote:
     collection: str
     verb: str
     count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Batched:
+    """A batch that was answered: how many items were asked for, and of these done, missing and failed.
+
+    `outcome` is done, partial or dry_run. What is left of `asked` was as it was to be.
+    """
+
+    verb: str
+    outcome: str
+    asked: int
+    done: int
+    missing: int
+    failed: int
+
+
+@dataclass(frozen=True, slots=True)
+class VersionsKept:
+    """States that one committed transaction kept."""
+
+    collection: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class JobCarried:
+    """This process begins (1) or ceases (-1) to carry a job."""
+
+    change: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +110,15 @@ class ConfigRefused:
 
 
 @dataclass(frozen=True, slots=True)
+class Called:
+    """A receiver of a hook was called: answered or failed, in so many seconds."""
+
+    hook: str
+    outcome: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Delivery:
     """One attempt to tell the receiver of a hook something: delivered, failed, or dead, after which none follows."""
 
@@ -88,5 +134,55 @@ class OutboxStands:
     dead: int
 
 
+@dataclass(frozen=True, slots=True)
+class Commanded:
+    """MongoDB answered a command, ok or failed, in so many seconds."""
+
+    command: str
+    outcome: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class PoolStands:
+    """Connections of this process to the servers of MongoDB: at work, kept open, and requests that wait for one."""
+
+    in_use: int
+    idle: int
+    waiting: int
+
+
+@dataclass(frozen=True, slots=True)
+class NoConnection:
+    """Within a second no connection to MongoDB came free."""
+
+
+@dataclass(frozen=True, slots=True)
+class Remembering:
+    """How often something `kind` was looked for since the last look, by what came of it."""
+
+    kind: str
+    found: int
+    made: int
+
+
+@dataclass(frozen=True, slots=True)
+class LoopLag:
+    """How much later than asked this process came round to its work, in seconds."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class LinesDropped:
+    """Lines of the log about requests that were left out: more came than are written in a second."""
+
+    count: int
+
+
 OfAudit = AuditDropped | AuditSealed | SealingFailed
-Observation = Served | Refused | Wrote | JobEnded | ConfigTaken | ConfigRefused | Delivery | OutboxStands | OfAudit
+OfRequests = Served | Refused | TurnedAway
+OfHooks = Called | Delivery | OutboxStands
+OfWrites = Wrote | Batched | VersionsKept | JobCarried | JobEnded
+OfProcess = Commanded | PoolStands | NoConnection | Remembering | LoopLag | LinesDropped
+Observation = OfRequests | ConfigTaken | ConfigRefused | OfWrites | OfHooks | OfAudit | OfProcess

@@ -321,6 +321,21 @@ class CheckPolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class RunPolicyTests:
+    """What the policy's own tests come to with these texts; a file that is not among them is the loaded one."""
+
+    files: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class ComparePolicy:
+    """What each role, and each of the sets `beside`, gains and loses by these texts."""
+
+    files: Mapping[str, str]
+    beside: tuple[tuple[str, ...], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class WritePolicy:
     """Put this text in the place of the file, if that is the one of `if_match`."""
 
@@ -337,7 +352,8 @@ class SyncHierarchy:
     collection: str | None = None
 
 
-OfFiles = CheckPolicy | WritePolicy  # of the policy's files, and of nothing that is stored
+# of the policy's files, and of nothing that is stored
+OfFiles = CheckPolicy | RunPolicyTests | ComparePolicy | WritePolicy
 Service = (
     GetJob | CancelJob | ListJobs | ListAudit | SyncHierarchy | Explain | TellMe | TellPolicy
 )  # asked of the gateway itself, and of no collection

@@ -137,13 +137,14 @@ class CountPlan:
 
 @dataclass(frozen=True, slots=True)
 class GetManyPlan:
-    """`ids` among the rows of `match`; `fields` cuts what is shown further."""
+    """`ids` among the rows of `match`, refused above `max_bytes`; `fields` cuts what is shown further."""
 
     collection: str
     ids: tuple[DocumentId, ...]
     match: Guarded
     lens: Lens
     fields: frozenset[Path] | None
+    max_bytes: int
     computed: Computing = ()
 
 
@@ -187,7 +188,7 @@ class Precondition:
     lens: Lens
 
     def accepts(self, stored: Document) -> bool:
-        return self.wanted.has_strong(self.lens.tag(self.lens.show(stored)))
+        return self.lens.is_known(stored, self.wanted)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
-from permission_mongo.config.load import load_with_trees
+from permission_mongo.config.load import Loaded, load_with_trees
+from permission_mongo.config.model import Config
 from permission_mongo.config.yaml import read_yaml
 from permission_mongo.documents.etags import Tags
 from permission_mongo.errors import (
@@ -25,8 +26,13 @@ from permission_mongo.errors import (
     Misconfigured,
     PreconditionFailed,
 )
+from permission_mongo.impact.compare import compare
+from permission_mongo.impact.reports import told as changes_told
 from permission_mongo.linting.table import lint
+from permission_mongo.trials.coverage import Coverage
 from permission_mongo.trials.load import load_tested, require_tested
+from permission_mongo.trials.reports import told as tests_told
+from permission_mongo.trials.run import run_tests
 
 if sys.platform != "win32":
     import fcntl
@@ -50,19 +56,52 @@ async def in_turn(work: Callable[[], T], *, within: float | None = None) -> T:
 
 def findings_of(texts: Mapping[str, str]) -> list[Finding]:
     """What is wrong with a schema and a policy. Nothing of the environment is put in."""
+    try:
+        loaded = _read(texts)
+        require_tested(loaded.config)
+        found: Iterable[Finding] = [*loaded.config.warnings, *lint(loaded)]
+    except Misconfigured as error:
+        found = error.findings
+    return [one for one in found if one.file != _CONFIG]
+
+
+def results_of(texts: Mapping[str, str]) -> dict[str, Any]:
+    """What the policy tests among the texts come to, and which rules they touch. InvalidRequest for mistakes."""
+    config, coverage = _sound(texts), Coverage()
+    results = run_tests(config, coverage)
+    return tests_told(results, coverage.of(config.policy.rules.values()))
+
+
+def changes_of(
+    loaded: Mapping[str, str], texts: Mapping[str, str], beside: Iterable[tuple[str, ...]]
+) -> dict[str, Any]:
+    """What each role gains and loses from the loaded texts to the others. InvalidRequest for mistakes, and for roles
+    of `beside` that neither knows.
+    """
+    old, new = _sound(loaded), _sound(texts)
+    sets = tuple(beside)
+    for role in (role for one in sets for role in one):
+        if role not in old.policy.roles and role not in new.policy.roles:
+            raise InvalidRequest(f"roles: no policy has a role {role!r}")
+    return changes_told(compare(old, new, sets), None)
+
+
+def _sound(texts: Mapping[str, str]) -> Config:
+    try:
+        return _read(texts).config
+    except Misconfigured as error:
+        raise InvalidRequest("the files have mistakes", findings=findings_told(error.findings)) from error
+
+
+def _read(texts: Mapping[str, str]) -> Loaded:
+    """A schema and a policy alone: a variable of the environment is taken as it is written."""
     names = {name for text in texts.values() for name in _VARIABLE.findall(text)}
     with tempfile.TemporaryDirectory(prefix="permission-mongo-") as place:
         folder = Path(place)
         for name, text in texts.items():
             (folder / name).write_text(text, encoding="utf-8", newline="")
         (folder / _CONFIG).write_text("")
-        try:
-            loaded = load_with_trees(folder, {name: f"${{ENV.{name}}}" for name in names})
-            require_tested(loaded.config)
-            found: Iterable[Finding] = [*loaded.config.warnings, *lint(loaded)]
-        except Misconfigured as error:
-            found = error.findings
-    return [one for one in found if one.file != _CONFIG]
+        return load_with_trees(folder, {name: f"${{ENV.{name}}}" for name in names})
 
 
 def findings_told(findings: Iterable[Finding]) -> list[dict[str, object]]:

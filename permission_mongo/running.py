@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Collection
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final, Protocol
@@ -19,7 +19,7 @@ from permission_mongo.consulting import Consulting
 from permission_mongo.ending import ended
 from permission_mongo.errors import Conflict, Refusal, StillRunning, Unavailable
 from permission_mongo.jobs import Asked, Lease, Origin, Overtaken, Taken, Turn, Unreadable, added, told
-from permission_mongo.observations import JobEnded, Observation, Wrote
+from permission_mongo.observations import JobCarried, JobEnded, Observation, Wrote
 from permission_mongo.operations import Alike, ByFilter, DeleteMany, Filtered, Operation, Service, UpdateMany
 from permission_mongo.outcomes import BatchOutcome, JobState, Outcome, Started
 from permission_mongo.parsing.ids import Fresh
@@ -125,12 +125,13 @@ class Running:
 
     async def _worked_off(self, work: _Work, plan: Plan, *, waits: bool) -> Outcome:
         """Already the first chunk can be of several transactions, and so be a job that another one takes or ends."""
-        if work.lease is None:
-            return await self._from_first(work, plan, waits=waits)
         try:
-            async with self._held(work.lease):
+            async with nullcontext() if work.lease is None else self._held(work.lease):
                 return await self._from_first(work, plan, waits=waits)
+        except _Ending as ending:
+            return _let_go(ending.done)
         except Overtaken:
+            assert work.lease is not None  # noqa: S101  (a dry run has none that could be taken)
             if not waits:
                 return Started(await self.store.find_job(work.lease.job))
             return await self._told_by_another(work.lease)
@@ -181,13 +182,19 @@ class Running:
 
         Overtaken when the job is not this lease's any more.
         """
-        done = await self._chunks(work, done)
-        return await self._finished(work.lease, done) if done.is_job and work.lease is not None else done
+        if work.lease is None:
+            return await self._chunks(work, done)
+        self.observe(JobCarried(1))
+        try:
+            done = await self._chunks(work, done)
+            return await self._finished(work.lease, done) if done.is_job else done
+        finally:
+            self.observe(JobCarried(-1))
 
     async def _chunks(self, work: _Work, done: BatchOutcome) -> BatchOutcome:
         while done.more is not None and done.stopped is None:
-            if self.ending.is_set() and work.origin is None:
-                raise _Ending  # nobody waits for it here
+            if self.ending.is_set():
+                raise _Ending(done)
             try:
                 work = self._by_what_is_in_force(work)
                 done = await self._chunk(work, done)
@@ -265,6 +272,8 @@ class Running:
             job = await self.store.find_job(lease.job)
             if job.is_over:
                 return told(replace(job.outcome, is_job=True))
+            if self.ending.is_set():
+                return _let_go(replace(job.outcome, is_job=True))
             await asyncio.sleep(_LOOK)
 
     async def _renew(self, lease: Lease, over: asyncio.Event) -> None:
@@ -289,9 +298,13 @@ class Running:
         try:
             yield
         finally:
-            self.ending.set()
-            self.waiting.set()
+            self.end()
             await _end(tasks)
+
+    def end(self) -> None:
+        """Work of many chunks stops behind the one in hand, and no other is begun."""
+        self.ending.set()
+        self.waiting.set()
 
     async def _carry_on(self) -> None:
         while not self.ending.is_set():
@@ -361,6 +374,18 @@ def _sent_of(operation: Filtered) -> tuple[Asked, bytes]:
 
 class _Ending(Exception):
     """This gateway ends: the job is let go of, and another goes on from there."""
+
+    def __init__(self, done: BatchOutcome) -> None:
+        super().__init__()
+        self.done = done
+
+
+def _let_go(done: BatchOutcome) -> BatchOutcome:
+    """What a caller is told who waits for it here. Unavailable where nothing was written."""
+    why = Unavailable("this gateway ends")
+    if not done.is_job:
+        raise why
+    return replace(done, stopped=why, more=None)
 
 
 async def _end(tasks: Collection[asyncio.Task[None]]) -> None:

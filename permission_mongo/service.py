@@ -70,6 +70,22 @@ class CheckPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class TrialPlan:
+    """Run the policy tests that are among these texts."""
+
+    texts: Mapping[str, str] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class DiffPlan:
+    """Compare what is loaded with these texts, for each role and for the sets `beside`."""
+
+    loaded: Mapping[str, str] = field(repr=False)
+    texts: Mapping[str, str] = field(repr=False)
+    beside: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class WritePlan:
     """Replace the file `name` of `folder`; `texts` are all that a policy is made of, this one included."""
 
@@ -79,7 +95,7 @@ class WritePlan:
     texts: Mapping[str, str] = field(repr=False)
 
 
-FilesPlan = CheckPlan | WritePlan
+FilesPlan = CheckPlan | TrialPlan | DiffPlan | WritePlan
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,7 @@ CODEC: Final[CodecOptions[Document]] = CodecOptions(
     tz_aware=False,
     uuid_representation=UuidRepresentation.STANDARD,
     datetime_conversion=DatetimeConversion.DATETIME_AUTO,
+    unicode_decode_error_handler="replace",  # another writer's text must not fail a whole page
 )
 SCALAR_TYPES: Final = ("string", "number", "integer", "boolean", "date", "objectId", "uuid", "decimal")
 MAX_DEPTH: Final = 64

@@ -4,6 +4,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -12,6 +13,21 @@ from importlib.metadata import files
 
 import pymongo
 import pytest
+
+# A run starts some hundred processes of its own: none shall compile the whole gateway anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
+_ROOM = 3 * 1024**3  # bytes free in memory; a run takes some hundred MB
+
+
+# Files that take long go first, so that at the end no worker is alone with one.
+_LONG = ("tests/faults/", "tests/laws/", "tests/test_serve", "tests/test_example", "tests/impact/", "tests/storage/")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whole files keep together, and each its order."""
+    items.sort(key=lambda one: not one.nodeid.startswith(_LONG))
 
 
 def _mongod() -> str:
@@ -31,16 +47,25 @@ def mongo_uri() -> Iterator[str]:
         yield uri
 
 
+def _in_memory() -> str | None:
+    """A folder where no write waits for a disk, if there is room; a server of these tests outlives no crash."""
+    shm = "/dev/shm"
+    if os.access(shm, os.W_OK) and shutil.disk_usage(shm).free > _ROOM:
+        return shm
+    return None
+
+
 @contextmanager
 def a_server(*parameters: str) -> Iterator[str]:
     """The address of a replica set of one, ended and removed afterwards."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    folder = tempfile.mkdtemp(prefix="pm-test-")
+    folder = tempfile.mkdtemp(prefix="pm-test-", dir=_in_memory())
     child = subprocess.Popen(
         f"{_mongod()} --dbpath {folder} --port {port} --bind_ip 127.0.0.1 --replSet test --quiet --nounixsocket"
-        " --wiredTigerCacheSizeGB 1 --oplogSize 64 --noscripting --setParameter enableTestCommands=1".split()
+        " --wiredTigerCacheSizeGB 1 --oplogSize 64 --noscripting --setParameter enableTestCommands=1"
+        " --setParameter diagnosticDataCollectionEnabled=false".split()
         + [word for one in parameters for word in ("--setParameter", one)],
         stdout=subprocess.DEVNULL,
     )

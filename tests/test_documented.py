@@ -23,8 +23,8 @@ from permission_mongo.query.pipeline import ACCUMULATORS, STAGES
 from permission_mongo.schema.computed import OPERATORS as COMPUTED_OPERATORS
 
 ROOT = Path(__file__).parent.parent
-HTTP, CONFIGURATION, OPERATIONS = (
-    (ROOT / "docs" / f"{name}.md").read_text() for name in ("http-api", "configuration", "operations")
+HTTP, CONFIGURATION, OPERATIONS, OBSERVABILITY = (
+    (ROOT / "docs" / f"{name}.md").read_text() for name in ("http-api", "configuration", "operations", "observability")
 )
 README = (ROOT / "README.md").read_text()
 
@@ -210,10 +210,18 @@ def test_no_key_is_documented_that_the_reader_of_config_yaml_does_not_know(keys_
 # -- operations
 
 
-def test_every_metric_is_documented_and_no_other():
-    names = {family.name + ("_total" if family.type == "counter" else "") for family in Metrics().registry.collect()}
-    assert len(names) >= 5
-    assert set(re.findall(r"^\| `(permission_mongo_\w+)` \|", OPERATIONS, re.MULTILINE)) == names
+def test_every_metric_is_documented_with_its_kind_and_labels_and_no_other():
+    rows = re.findall(r"^\| `(permission_mongo_\w+)` \| (\w+) \| ([\w, ]*)\|", OBSERVABILITY, re.MULTILINE)
+    told = {name: (kind, tuple(re.findall(r"\w+", labels))) for name, kind, labels in rows}
+    assert len(told) == len(rows)
+    registry = Metrics().registry
+    families = {one.name: one for one in registry.collect()}
+    of_each = {name: one for one in registry._collector_to_names for name in [one._name]}
+    made = {
+        name + ("_total" if family.type == "counter" else ""): (family.type, of_each[name]._labelnames)
+        for name, family in families.items()
+    }
+    assert told == made
 
 
 def commands(parser: argparse.ArgumentParser, words: str) -> Iterator[tuple[str, argparse.ArgumentParser]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from asyncio import CancelledError
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
@@ -19,13 +20,15 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from permission_mongo.api import endpoints
 from permission_mongo.api.calls import Call, request_id_of
+from permission_mongo.api.door import Door
 from permission_mongo.api.errors import MethodNotAllowed, unforeseen
-from permission_mongo.api.refused import note_refusal
-from permission_mongo.api.render import refuse
+from permission_mongo.api.refused import action_of, note_refusal
+from permission_mongo.api.render import complete, refuse
 from permission_mongo.api.streams import Streams
-from permission_mongo.errors import CollectionNotFound, Refusal
+from permission_mongo.api.telling import line_of, traced, writes
+from permission_mongo.errors import CollectionNotFound, NoConnectionFree, Refusal, Unavailable
 from permission_mongo.gateway import Gateway
-from permission_mongo.observations import Served
+from permission_mongo.observations import NoConnection, Refused, Served
 from permission_mongo.schema.model import RESERVED_IDS
 
 Endpoint = Callable[[Call], Awaitable[Response]]
@@ -47,6 +50,8 @@ ROUTES: Final[tuple[tuple[str, str, Endpoint], ...]] = (
     ("GET", "/_pm/policy", endpoints.tell_policy),
     ("PUT", "/_pm/policy", endpoints.write_policy),
     ("POST", "/_pm/policy/check", endpoints.check_policy),
+    ("POST", "/_pm/policy/test", endpoints.run_policy_tests),
+    ("POST", "/_pm/policy/diff", endpoints.compare_policy),
     ("POST", "/_pm/explain", endpoints.explain),
     ("GET", "/_pm/audit", endpoints.list_audit),
     ("GET", "/{collection}/{id}", endpoints.get_one),
@@ -77,7 +82,10 @@ ROUTES: Final[tuple[tuple[str, str, Endpoint], ...]] = (
     ("POST", "/_pm/hierarchy/sync", endpoints.sync_hierarchy),
     ("POST", "/api/hierarchy/sync", endpoints.sync_hierarchy),
 )
-_ENCODED_SLASH: Final = re.compile(rb"%2f", re.IGNORECASE)
+# Two readers of such a path see two paths: one where it is encoded, and one where it divides or ends it.
+_AMBIGUOUS: Final = re.compile(rb"%(?:2f|5c|00)", re.IGNORECASE)
+# What a request without a route is counted as, else by another word: a caller may send any method.
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"})
 METRICS: Final = ("GET", "/metrics", endpoints.show_metrics)
 
 
@@ -91,11 +99,11 @@ def build_app(
     streams = streams or Streams()
 
     @asynccontextmanager
-    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+    async def lifespan(app: Starlette) -> AsyncIterator[dict[str, Door]]:
         async with opened as gateway:
             app.state.gateway, app.state.streams = gateway, streams
             try:
-                yield
+                yield {"door": Door(gateway.config.server, gateway.observe, streams)}
             finally:
                 streams.close()
 
@@ -125,9 +133,16 @@ class _Answers:
         opened: Gateway = scope["app"].state.gateway
         gateway = opened.current  # looked at once: the whole request is judged by one configuration
         request_id = request_id_of(request)
-        response = await _answered(self.by_method[method], Call(request, gateway, request_id))
-        response.raw_headers.append((b"x-request-id", request_id.encode("ascii")))
-        gateway.observe(Served(method, self.path, response.status_code, perf_counter() - started))
+        call = Call(request, gateway, request_id)
+        endpoint = self.by_method[method]
+        answering = _answered(endpoint, call)
+        spans = gateway.spans
+        response = await (answering if spans is None else traced(spans, call, self.path, answering))
+        complete(response, request_id)
+        status, seconds, action = response.status_code, perf_counter() - started, action_of(endpoint.__name__)
+        gateway.observe(Served(method, self.path, status, seconds))
+        if gateway.lines.wants(status, seconds, writes=writes(action)):
+            gateway.lines.tell(line_of(call, action, self.path, status, seconds))
         await response(scope, receive, send)
 
 
@@ -150,10 +165,9 @@ class _Front:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            if _ENCODED_SLASH.search(scope.get("raw_path") or b""):
-                # RFC 3986, 2.2: it is no separator, and no name of ours holds one. Whoever guards paths in front of
-                # this gateway sees one segment, and so must it.
-                return await (await _unrouted(Request(scope), HTTPException(404)))(scope, receive, send)
+            raw = scope.get("raw_path", b"")
+            if b"%" in raw and _AMBIGUOUS.search(raw):
+                return await _no_route(Request(scope))(scope, receive, send)
             for route in self._by_slashes.get(scope["path"].count("/"), ()):
                 match, found = route.matches(scope)
                 if match is Match.FULL:
@@ -173,24 +187,47 @@ async def _answered(endpoint: Endpoint, call: Call) -> Response:
     try:
         return await endpoint(call)
     except Refusal as refusal:
-        note_refusal(call, endpoint.__name__, refusal)
-        return refuse(refusal)
+        action = action_of(endpoint.__name__)
+        note_refusal(call, action, refusal)
+        return _refused(call, action, refusal)
+    except CancelledError:
+        if not call.streams.are_closing:
+            raise
+        # The time to end is over. The last word is an answer all the same, and true of reads and of writes.
+        ended = Unavailable("the gateway ended before this was done; whether it took effect is not known")
+        return _refused(call, action_of(endpoint.__name__), ended)
     except Exception as error:
-        return refuse(unforeseen(error, call.request_id))
+        return _refused(call, action_of(endpoint.__name__), unforeseen(error, call.request_id))
+
+
+def _refused(call: Call, action: str, refusal: Refusal) -> Response:
+    call.refused = refusal.code
+    call.gateway.observe(Refused(action, refusal.code))
+    if isinstance(refusal, NoConnectionFree):
+        call.gateway.observe(NoConnection())
+    return refuse(refusal)
 
 
 async def _unrouted(request: Request, error: Exception) -> Response:
     """No route, or none for this method: the same shape as every refusal."""
-    request_id = request_id_of(request)
-    status = error.status_code if isinstance(error, HTTPException) else 500
-    if status == 405:
-        response = refuse(MethodNotAllowed(f"{request.method} is not taken here"))
-        response.headers["allow"] = (error.headers or {}).get("Allow", "") if isinstance(error, HTTPException) else ""
-    else:
-        response = refuse(CollectionNotFound("no such route"))
-    response.headers["x-request-id"] = request_id
+    if not (isinstance(error, HTTPException) and error.status_code == 405):
+        return _no_route(request)
+    response = _unnamed(request, refuse(MethodNotAllowed(f"{request.method} is not taken here")))
+    response.headers["allow"] = (error.headers or {}).get("Allow", "")
     return response
 
 
+def _no_route(request: Request) -> Response:
+    return _unnamed(request, refuse(CollectionNotFound("no such route")))
+
+
+def _unnamed(request: Request, response: Response) -> Response:
+    """Counted without its path, which a caller chooses."""
+    method = request.method if request.method in _METHODS else "other"
+    request.app.state.gateway.observe(Served(method, "none", response.status_code, 0.0))
+    return complete(response, request_id_of(request))
+
+
 async def _unforeseen(request: Request, error: Exception) -> Response:
-    return refuse(unforeseen(error, request_id_of(request)))
+    request_id = request_id_of(request)
+    return complete(refuse(unforeseen(error, request_id)), request_id)

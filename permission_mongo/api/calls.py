@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import re
 from dataclasses import dataclass, field, replace
@@ -11,6 +10,7 @@ from uuid import uuid4
 
 from starlette.requests import ClientDisconnect, Request
 
+from permission_mongo.api.addresses import client_address
 from permission_mongo.api.errors import UnsupportedMediaType
 from permission_mongo.api.streams import Streams
 from permission_mongo.documents.etags import Tags
@@ -22,6 +22,7 @@ from permission_mongo.parsing.lists import Parameters, parameters_of
 from permission_mongo.parsing.once import HEADER, read_once
 from permission_mongo.planning.callers import Asking
 from permission_mongo.principal import DEFAULT_NAMESPACE
+from permission_mongo.rates import Payer, cost_of, paying_address, paying_principal
 from permission_mongo.schema.model import Collection
 
 _LENGTH: Final = re.compile(rb"[0-9]+")
@@ -46,7 +47,8 @@ def _only(namespaces: list[bytes]) -> str:
 @dataclass(slots=True)
 class Call:
     """A request at a gateway. `keys` are its idempotency keys, `sent` the headers that tell of its body, `received` the
-    body, and `asked` who asks, once they are read.
+    body, `asked` who asks, and `payers` whose rates it counts for, once they are read. `refused` is the code of what it
+    was refused with, `trace` the id of its trace.
     """
 
     request: Request
@@ -56,6 +58,9 @@ class Call:
     sent: dict[bytes, bytes] = field(default_factory=dict)
     received: bytes = b""
     asked: Asking | None = None
+    payers: tuple[Payer, ...] = ()
+    refused: str | None = None
+    trace: str | None = None
 
     @property
     def collection(self) -> Collection:
@@ -86,8 +91,12 @@ class Call:
     async def asking(self, takes: bytes | None = None) -> Asking:
         """Who asks, and from here on where. Unauthenticated, or Forbidden for a namespace that is not the caller's.
 
-        InvalidRequest for a condition other than the one that the route `takes`.
+        RateLimited for who asked too much before; InvalidRequest for a condition that the route does not take.
         """
+        address, rate = client_address(self.request), self.gateway.config.limits.rate
+        if rate is not None:
+            # First of all: whoever guesses credentials pays for each.
+            self._pay(paying_address(rate, address))
         conditions: set[bytes] = set()
         authorization: list[str] = []
         api_key: list[str] = []
@@ -106,13 +115,24 @@ class Call:
             elif name in _OF_THE_BODY:
                 self.sent.setdefault(name, value)
         principal = await self.gateway.authenticator.authenticate(authorization, api_key)
-        client = self.request.scope.get("client")
-        about = {"method": self.request.scope["method"], "ip": client[0] if client else None}
+        if rate is not None:
+            self._pay(paying_principal(rate, principal))
+        about = {"method": self.request.scope["method"], "ip": address}
         asking = self.asked = Asking(principal, self.gateway.clock(), about, self.request_id)
         self.gateway = self.gateway.within(_only(namespaces), principal)
         for name in sorted(conditions - {takes}):
             raise InvalidRequest(f"the header '{name.decode()}' is not taken here")
         return asking
+
+    def _pay(self, payers: tuple[Payer, ...]) -> None:
+        self.gateway.rates.charge(payers, 1)
+        self.payers += payers
+
+    def pay_for(self, operation: Operation) -> None:
+        """What it costs beyond the request itself. RateLimited, or InvalidRequest for what is too much at any time."""
+        cost = cost_of(operation)
+        if cost > 1:
+            self.gateway.rates.charge(self.payers, cost - 1, before=1)
 
     def keyed(self, asking: Asking, operation: Operation) -> Asking:
         """With the caller's idempotency key. InvalidRequest where nothing is written; a dry run needs none."""
@@ -154,13 +174,10 @@ class Call:
             raise InvalidRequest("this route takes no body")
 
     async def body(self, also: bytes = _JSON) -> bytes:
-        """The body, at most `limits.max_body_bytes`, within `server.body_timeout`. `also`: a kind of JSON taken too."""
+        """The body, at most `limits.max_body_bytes`. `also`: a kind of JSON taken too."""
         self._require_plain_json(also)
         try:
-            async with asyncio.timeout(self.gateway.config.server.body_timeout):
-                self.received = await self._read()
-        except TimeoutError as error:
-            raise InvalidRequest("the body did not arrive in time") from error
+            self.received = await self._read()
         except ClientDisconnect as error:
             raise Unavailable("the caller left") from error
         return self.received
@@ -207,4 +224,8 @@ def request_id_of(request: Request) -> str:
     for name, value in request.scope["headers"]:
         if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
             return str(value, "ascii")
+    return fresh_request_id()
+
+
+def fresh_request_id() -> str:
     return f"{_PROCESS}-{next(_COUNT):x}"

@@ -36,14 +36,20 @@ from permission_mongo.parsing.hierarchy import read_sync
 from permission_mongo.parsing.jobs import read_cancel_job, read_get_job, read_list_jobs
 from permission_mongo.parsing.lists import read_count, read_list_deleted, read_list_of, read_query
 from permission_mongo.parsing.once import HEADER
-from permission_mongo.parsing.policy import read_check_policy, read_write_policy
+from permission_mongo.parsing.policy import read_check_policy, read_compare_policy, read_run_tests, read_write_policy
 from permission_mongo.planning.callers import Asking
+from permission_mongo.rates import owed_for
 
 
 async def _answer(call: Call, operation: Operation, asking: Asking, *, waits: bool = True) -> Response:
     if call.keys:
         asking = call.keyed(asking, operation)
-    return render(await call.gateway.answer(operation, asking, waits=waits), operation.collection.name)
+    if call.payers:
+        call.pay_for(operation)
+    shown = await call.gateway.answer(operation, asking, waits=waits)
+    if call.payers:
+        call.gateway.rates.owe(call.payers, owed_for(operation, shown))
+    return render(shown, operation.collection.name)
 
 
 async def _serve(call: Call, operation: Service | OfFiles, asking: Asking) -> Response:
@@ -207,6 +213,18 @@ async def check_policy(call: Call) -> Response:
     return await _serve(call, read_check_policy(await call.body()), asking)
 
 
+async def run_policy_tests(call: Call) -> Response:
+    asking = await call.asking()
+    call.parameters.require_known(())
+    return await _serve(call, read_run_tests(await call.body()), asking)
+
+
+async def compare_policy(call: Call) -> Response:
+    asking = await call.asking()
+    call.parameters.require_known(())
+    return await _serve(call, read_compare_policy(await call.body()), asking)
+
+
 async def write_policy(call: Call) -> Response:
     asking = await call.asking(IF_MATCH)
     call.parameters.require_known(())
@@ -253,6 +271,8 @@ async def ready(call: Call) -> Response:
     """A refused edit makes no gateway unready: an earlier configuration serves, and all gateways may have the same."""
     gateway = call.gateway
     reachable = await gateway.store.is_reachable()
+    if call.streams.are_closing:
+        return respond(503, {"status": "ending"})
     policy = "stale" if gateway.in_force.standing.is_stale else "ok"
     checks = {"mongodb": "ok" if reachable else "unavailable", "policy": policy}
     about = {"checks": checks, "policy": gateway.config.policy_digest}

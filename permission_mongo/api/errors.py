@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-import traceback
 from collections.abc import Mapping
 from typing import Final
 
-from permission_mongo.errors import Refusal, StillRunning
+from permission_mongo.errors import RateLimited, Refusal, StillRunning
+from permission_mongo.logs import places_of
 
 _LOG: Final = logging.getLogger("permission_mongo.api")
 STATUS: Final[Mapping[str, int]] = {
@@ -21,6 +21,7 @@ STATUS: Final[Mapping[str, int]] = {
     "batch_not_found": 404,
     "job_not_found": 404,
     "method_not_allowed": 405,
+    "request_timeout": 408,
     "conflict": 409,
     "precondition_failed": 412,
     "payload_too_large": 413,
@@ -28,6 +29,7 @@ STATUS: Final[Mapping[str, int]] = {
     "schema_validation": 422,
     "hook_rejected": 422,
     "rate_limited": 429,
+    "headers_too_large": 431,
     "internal_error": 500,
     "versioning_not_enabled": 501,
     "unavailable": 503,
@@ -42,6 +44,8 @@ HEADERS: Final[Mapping[str, Mapping[str, str]]] = {
 
 def headers_of(refusal: Refusal) -> Mapping[str, str]:
     """What a refusal says in headers."""
+    if isinstance(refusal, RateLimited) and "retry_after" in refusal.details:
+        return {"retry-after": str(refusal.details["retry_after"])}
     return {"retry-after": "1"} if isinstance(refusal, StillRunning) else HEADERS.get(refusal.code, {})
 
 
@@ -53,6 +57,16 @@ class MethodNotAllowed(Refusal):
     code = "method_not_allowed"
 
 
+class RequestTimeout(Refusal):
+    """What was to be sent did not come in time."""
+
+    code = "request_timeout"
+
+
+class HeadersTooLarge(Refusal):
+    code = "headers_too_large"
+
+
 class InternalError(Refusal):
     """Ours. Tells no server text and no stack; the request id leads to the log."""
 
@@ -61,7 +75,5 @@ class InternalError(Refusal):
 
 def unforeseen(error: Exception, request_id: str) -> InternalError:
     """The log gets the places of the code and the kind of error; its text may hold values, hosts or keys."""
-    frames = traceback.extract_tb(error.__traceback__)
-    places = " < ".join(f"{frame.name}:{frame.lineno}" for frame in reversed(frames[-8:]))
-    _LOG.error("request %s failed: %s at %s", request_id, type(error).__name__, places)
+    _LOG.error("request %s failed: %s at %s", request_id, type(error).__name__, places_of(error))
     return InternalError("something went wrong here; the request id leads to the log")

@@ -8,7 +8,7 @@ from typing import Final
 from permission_mongo.api.calls import Call
 from permission_mongo.api.errors import STATUS
 from permission_mongo.audit import refusal_entry
-from permission_mongo.errors import Refusal
+from permission_mongo.errors import RateLimited, Refusal
 from permission_mongo.parsing.ids import read_id
 from permission_mongo.values import DocumentId
 
@@ -27,12 +27,21 @@ _LONGEST: Final = 128
 _OURS: Final = 500  # from this status on nothing was denied: something failed
 
 
-def note_refusal(call: Call, endpoint: str, refusal: Refusal) -> None:
-    """Nothing of a caller who is nobody yet, and nothing of a failure of ours."""
+def action_of(endpoint: str) -> str:
+    """What a route does, in the words of rules and of the audit."""
+    return _ACTIONS.get(endpoint, endpoint)
+
+
+def note_refusal(call: Call, action: str, refusal: Refusal) -> None:
+    """Nothing of a caller who is nobody yet, and nothing of a failure of ours.
+
+    Nor of who is told to come later: nothing was denied, and an entry each is work that the limit is there to save.
+    """
+    if isinstance(refusal, RateLimited):
+        return
     if call.asked is None or STATUS[refusal.code] >= _OURS or not call.gateway.config.audit.enabled:
         return
     named = call.request.path_params.get("collection", "")[:_LONGEST]
-    action = _ACTIONS.get(endpoint, endpoint)
     call.gateway.trail.add_refusal(refusal_entry(call.asked.actor(), action, named, _ids(call, named), refusal))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any, assert_never
+from typing import Any, Final, assert_never
 
 from starlette.responses import Response
 
@@ -39,6 +39,8 @@ from permission_mongo.planning.showing import (
 from permission_mongo.values import write_json
 
 JSON = "application/json"
+_NO_SNIFFING: Final = (b"x-content-type-options", b"nosniff")
+_UNKEPT: Final = (b"cache-control", b"no-store")
 
 
 def respond(status: int, body: Any, headers: dict[str, str] | None = None) -> Response:
@@ -47,6 +49,15 @@ def respond(status: int, body: Any, headers: dict[str, str] | None = None) -> Re
 
 def refuse(refusal: Refusal) -> Response:
     return respond(STATUS[refusal.code], {"error": refusal.as_entry()}, dict(headers_of(refusal)))
+
+
+def complete(response: Response, request_id: str) -> Response:
+    """With what every answer carries. What one caller may read is kept by nobody on its way to another."""
+    own = [(b"x-request-id", request_id.encode("ascii")), _NO_SNIFFING]
+    if not any(name == b"cache-control" for name, _ in response.raw_headers):
+        own.append(_UNKEPT)
+    response.raw_headers.extend(own)
+    return response
 
 
 def unless_known(response: Response, known: Tags | None) -> Response:

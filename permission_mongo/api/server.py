@@ -14,7 +14,7 @@ import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from types import FrameType
+from types import FrameType, ModuleType
 from typing import Final
 
 import uvicorn
@@ -24,6 +24,7 @@ from starlette.applications import Starlette
 from uvicorn.supervisors import Multiprocess
 
 from permission_mongo.api.app import build_app
+from permission_mongo.api.protocol import GuardedProtocol
 from permission_mongo.api.streams import Streams
 from permission_mongo.assembly import open_lasting
 from permission_mongo.config.model import Config
@@ -32,11 +33,19 @@ from permission_mongo.gateway import Gateway
 from permission_mongo.reloading import Reloading, Source
 from permission_mongo.watching import watched
 
+resource: ModuleType | None
+try:
+    import resource
+except ImportError:  # not a Unix
+    resource = None
+
 App = Starlette
 Watch = Callable[[], None]
 _LOG: Final = logging.getLogger("permission_mongo")
 _HEALTHY_WITHIN: Final = 30  # seconds
+_TO_ANSWER: Final = 0.8  # of the time to end
 _WATCH_EVERY: Final = 0.5  # seconds
+_OTHER_FILES: Final = 512  # MongoDB's, the log's, watched folders
 _PR_SET_PDEATHSIG: Final = 1
 _GC_THRESHOLD: Final = 50_000
 
@@ -70,13 +79,28 @@ def listen(host: str, port: int) -> socket.socket:
     return found
 
 
+def make_room(connections: int) -> None:
+    """As many open files as the connections of one process need, where the system lets them be had."""
+    if resource is None:
+        return
+    least = connections + _OTHER_FILES
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < least:
+        soft = least if hard == resource.RLIM_INFINITY else min(least, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        if soft < least:
+            _LOG.warning(
+                "%d connections need %d open files; only %d are to be had: ulimit -n", connections, least, soft
+            )
+
+
 def _uvicorn_config(app: Starlette | str, config: Config, *, factory: bool = False) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         factory=factory,
         workers=config.server.workers,
         loop="auto",
-        http="httptools",
+        http=GuardedProtocol,
         ws="none",
         lifespan="on",
         log_config=None,
@@ -84,7 +108,9 @@ def _uvicorn_config(app: Starlette | str, config: Config, *, factory: bool = Fal
         # On by default, and then any client on this machine could say where it comes from.
         proxy_headers=False,
         server_header=False,
-        timeout_graceful_shutdown=int(config.server.shutdown_timeout),
+        timeout_keep_alive=config.server.keep_alive_timeout,  # type: ignore[arg-type]  # it takes parts of seconds
+        # What is left is for the rest to end in. Then an answer is no longer waited for.
+        timeout_graceful_shutdown=max(1, int(config.server.shutdown_timeout * _TO_ANSWER)),
         # Also how long a worker that follows another one may take to load thousands of rules.
         timeout_worker_healthcheck=_HEALTHY_WITHIN,
     )
@@ -128,8 +154,13 @@ def _when_told_to_stop(told: Callable[[], None]) -> None:
 
 @asynccontextmanager
 async def _tended(listening: Listening, streams: Streams) -> AsyncIterator[Gateway]:
-    _when_told_to_stop(streams.close)
     async with open_lasting(listening.config, listening.uri) as (gateway, lasting):
+
+        def end() -> None:
+            streams.close()
+            gateway.end()
+
+        _when_told_to_stop(end)
         metrics, server = listening.config.metrics, listening.config.server
         if metrics.port is not None and server.workers == 1:
             start_http_server(metrics.port, server.host, gateway.metrics.registry)
@@ -176,6 +207,11 @@ class _Workers(Multiprocess):
             mark_process_dead(pid)  # type: ignore[no-untyped-call]  # what its gauges said counts no longer
         if self.watch is not None and not self.should_exit.is_set():
             self.watch()
+
+    def terminate_all(self) -> None:
+        for one in self.sockets:
+            one.close()  # or who connects now would wait for nobody until the last worker is gone
+        super().terminate_all()
 
     def handle_hup(self) -> None:
         """Each worker is followed by a new one, which begins with what the files say now, one after the other."""

@@ -39,6 +39,10 @@ class Streams:
         if not self._open[caller]:
             del self._open[caller]
 
+    @property
+    def are_closing(self) -> bool:
+        return self._closing.is_set()
+
     def close(self) -> None:
         """Each ends where it is."""
         self._closing.set()

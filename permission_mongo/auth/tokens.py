@@ -29,6 +29,13 @@ class TokenVerifier:
         self._keys = KeySet(auth, clock)
         self._remembered: dict[bytes, Principal] = {}
         self._generation = 0
+        self._found = self._made = 0
+
+    def tally(self) -> tuple[int, int]:
+        """How many tokens were remembered, and how many were verified or refused, since this was asked last."""
+        counted = self._found, self._made
+        self._found = self._made = 0
+        return counted
 
     def verify(self, token: str) -> Principal:
         """The token's principal. Unauthenticated says in a word why not, and nothing of the keys."""
@@ -39,7 +46,9 @@ class TokenVerifier:
         digest = sha256(token.encode("utf-8", "surrogatepass")).digest()
         known = self._remembered.get(digest)
         if known is not None and known.expires is not None and self._clock() < known.expires:
+            self._found += 1
             return known
+        self._made += 1
         principal = self._verified(token)
         if len(self._remembered) >= MOST_REMEMBERED:
             self._remembered.pop(next(iter(self._remembered)))

@@ -13,9 +13,9 @@ from permission_mongo.values import write_json
 Lines = Mapping[str, Sequence[str]]  # of each file
 _LONGEST: Final = 160
 _MAY_HOLD_SECRETS: Final = re.compile(r"config\.ya?ml|server\.ya?ml|hooks\.ya?ml")
-# Of such a file a line is shown if it begins with a key and no word on it is one of these.
+# Of such a file a line is shown if it begins with a key, no word on it is one of these, and no address names a user.
 _BEGINS_WITH_A_KEY: Final = re.compile(r"\s*[\w.-]+:(\s|$)")
-_SECRET: Final = re.compile(r"secret|uri|key|token|password|header", re.IGNORECASE)
+_SECRET: Final = re.compile(r"secret|uri|key|token|password|header|://\S*@", re.IGNORECASE)
 
 
 def lines_of(folder: Path, findings: Iterable[Finding]) -> Lines:

@@ -8,7 +8,6 @@ import logging
 import os
 import shutil
 import socket
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,14 +18,24 @@ from typing import Final
 from prometheus_client import start_http_server
 
 from permission_mongo import __version__
-from permission_mongo.api.server import App, Listening, address_of, listen, serve_here, serve_in_workers, worker_app
+from permission_mongo.api.server import (
+    App,
+    Listening,
+    address_of,
+    listen,
+    make_room,
+    serve_here,
+    serve_in_workers,
+    worker_app,
+)
 from permission_mongo.assembly import open_gateway
 from permission_mongo.cli.credentials import with_secret
 from permission_mongo.cli.options import Commands, add_config
 from permission_mongo.config.load import folder_of, load_with_trees
-from permission_mongo.config.model import Config, Logging
+from permission_mongo.config.model import Config
 from permission_mongo.errors import StartupFailure
 from permission_mongo.linting.table import lint
+from permission_mongo.logs import log_to_stderr
 from permission_mongo.metrics import shared_registry
 from permission_mongo.reloading import Source
 from permission_mongo.standing import SHARED_FOLDER
@@ -34,7 +43,6 @@ from permission_mongo.storage.connection import new_client, require_server
 from permission_mongo.storage.embedded import EmbeddedServer, running_uri, start_embedded
 from permission_mongo.storage.mongod import find_mongod
 from permission_mongo.trials.load import load_tested
-from permission_mongo.values import write_json
 
 _CONFIG: Final = "PERMISSION_MONGO_CONFIG"  # how a worker, which begins anew, finds its configuration
 _WORKERS: Final = "PERMISSION_MONGO_WORKERS"
@@ -58,6 +66,7 @@ def _serve(options: argparse.Namespace) -> int:
     for warning in (*config.warnings, *lint(load_with_trees(options.config), at_start=True)):
         _LOG.warning("%s", warning)
     bound = listen(config.server.host, config.server.port)
+    make_room(config.server.max_connections)
     with _engine(config, options.mongod) as engine:
         version = asyncio.run(_rehearse(config, engine.uri))
         print("\n".join(_summary(config, engine, version, bound) + _to_try(config, options.config, bound)), flush=True)
@@ -164,18 +173,3 @@ def _to_try(config: Config, place: Path, bound: socket.socket) -> list[str]:
         f"  try      TOKEN=$(permission-mongo token{at} --sub alice --roles {role} --tenant acme)",
         f'           curl -H "Authorization: Bearer $TOKEN" {address_of(bound, config)}/{collection}',
     ]
-
-
-class _JsonLines(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        line = {"level": record.levelname.lower(), "logger": record.name, "message": record.getMessage()}
-        return write_json({"at": self.formatTime(record, "%Y-%m-%dT%H:%M:%S%z"), **line}).decode()
-
-
-def log_to_stderr(settings: Logging) -> None:
-    handler = logging.StreamHandler()
-    as_json = settings.format == "json" or (settings.format == "auto" and not sys.stderr.isatty())
-    handler.setFormatter(_JsonLines() if as_json else logging.Formatter("%(levelname)s %(name)s: %(message)s"))
-    logging.basicConfig(level=settings.level.upper(), handlers=[handler], force=True)
-    for chatty in ("uvicorn", "uvicorn.error", "pymongo", "asyncio"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)

@@ -14,10 +14,7 @@ IGNORED: Final[Mapping[str, Mapping[str, str]]] = {
         "cache": "nothing is cached but a hierarchy, by limits.hierarchy_cache",
         "versioning": "versions are kept by each collection's own 'versioning' in schema.yml",
     },
-    "server": {
-        "read_timeout": "see 'server.body_timeout'",
-        "write_timeout": "an answer is bounded by 'limits.query_timeout'",
-    },
+    "server": {"read_timeout": "see 'server.header_timeout' and 'server.body_timeout'"},
     "auth": {"token_expiry": "a token ends when its own 'exp' says so"},
     "audit": {
         "batch_size": "an entry is committed with the write it tells of",

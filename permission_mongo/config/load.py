@@ -9,6 +9,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from permission_mongo.config.computed import shade_computed
+from permission_mongo.config.environment import FromFiles
 from permission_mongo.config.hooks import read_hooks
 from permission_mongo.config.model import Config, FileText
 from permission_mongo.config.policy import open_collection, read_policy
@@ -48,7 +49,7 @@ def load_config(place: Path, environment: Mapping[str, str] | None = None) -> Co
 
 def load_with_trees(place: Path, environment: Mapping[str, str] | None = None) -> Loaded:
     """The same, for who tells of places in the files."""
-    environment = os.environ if environment is None else environment
+    environment = FromFiles(os.environ) if environment is None else environment
     folder = folder_of(place)
     findings: list[Finding] = []
     roots = {kind: _root(kind, folder, environment, findings) for kind in _NAMES if _is_there(kind, folder)}
@@ -58,11 +59,7 @@ def load_with_trees(place: Path, environment: Mapping[str, str] | None = None) -
     text = read_policy(roots["policy"], known)
     hooks = read_hooks(roots["hooks"], known, text.rules) if "hooks" in roots else {}
     tests = read_policy_tests(roots["policy_tests"], known, text.roles) if "policy_tests" in roots else None
-    if not collections and not findings:
-        message = "declares no collection: there would be nothing to serve"
-        findings.append(Finding("schema.yml", 0, 0, message, code="file"))
-    if any(not finding.warning for finding in findings):
-        raise Misconfigured(sorted(set(findings), key=lambda one: (one.warning, one)))
+    _require_sound(collections, findings)
     config = Config(
         collections=collections,
         policy=Policy(shade_computed(text.rules, collections), text.roles),
@@ -73,6 +70,7 @@ def load_with_trees(place: Path, environment: Mapping[str, str] | None = None) -
         audit=settings.audit,
         metrics=settings.metrics,
         logging=settings.logging,
+        tracing=settings.tracing,
         warnings=tuple(findings),
         digest=digest_of(folder),
         schema_digest=digest_of(folder, ("schema",))[:_SHORT],
@@ -86,6 +84,14 @@ def load_with_trees(place: Path, environment: Mapping[str, str] | None = None) -
         namespaces=settings.namespaces,
     )
     return Loaded(config, {kind: root.node for kind, root in roots.items()})
+
+
+def _require_sound(collections: Mapping[str, Collection], findings: list[Finding]) -> None:
+    if not collections and not findings:
+        message = "declares no collection: there would be nothing to serve"
+        findings.append(Finding("schema.yml", 0, 0, message, code="file"))
+    if any(not finding.warning for finding in findings):
+        raise Misconfigured(sorted(set(findings), key=lambda one: (one.warning, one)))
 
 
 def _as_far_as_read(
@@ -129,7 +135,7 @@ def digest_of(folder: Path, kinds: Iterable[str] = tuple(_NAMES)) -> str:
 
 def _written(folder: Path) -> dict[str, FileText]:
     """As they stand in their files: what an environment would put in is not in them."""
-    found = [folder / name for kind in ("schema", "policy") for name in _NAMES[kind]]
+    found = [folder / name for kind in ("schema", "policy", "policy_tests") for name in _NAMES[kind]]
     contents = {path.name: path.read_bytes() for path in found if path.is_file()}
     return {name: FileText(content.decode(), sha256(content).hexdigest()) for name, content in contents.items()}
 

@@ -26,14 +26,25 @@ FAMILIES: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """Times in seconds. `secret` is None where the gateway makes and keeps one."""
+    """Times in seconds. `secret` is None where the gateway makes and keeps one.
+
+    Of `trusted_proxies` alone it is believed whom they speak for. `max_connections` are those of one process.
+    What one of the `previous_secrets` signed still counts.
+    """
 
     host: str = "127.0.0.1"
     port: int = 8080
     workers: int = 1
+    header_timeout: float = 10.0
     body_timeout: float = 15.0
+    write_timeout: float = 30.0
+    keep_alive_timeout: float = 5.0
     shutdown_timeout: float = 10.0
+    max_connections: int = 2000
+    max_header_bytes: int = 16 * 2**10
+    trusted_proxies: tuple[Network, ...] = ()
     secret: str | None = field(default=None, repr=False)
+    previous_secrets: tuple[str, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,14 +107,33 @@ class Audit:
 
 @dataclass(frozen=True, slots=True)
 class Metrics:
+    """`commands`: the time of each of MongoDB's commands is measured, where the metrics can be read at all."""
+
     port: int | None = None
     public: bool = False
+    commands: bool = True
+
+    @property
+    def times_commands(self) -> bool:
+        return self.commands and (self.public or self.port is not None)
 
 
 @dataclass(frozen=True, slots=True)
 class Logging:
+    """`requests`: those that have a line, and beside them those that took as long as `slow_requests`, in seconds."""
+
     format: str = "auto"  # json, console; auto is console on a terminal
     level: str = "info"
+    requests: str = "writes"  # all, writes (and what was refused or failed), errors (the latter), none
+    slow_requests: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Tracing:
+    """`sample_ratio` of all requests is traced, and sent to `otlp_endpoint`; nothing is where that is None."""
+
+    otlp_endpoint: str | None = None
+    sample_ratio: float = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +178,7 @@ class Config:
     written: Mapping[str, FileText] = field(default_factory=dict, repr=False)
     folder: Path | None = None
     console: Console = Console()
+    tracing: Tracing = Tracing()
     hooks: Mapping[str, Hooks] = field(default_factory=dict)
     allowed: tuple[Network, ...] = ()  # addresses that may be called beside those of the open internet
     namespaces: Mapping[str, str] = field(default_factory=dict)

@@ -13,6 +13,8 @@ from permission_mongo.errors import Finding
 T = TypeVar("T")
 _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)")
 _SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_RATE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*/\s*(s|m|h)")
+_MOST_OFTEN: Final = 1_000_000.0
 _SIZE: Final = re.compile(r"(\d+)\s*(B|KiB|MiB|GiB)?")
 # Words of old YAML, which are texts here.
 _TRUTHS: Final = {"no": "false", "off": "false", "false": "false", "yes": "true", "on": "true", "true": "true"}
@@ -120,6 +122,9 @@ class Section:
     def optional_seconds(self, key: str) -> float | None:
         return self._scalar(key, None, "a duration such as 500ms, 30s, 5m or 1h", read_duration)
 
+    def optional_rate(self, key: str) -> float | None:
+        return self._scalar(key, None, "a rate such as 100/s, 600/m or 1000/h, at most 1000000/s", read_rate)
+
     def bytes(self, key: str, default: int) -> int:
         return self._scalar(key, default, "a size such as 65536, 512KiB or 16MiB", _size)
 
@@ -183,6 +188,13 @@ def read_duration(value: Any) -> float | None:
     """Seconds in a text such as 500ms, 30s, 5m, 1h or 30d; None if it is none."""
     found = _DURATION.fullmatch(value) if isinstance(value, str) else None
     return float(found[1]) * _SECONDS[found[2]] if found else None
+
+
+def read_rate(value: Any) -> float | None:
+    """How many a second a text such as 100/s, 600/m or 1000/h says; None if it is none."""
+    found = _RATE.fullmatch(value) if isinstance(value, str) else None
+    rate = float(found[1]) / _SECONDS[found[2]] if found else 0.0
+    return rate if 0.0 < rate <= _MOST_OFTEN else None
 
 
 def _size(value: Any) -> int | None:

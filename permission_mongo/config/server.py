@@ -9,19 +9,22 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Final
 
-from permission_mongo.addresses import Network
+from permission_mongo.addresses import Network, fault_of_url
 from permission_mongo.config.go_names import check_go_audit, go_secret, ignore_go_keys, with_go_limits
-from permission_mongo.config.model import FAMILIES, Audit, Auth, Console, Logging, Metrics, MongoDB, Server
+from permission_mongo.config.model import FAMILIES, Audit, Auth, Console, Logging, Metrics, MongoDB, Server, Tracing
 from permission_mongo.config.receivers import audit_receiver
 from permission_mongo.config.section import Section, suggestion
 from permission_mongo.hooks import Receiver
 from permission_mongo.principal import DEFAULT_NAMESPACE
-from permission_mongo.query.limits import Limits
+from permission_mongo.query.limits import Limits, Rate
 
+_LEAST_HEAD: Final = 2**10
+_MOST_HEAD: Final = 2**20
 _MOST_BY_ONE_COMMAND: Final = 40 * 2**20
 _DATABASE: Final = re.compile(r"[A-Za-z0-9_-]{1,63}")
 _NAMESPACE: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 SHORTEST_SECRET = 32  # RFC 7518, section 3.2: an HS256 key has at least the size of its hash
+MOST_PREVIOUS_SECRETS: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,7 @@ class Settings:
     metrics: Metrics
     logging: Logging
     console: Console
+    tracing: Tracing
     allowed: tuple[Network, ...]
     namespaces: Mapping[str, str]
 
@@ -43,7 +47,7 @@ class Settings:
 def read_settings(root: Section, folder: Path, environment: Mapping[str, str]) -> Settings:
     root.text("version")
     ignore_go_keys(root, "")
-    root.unavailable("doors", "blobs", "tracing", "openapi")
+    root.unavailable("doors", "blobs", "openapi")
     mongodb = _mongodb(root.section("mongodb"), environment)
     settings = Settings(
         _server(root.section("server"), environment),
@@ -54,6 +58,7 @@ def read_settings(root: Section, folder: Path, environment: Mapping[str, str]) -
         _metrics(root.section("metrics")),
         _logging(root.section("logging")),
         _console(root.section("console")),
+        _tracing(root.section("tracing")),
         _allowed(root.section("hooks")),
         _namespaces(root.section("namespaces"), mongodb.database),
     )
@@ -62,7 +67,6 @@ def read_settings(root: Section, folder: Path, environment: Mapping[str, str]) -
 
 
 def _server(section: Section, environment: Mapping[str, str]) -> Server:
-    section.unavailable("header_timeout", "previous_secrets")
     ignore_go_keys(section, "server")
     secret = section.optional_text("secret")
     if secret is not None and len(secret.encode()) < SHORTEST_SECRET:
@@ -71,12 +75,41 @@ def _server(section: Section, environment: Mapping[str, str]) -> Server:
         host=environment.get("SERVER_HOST") or section.text("host", "127.0.0.1"),
         port=_port(section, environment),
         workers=section.integer("workers", 1, 1, 256),
+        header_timeout=section.seconds("header_timeout", 10.0),
         body_timeout=section.seconds("body_timeout", 15.0),
+        write_timeout=section.seconds("write_timeout", 30.0),
+        keep_alive_timeout=section.seconds("keep_alive_timeout", 5.0),
         shutdown_timeout=section.seconds("shutdown_timeout", 10.0),
+        max_connections=section.integer("max_connections", 2000, 1, 1_000_000),
+        max_header_bytes=section.bytes("max_header_bytes", 16 * 2**10),
+        trusted_proxies=_networks(section, "trusted_proxies"),
         secret=secret,
+        previous_secrets=_previous_secrets(section, secret),
     )
+    if not _LEAST_HEAD <= server.max_header_bytes <= _MOST_HEAD:
+        section.wrong("max_header_bytes", "'server.max_header_bytes' is from 1 KiB to 1 MiB")
+    for name in ("header_timeout", "body_timeout", "write_timeout"):
+        if getattr(server, name) <= 0:
+            section.wrong(name, f"'server.{name}' is longer than nothing")
     section.done(["host", "port"])
     return server
+
+
+def _previous_secrets(section: Section, secret: str | None) -> tuple[str, ...]:
+    found: list[str] = []
+    for text, mark in section.texts("previous_secrets"):
+        if len(text.encode()) < SHORTEST_SECRET:
+            told = f"'server.previous_secrets': each needs at least {SHORTEST_SECRET} bytes"
+            section.findings.append(mark.finding(told, code="weak-secret"))
+        elif text in (secret, *found):
+            section.findings.append(mark.finding("'server.previous_secrets': this secret is given twice"))
+        found.append(text)
+    if found and secret is None:
+        section.wrong("previous_secrets", "'server.previous_secrets' stands without the present one, 'server.secret'")
+    if len(found) > MOST_PREVIOUS_SECRETS:
+        # Each is tried for every cursor and tag that is not ours.
+        section.wrong("previous_secrets", f"'server.previous_secrets' holds at most {MOST_PREVIOUS_SECRETS}")
+    return tuple(found)
 
 
 def _port(section: Section, environment: Mapping[str, str]) -> int:
@@ -199,7 +232,6 @@ def _check_keys(section: Section, auth: Auth) -> None:
 
 
 def _limits(section: Section) -> Limits:
-    section.unavailable("rate")
     limits = Limits(
         max_batch_size=section.integer("max_batch_size", 1000, 1, 10_000),
         max_result_size=section.integer("max_result_size", 10_000, 1, 100_000),
@@ -216,6 +248,7 @@ def _limits(section: Section) -> Limits:
         job_lease=section.seconds("job_lease", 15.0),
         max_subordinates=section.integer("max_subordinates", 10_000, 1, 100_000),
         hierarchy_cache=section.seconds("hierarchy_cache", 5.0),
+        rate=_rate(section),
     )
     if limits.max_document_bytes > 16 * 2**20 - 64 * 2**10:
         # A version wraps the document, and MongoDB takes no record above 16 MiB.
@@ -226,6 +259,29 @@ def _limits(section: Section) -> Limits:
             section.wrong(name, f"'limits.{name}' is at most 40 MiB")
     section.done()
     return limits
+
+
+def _rate(limits: Section) -> Rate | None:
+    section = limits.section("rate")
+    rate = Rate(
+        section.optional_rate("per_principal"),
+        section.optional_rate("per_address"),
+        section.seconds("burst", 10.0),
+    )
+    section.done()
+    if not section.node.entries:
+        return None
+    largest = limits.integer("max_batch_size", 1000)
+    for name in ("per_principal", "per_address"):
+        each = getattr(rate, name)
+        if each is not None and each * rate.burst < 1:
+            section.wrong(name, f"'limits.rate.{name}' with this 'burst' never lets a request through")
+        elif each is not None and each * rate.burst < largest:
+            told = f"lets at most {int(each * rate.burst)} items through at once, and no batch of 'max_batch_size'"
+            section.wrong(name, f"'limits.rate.{name}' {told} ({largest})", warning=True)
+    if not (section.has("per_principal") or section.has("per_address")):
+        limits.wrong("rate", "'limits.rate' names neither 'per_principal' nor 'per_address'")
+    return rate
 
 
 def _audit(section: Section) -> Audit:
@@ -254,7 +310,11 @@ def _told_of_audit(section: Section) -> Receiver | None:
 
 
 def _metrics(section: Section) -> Metrics:
-    metrics = Metrics(section.optional_integer("port", 1, 65535), section.boolean("public", False))
+    metrics = Metrics(
+        section.optional_integer("port", 1, 65535),
+        section.boolean("public", False),
+        section.boolean("commands", Metrics().commands),
+    )
     section.done()
     return metrics
 
@@ -269,19 +329,39 @@ def _console(section: Section) -> Console:
 def _logging(section: Section) -> Logging:
     levels = ["debug", "info", "warning", "error"]
     logging = Logging(
-        section.choice("format", "auto", ["json", "console", "auto"]), section.choice("level", "info", levels)
+        section.choice("format", "auto", ["json", "console", "auto"]),
+        section.choice("level", "info", levels),
+        section.choice("requests", "writes", ["all", "writes", "errors", "none"]),
+        section.seconds("slow_requests", 1.0),
     )
     section.done()
     return logging
 
 
+def _tracing(section: Section) -> Tracing:
+    endpoint, ratio = section.optional_text("otlp_endpoint"), section.optional_number("sample_ratio")
+    fault = None if endpoint is None else fault_of_url(endpoint)
+    if fault is not None:
+        fault = fault.replace("'headers'", "the variable OTEL_EXPORTER_OTLP_HEADERS")
+        section.wrong("otlp_endpoint", f"'tracing.otlp_endpoint' {fault}")
+    if ratio is not None and not 0 <= ratio <= 1:
+        section.wrong("sample_ratio", "'tracing.sample_ratio' is a number from 0 to 1")
+    section.done()
+    return Tracing(endpoint, Tracing().sample_ratio if ratio is None else float(ratio))
+
+
 def _allowed(section: Section) -> tuple[Network, ...]:
     """`hooks.allow_addresses` of config.yaml."""
+    networks = _networks(section, "allow_addresses")
+    section.done()
+    return networks
+
+
+def _networks(section: Section, key: str) -> tuple[Network, ...]:
     networks: list[Network] = []
-    for text, mark in section.texts("allow_addresses"):
+    for text, mark in section.texts(key):
         try:
             networks.append(ip_network(text))
         except ValueError:
             section.findings.append(mark.finding(f"'{text}' is no address or network such as 10.1.0.0/16"))
-    section.done()
     return tuple(networks)

@@ -8,7 +8,8 @@ from dataclasses import fields, replace
 from permission_mongo.config.model import Config
 from permission_mongo.query.limits import Limits
 
-_AT_START = ("server", "mongodb", "metrics", "logging")  # sockets, connections, routes and handlers are made once
+# Sockets, connections, routes and handlers are made once.
+_AT_START = ("server", "mongodb", "metrics", "logging", "tracing")
 _OF_AUDIT = ("enabled", "ttl", "seal", "receiver")  # who seals, up to which age, and who is told is settled then
 # The same, by the names of their keys.
 _WHOLE = {"allowed": "hooks.allow_addresses", "namespaces": "namespaces"}

@@ -143,14 +143,19 @@ def _id(value: Any) -> str:
 
 
 def as_json(changes: Iterable[Change], live: Live | None) -> str:
+    return write_json(told(changes, live)).decode()
+
+
+def told(changes: Iterable[Change], live: Live | None) -> dict[str, Any]:
+    """`{"widens", "changes": [...], "live"?}`, as JSON has it."""
     found = tuple(changes)
-    told: dict[str, Any] = {
+    all_told: dict[str, Any] = {
         "widens": widening(found) or (live is not None and live.widens),
         "changes": [_entry(change) for change in found],
     }
     if live is not None:
         sizes = {read.collection: read for read in live.reads}
-        told["live"] = {
+        all_told["live"] = {
             "read": [
                 {"collection": one.collection, "documents": one.documents, "of": one.size, "sampled": one.sampled}
                 for one in live.reads
@@ -158,7 +163,7 @@ def as_json(changes: Iterable[Change], live: Live | None) -> str:
             "principals": list(live.viewers),
             "counts": [_counted(one, sizes[one.collection]) for one in live.tallies if not one.is_silent],
         }
-    return write_json(told).decode()
+    return all_told
 
 
 def _entry(change: Change) -> dict[str, Any]:

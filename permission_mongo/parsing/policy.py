@@ -2,35 +2,62 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from permission_mongo.documents.etags import Tags
 from permission_mongo.errors import InvalidRequest, PayloadTooLarge
-from permission_mongo.operations import CheckPolicy, WritePolicy
+from permission_mongo.operations import CheckPolicy, ComparePolicy, RunPolicyTests, WritePolicy
 from permission_mongo.parsing.fields import read_body, require_known
 
 MOST_BYTES: Final = 2**20  # of all texts: what takes long to check is checked by the command
 _POLICY: Final = ("policy.yml", "policy.yaml")
 _KNOWN: Final = ("schema.yml", "schema.yaml", *_POLICY)
+_TESTED: Final = (*_KNOWN, "policy_tests.yml", "policy_tests.yaml")
+_MOST_SETS: Final = 20
 
 
 def read_check_policy(body: bytes) -> CheckPolicy:
     """`{"files": {"policy.yml"?: text, "schema.yml"?: text}}`."""
-    return CheckPolicy(_files(body, _KNOWN))
+    found = read_body(body)
+    require_known(found, ("files",))
+    return CheckPolicy(_files(found, _KNOWN))
+
+
+def read_run_tests(body: bytes) -> RunPolicyTests:
+    """`{"files"?: {"policy.yml"?: text, "schema.yml"?: text, "policy_tests.yml"?: text}}`."""
+    found = read_body(body)
+    require_known(found, ("files",))
+    return RunPolicyTests(_files(found, _TESTED) if "files" in found else {})
+
+
+def read_compare_policy(body: bytes) -> ComparePolicy:
+    """`{"files": {"policy.yml"?: text, "schema.yml"?: text}, "roles"?: [[role, role], ...]}`."""
+    found = read_body(body)
+    require_known(found, ("files", "roles"))
+    return ComparePolicy(_files(found, _KNOWN), tuple(_role_sets(found.get("roles", []))))
+
+
+def _role_sets(sent: object) -> Iterator[tuple[str, ...]]:
+    if not isinstance(sent, list) or len(sent) > _MOST_SETS:
+        raise InvalidRequest(f"roles: expected at most {_MOST_SETS} lists of roles that are held together")
+    for n, one in enumerate(sent):
+        if not isinstance(one, list) or not one or not all(isinstance(role, str) for role in one):
+            raise InvalidRequest(f"roles[{n}]: expected a list of names of roles")
+        yield tuple(one)
 
 
 def read_write_policy(body: bytes, if_match: Tags | None) -> WritePolicy:
     """`{"files": {"policy.yml": text}}`, with `If-Match`."""
-    [(name, text)] = _files(body, _POLICY).items()
+    found = read_body(body)
+    require_known(found, ("files",))
+    [(name, text)] = _files(found, _POLICY).items()
     if if_match is None or if_match.anything:
         raise InvalidRequest("If-Match: expected the hash of the file as it was read")
     return WritePolicy(name, text, if_match)
 
 
-def _files(body: bytes, known: tuple[str, ...]) -> Mapping[str, str]:
-    found = read_body(body)
-    require_known(found, ("files",))
+def _files(found: Mapping[str, object], known: tuple[str, ...]) -> Mapping[str, str]:
     files = found.get("files")
     if not isinstance(files, Mapping) or not files:
         raise InvalidRequest("files: expected the texts of files by their names")

@@ -32,8 +32,9 @@ def plan_aggregate(operation: Aggregate, asking: Asking, callers: Callers) -> Ag
     if pipeline.fault is not None:
         raise InvalidRequest(pipeline.fault)
     match = narrow({}, read, aggregated)
-    most = callers.config.limits.max_result_size
-    return AggregatePlan(collection.name, match, _topmost(wanted), stages, most, MOST_BYTES, _partly(wanted, read))
+    limits = callers.config.limits
+    most = (limits.max_result_size, min(limits.max_result_bytes, MOST_BYTES))
+    return AggregatePlan(collection.name, match, _topmost(wanted), stages, *most, _partly(wanted, read))
 
 
 def _lent(

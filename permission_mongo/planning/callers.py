@@ -115,14 +115,22 @@ class Callers:
     `Callers`. Rules that read the clock or the request are bound anew each time.
     """
 
-    def __init__(self, config: Config, mask_key: bytes) -> None:
+    def __init__(self, config: Config, mask_key: bytes, former_keys: tuple[bytes, ...] = ()) -> None:
         self.config = config
         self._policy = config.policy
         self._mask_key = mask_key
+        self._former_keys = former_keys
         self._standing = lru_cache(maxsize=_MOST_BOUND)(self._judged)
         self._known_roles = lru_cache(maxsize=_MOST_BOUND)(self._roles_of)
         self._staff = next((one for one in config.collections.values() if one.hierarchy is not None), None)
         self._related = Related[Access]()
+        self._counted = (0, 0)
+
+    def tally(self) -> tuple[int, int]:
+        """How often what is remembered served, and how often it had to be made, since this was asked last."""
+        about, before = self._standing.cache_info(), self._counted
+        self._counted = about.hits, about.misses
+        return about.hits - before[0], about.misses - before[1]
 
     @property
     def policy(self) -> Policy:
@@ -241,7 +249,8 @@ class Callers:
     def _bound(self, speaking: Speaking, bindings: Bindings, collection: Collection, crosses: bool) -> Access:
         crossing = self._policy.crossing(frozenset(bindings.roles)) if crosses else frozenset[str]()
         reach = speaking.reach(bindings, _within(collection, bindings), crossing)
-        lens = Lens(reach, self._mask_key, reach.uniform_view(self._mask_key))
+        former = tuple(Lens(reach, key, reach.uniform_view(key)) for key in self._former_keys)
+        lens = Lens(reach, self._mask_key, reach.uniform_view(self._mask_key), former)
         return Access(speaking, reach, lens, narrow({}, reach))
 
 

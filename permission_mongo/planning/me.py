@@ -9,7 +9,7 @@ from typing import Any, Final
 from permission_mongo import __version__
 from permission_mongo.config.policy import SYSTEM_RIGHTS
 from permission_mongo.errors import Forbidden, InvalidRequest
-from permission_mongo.operations import CheckPolicy, OfFiles, WritePolicy
+from permission_mongo.operations import CheckPolicy, ComparePolicy, OfFiles, RunPolicyTests, WritePolicy
 from permission_mongo.planning.abilities import abilities_of, fields_told, reach_or_none, shown_anywhere
 from permission_mongo.planning.callers import Asking, Callers
 from permission_mongo.planning.explained import unknown_roles
@@ -18,7 +18,7 @@ from permission_mongo.policy.nodes import ALWAYS
 from permission_mongo.policy.rules import ACTIONS, Action
 from permission_mongo.policy.tracing import Look
 from permission_mongo.schema.model import Collection
-from permission_mongo.service import CheckPlan, Engine, FilesPlan, TellPlan, WritePlan
+from permission_mongo.service import CheckPlan, DiffPlan, Engine, FilesPlan, TellPlan, TrialPlan, WritePlan
 
 _EPOCH: Final = datetime(1970, 1, 1)
 _OWN_SERVER: Final = "set mongodb.uri in config.yaml, or MONGODB_URI, to the address of a replica set"
@@ -54,13 +54,21 @@ def plan_policy(asking: Asking, callers: Callers) -> TellPlan:
 
 
 def plan_files(operation: OfFiles, asking: Asking, callers: Callers) -> FilesPlan:
-    """Checking is for admins. Writing needs `policy_write` of a caller who crosses tenants, for it is every tenant's
-    policy, and a configuration that lets it be written at all."""
-    written = {name: one.text for name, one in callers.config.written.items()}
+    """Checking, testing and comparing are for admins. Writing needs `policy_write` of a caller who crosses tenants, for
+    it is every tenant's policy, and a configuration that lets it be written at all."""
+    every = {name: one.text for name, one in callers.config.written.items()}
+    # The tests are run where they are asked for: without the environment they may fail.
+    written = {name: text for name, text in every.items() if not name.startswith("policy_tests.")}
     match operation:
         case CheckPolicy(files):
             require_admin(asking, callers)
             return CheckPlan(_with(written, files))
+        case RunPolicyTests(files):
+            require_admin(asking, callers)
+            return TrialPlan(_with(every, files))
+        case ComparePolicy(files, beside):
+            require_admin(asking, callers)
+            return DiffPlan(written, _with(written, files), beside)
         case WritePolicy(name, text, if_match):
             if not callers.crosses_with_right(asking, "policy_write"):
                 raise Forbidden("the policy is written with the system right 'policy_write', across tenants")

@@ -34,7 +34,8 @@ def plan_get_many(operation: GetMany, asking: Asking, callers: Callers) -> GetMa
     access = callers.access(asking, collection, "read")
     match = access.rows.further({"_id": {"$in": list(operation.ids)}})
     fields = None if operation.fields is None else shown_fields(operation.fields, access, collection)
-    return GetManyPlan(collection.name, operation.ids, match, access.lens, fields, collection.computed)
+    most = callers.config.limits.max_result_bytes
+    return GetManyPlan(collection.name, operation.ids, match, access.lens, fields, most, collection.computed)
 
 
 def shown_fields(fields: Iterable[str], access: Access, collection: Collection) -> frozenset[Path]:

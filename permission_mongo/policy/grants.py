@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import cast
 
-from permission_mongo.documents.etags import tag_of
+from permission_mongo.documents.etags import Tags, tag_of
 from permission_mongo.documents.fields import FieldRules
 from permission_mongo.documents.paths import Path as FieldPath
 from permission_mongo.documents.paths import canonical, touches
@@ -130,11 +130,16 @@ class Reach:
 
 @dataclass(frozen=True, slots=True)
 class Lens:
-    """Shows stored documents as the reach's caller may see them. `uniform` is the one view where rows do not matter."""
+    """Shows stored documents as the reach's caller may see them. `uniform` is the one view where rows do not matter.
+
+    The `former` lenses are the same under keys of former secrets: their tags are still known, and nothing is shown
+    through them.
+    """
 
     reach: Reach
     mask_key: bytes = field(repr=False)
     uniform: View | None = None
+    former: tuple[Lens, ...] = ()
     _views: dict[object, View] = field(default_factory=dict, compare=False, repr=False)
 
     def show(self, document: Document) -> Document:
@@ -153,6 +158,10 @@ class Lens:
     def tag(self, shown: Document) -> str:
         """The entity tag of what this lens shows of a document."""
         return tag_of(shown, self.mask_key)
+
+    def is_known(self, stored: Document, wanted: Tags) -> bool:
+        """Whether what this lens shows of the document is among what was last seen (`If-Match`)."""
+        return any(wanted.has_strong(one.tag(one.show(stored))) for one in (self, *self.former))
 
     def _view(self, document: Document) -> View:
         """Rows on which the same rules speak share one view, and what it remembers."""
@@ -210,7 +219,11 @@ class Speaking:
 
 
 def _read_by(rules: Iterable[Rule]) -> Iterator[Path]:
-    return (path for rule in rules for tree in (rule.when, rule.check or rule.when) for path in paths_of(tree))
+    return (path for rule in rules for tree in _trees(rule) for path in paths_of(tree))
+
+
+def _trees(rule: Rule) -> tuple[Expression, ...]:
+    return (rule.when,) if rule.check is None else (rule.when, rule.check)
 
 
 def relations_in(rules: Iterable[Rule]) -> frozenset[str]:

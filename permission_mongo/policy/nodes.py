@@ -5,7 +5,7 @@ Truth is three-valued (Kleene): True, False, None for unknown. A row is granted 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -183,42 +183,48 @@ def negation(part: Expression) -> Expression:
             return Not(part)
 
 
-def paths_of(expression: Expression) -> Iterator[Path]:
+def paths_of(expression: Expression) -> list[Path]:
     """Every path the expression reads, the tests of `any` included."""
+    found: list[Path] = []
+    _add_paths(expression, found)
+    return found
+
+
+def _add_paths(expression: Expression, found: list[Path]) -> None:
+    """Into one list: it is asked of each of thousands of rules."""
     match expression:
-        case Constant():
-            return
+        case Compare(_, left, right) | Member(left, right):
+            found += _paths_in(left)
+            found += _paths_in(right)
         case And(parts) | Or(parts):
             for part in parts:
-                yield from paths_of(part)
+                _add_paths(part, found)
         case Not(part):
-            yield from paths_of(part)
-        case Compare(_, left, right) | Member(left, right):
-            yield from _paths_in(left)
-            yield from _paths_in(right)
+            _add_paths(part, found)
+        case Constant():
+            return
         case Has(path):
-            yield path
+            found.append(path)
         case StartsWith(path, other) | Contains(_, path, other):
-            yield path
-            yield from _paths_in(other)
+            found += [path, *_paths_in(other)]
         case AnyElement(path, test):
-            yield path
-            for inner in paths_of(test):
-                yield (
-                    replace(inner, root=path.root, segments=path.segments + inner.segments)
-                    if (inner.root == "element")
-                    else inner
-                )
+            found.append(path)
+            found += [
+                replace(inner, root=path.root, segments=path.segments + inner.segments)
+                if inner.root == "element"
+                else inner
+                for inner in paths_of(test)
+            ]
 
 
-def _paths_in(operand: Operand) -> Iterator[Path]:
+def _paths_in(operand: Operand) -> Sequence[Path]:
     match operand:
         case Path():
-            yield operand
+            return (operand,)
         case Items(items):
-            yield from (item for item in items if isinstance(item, Path))
+            return [item for item in items if isinstance(item, Path)]
         case Value():
-            return
+            return ()
 
 
 def within(expression: Expression, parent: str) -> Expression:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
+from functools import lru_cache
 from typing import Final
 
 from bson import ObjectId
@@ -39,6 +40,8 @@ from permission_mongo.policy.nodes import (
 from permission_mongo.values import INT64_MAX, read_date
 
 MAX_DEPTH: Final = 50
+_REMEMBERED: Final = 10_000  # expressions, none of them longer than _LONGEST
+_LONGEST: Final = 2_000
 _COMPARATORS: Final[dict[str, Comparator]] = {c: c for c in MIRRORED}
 Documents = Mapping[str, tuple[str, ...]]
 ONE_DOCUMENT: Final[Documents] = {"resource": (), "doc": ()}
@@ -54,10 +57,18 @@ def parse(text: str, documents: Documents = ONE_DOCUMENT) -> Expression:
 
     `documents` names the documents it may read, each with the path at which it will stand.
     """
-    tokens = tokens_of(text)
-    if documents is not ONE_DOCUMENT:
-        tokens = [_without_sign(token) for token in tokens]
-    parser = _Parser(tokens, documents)
+    if documents is ONE_DOCUMENT:
+        return _parsed(text) if len(text) <= _LONGEST else _whole(_Parser(tokens_of(text), documents))
+    return _whole(_Parser([_without_sign(token) for token in tokens_of(text)], documents))
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _parsed(text: str) -> Expression:
+    """What an edit leaves as it was is not read anew, whatever rule it stands in; no node ever changes."""
+    return _whole(_Parser(tokens_of(text), ONE_DOCUMENT))
+
+
+def _whole(parser: _Parser) -> Expression:
     expression = parser.expression()
     parser.expect_end()
     return expression

@@ -18,21 +18,26 @@ from permission_mongo.values import CODEC, Document
 GOOD_FOR: Final = 24 * 3600  # seconds
 LONGEST: Final = 8192  # signs: more could stand in no URL
 _TAG: Final = 16  # bytes
+_REPLACED: Final = "\ufffd"
 
 
 @dataclass(frozen=True, slots=True)
 class CursorKey:
-    """Signs cursors. `secret` is shared by all gateways of one database."""
+    """Signs cursors. `secret` is shared by all gateways of one database; the `former` ones only open."""
 
     secret: bytes = field(repr=False)
+    former: tuple[bytes, ...] = field(default=(), repr=False)
 
     def seal(self, last: Any, question: tuple[Any, ...], now: float) -> str:
         """A cursor behind `last`, for `question` alone: collection, route, filter, order, tenant, subject.
 
         InvalidRequest for a `last` that no cursor can hold.
         """
+        if _REPLACED in repr(last):
+            # It may stand for bytes that sort elsewhere: behind it rows would be left out, or come again for ever.
+            raise InvalidRequest("the page ends in a text that is no UTF-8; ask for another order or limit")
         payload = bson.encode({"k": last, "e": int(now) + GOOD_FOR}, codec_options=CODEC)
-        cursor = urlsafe_b64encode(self._tag(payload, question) + payload).decode().rstrip("=")
+        cursor = urlsafe_b64encode(_tag(self.secret, payload, question) + payload).decode().rstrip("=")
         if len(cursor) > LONGEST:
             raise InvalidRequest("sort: the values the page ends in are too long for a cursor; sort by fewer fields")
         return cursor
@@ -44,7 +49,7 @@ class CursorKey:
             tag, payload = sealed[:_TAG], sealed[_TAG:]
             # Decoding ignores stray bits of the last sign: one cursor must have one spelling.
             canonical = urlsafe_b64encode(sealed).decode().rstrip("=") == cursor
-            if canonical and hmac.compare_digest(tag, self._tag(payload, question)):
+            if canonical and self._is_signed(tag, payload, question):
                 found: Document = bson.decode(payload, CODEC)
                 if now < found["e"]:
                     return found["k"]
@@ -52,9 +57,14 @@ class CursorKey:
             pass
         raise InvalidRequest("the cursor is not valid here; begin again without one")
 
-    def _tag(self, payload: bytes, question: tuple[Any, ...]) -> bytes:
-        asked = bson.encode({"q": list(question)}, codec_options=CODEC)
-        return hmac.digest(self.secret, asked + payload, "sha256")[:_TAG]
+    def _is_signed(self, tag: bytes, payload: bytes, question: tuple[Any, ...]) -> bool:
+        signed = (_tag(secret, payload, question) for secret in (self.secret, *self.former))
+        return any(hmac.compare_digest(tag, one) for one in signed)
+
+
+def _tag(secret: bytes, payload: bytes, question: tuple[Any, ...]) -> bytes:
+    asked = bson.encode({"q": list(question)}, codec_options=CODEC)
+    return hmac.digest(secret, asked + payload, "sha256")[:_TAG]
 
 
 def derived(secret: bytes, purpose: str) -> bytes:

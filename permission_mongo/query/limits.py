@@ -6,6 +6,15 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
+class Rate:
+    """Items a second, None for as many as there are; `burst` is the seconds for which what is not used adds up."""
+
+    per_principal: float | None = None
+    per_address: float | None = None
+    burst: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
     """Sizes in bytes, times in seconds."""
 
@@ -24,3 +33,4 @@ class Limits:
     job_lease: float = 15.0
     max_subordinates: int = 10_000
     hierarchy_cache: float = 5.0
+    rate: Rate | None = None

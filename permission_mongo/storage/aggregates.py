@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Final
 
-from bson import decode
 from pymongo.errors import OperationFailure
 
 from permission_mongo.aggregations import AggregatePlan, JoinPlan
 from permission_mongo.documents.paths import Path
 from permission_mongo.errors import DeadlineExceeded, InvalidRequest, PayloadTooLarge, Refusal
 from permission_mongo.outcomes import Computed
+from permission_mongo.storage.decoding import document_of
 from permission_mongo.storage.rooms import Rooms
-from permission_mongo.values import CODEC, Document
+from permission_mongo.values import Document
 
 _LATE: Final = frozenset({50, 262})
 # Memory for sorting and grouping, and documents that grow above what BSON can hold.
@@ -50,7 +50,7 @@ async def _computed(plan: AggregatePlan, rooms: Rooms) -> Computed:
         raise PayloadTooLarge(
             f"the result has more than {plan.most_rows} rows; group or limit further", max_result_size=plan.most_rows
         )
-    return Computed(tuple(decode(raw, CODEC) for raw in found))
+    return Computed(tuple(document_of(raw) for raw in found))
 
 
 def pipeline_of(plan: AggregatePlan) -> list[Document]:

@@ -11,13 +11,14 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, cast
 
-from bson import decode, decode_all, encode
+from bson import decode_all, encode
 from bson.raw_bson import RawBSONDocument
 from pymongo import UpdateOne
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.collection import AsyncCollection
 
 from permission_mongo.documents.backsteps import Backstep, backstep, stepped_back
+from permission_mongo.storage.decoding import document_of
 from permission_mongo.values import CODEC, Document
 from permission_mongo.versions import life_of
 
@@ -133,7 +134,7 @@ async def content_of(versions: Raw, record: Document, session: Session = None) -
     chain, found = Chain(), None
     for row in reversed(_up_to_whole(rows)):
         found = chain.content(row)
-    return None if found is None else decode(found, CODEC)
+    return None if found is None else document_of(found)
 
 
 def _up_to_whole(rows: list[RawBSONDocument]) -> list[RawBSONDocument]:

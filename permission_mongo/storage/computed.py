@@ -15,6 +15,7 @@ from permission_mongo.plans import CountPlan, DeletedPlan, ListPlan
 from permission_mongo.query.keyset import behind
 from permission_mongo.query.sorting import Ordered
 from permission_mongo.schema.model import Computing
+from permission_mongo.storage.decoding import document_of
 from permission_mongo.storage.rooms import Rooms
 from permission_mongo.values import Document, DocumentId, MongoFilter
 
@@ -29,9 +30,10 @@ def computing(computed: Computing) -> dict[str, Any]:
     return {"$set": dict(computed)}
 
 
-async def find_computed(collection: str, match: MongoFilter, computed: Computing, rooms: Rooms) -> list[Document]:
+async def find_computed(collection: str, match: MongoFilter, computed: Computing, rooms: Rooms) -> Raw:
     """The rows of `match` with their computed fields."""
-    return await _rows(collection, [{"$match": match}, computing(computed)], rooms)
+    stages = [{"$match": match}, computing(computed)]
+    return await rooms.live(collection).aggregate_raw_batches(stages, maxTimeMS=rooms.max_time_ms)
 
 
 async def computed_by_id(plan: ListPlan, rooms: Rooms) -> Raw:
@@ -89,19 +91,13 @@ async def computed_contents(match: MongoFilter, plan: DeletedPlan, rooms: Rooms)
     return await rooms.versions.aggregate_raw_batches(stages, maxTimeMS=rooms.max_time_ms)
 
 
-async def _rows(collection: str, stages: Stages, rooms: Rooms) -> list[Document]:
-    async with rooms.bounded():
-        found = await rooms.live(collection).aggregate(stages, maxTimeMS=rooms.max_time_ms)
-        return await found.to_list()
-
-
 async def read_again(
     session: AsyncClientSession, collection: str, one: DocumentId, computed: Computing, rooms: Rooms
 ) -> Document:
     """A document that the session's transaction has just stored, with its computed fields."""
     stages = [{"$match": {"_id": {"$eq": one}}}, computing(computed)]
-    found = await rooms.live(collection).aggregate(stages, session=session)
-    return (await found.to_list())[0]
+    found = await rooms.raw(collection).aggregate(stages, session=session)
+    return document_of((await found.to_list())[0].raw)
 
 
 async def computed_of(content: Document, computed: Computing, rooms: Rooms) -> Document:

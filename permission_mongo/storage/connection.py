@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
+from typing import Final
+
 from pymongo import AsyncMongoClient
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import ConfigurationError, InvalidURI, PyMongoError, ServerSelectionTimeoutError
+from pymongo.monitoring import CommandListener
 
 from permission_mongo.config.model import MongoDB
 from permission_mongo.errors import StartupFailure
 from permission_mongo.values import CODEC, Document
 
 Database = AsyncDatabase[Document]
+_QUOTED: Final = re.compile(r""""[^"]*"|'[^']*'""")
+_WORDS: Final = re.compile(r"\w+")
+_TELLING: Final = 5  # characters
+_MALFORMED: Final = (
+    "it is malformed; in its user and password '/', ':', '@' and '%' are written as %2F, %3A, %40 and %25"
+)
 
 
-def new_client(uri: str, settings: MongoDB) -> AsyncMongoClient[Document]:
+def new_client(uri: str, settings: MongoDB, listeners: Sequence[CommandListener] = ()) -> AsyncMongoClient[Document]:
     """A client that has not spoken to the server yet. Reads are from the primary, writes wait for a majority."""
     try:
         return AsyncMongoClient(
@@ -33,9 +44,19 @@ def new_client(uri: str, settings: MongoDB) -> AsyncMongoClient[Document]:
             tz_aware=CODEC.tz_aware,
             uuidRepresentation="standard",
             datetime_conversion="DATETIME_AUTO",
+            event_listeners=listeners,
         )
     except (ConfigurationError, InvalidURI, ValueError) as error:
-        raise StartupFailure(f"mongodb.uri can't be used: {error}") from error
+        raise StartupFailure(f"mongodb.uri can't be used: {_without_parts(str(error), uri)}") from error
+    except OSError as error:
+        raise StartupFailure(f"mongodb.uri names a file that can't be read: {error.strerror}") from error
+
+
+def _without_parts(told: str, uri: str) -> str:
+    """What the driver says of an address, without what it quotes of it: that may be the end of a password."""
+    told = _QUOTED.sub("...", told)
+    words = {word for word in _WORDS.findall(uri.partition("://")[2]) if len(word) >= _TELLING}
+    return _MALFORMED if any(word in told for word in words) else told
 
 
 async def require_server(client: AsyncMongoClient[Document]) -> str:

@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from typing import Final, cast
 
-from bson import decode, decode_all
+from bson import decode_all
 from bson.raw_bson import RawBSONDocument
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.collection import AsyncCollection
@@ -22,9 +22,10 @@ from permission_mongo.errors import Forbidden, PreconditionFailed, Refusal
 from permission_mongo.jobs import AT_FIRST, Turn
 from permission_mongo.outcomes import BatchOutcome
 from permission_mongo.plans import Actor, DeletePlan
+from permission_mongo.storage.decoding import document_of
 from permission_mongo.storage.parts import Ids, Progress, TooMuch
 from permission_mongo.storage.rooms import BY_ID, Rooms
-from permission_mongo.storage.singles import LENIENT, require_accepted
+from permission_mongo.storage.singles import require_accepted
 from permission_mongo.storage.transactions import Raced
 from permission_mongo.storage.turns import decoded
 from permission_mongo.storage.works import Attempted, Share, Work
@@ -106,7 +107,7 @@ class _Deletion(Work):
         failed: dict[DocumentId, Refusal] = {}
         rows = self._rooms.raw(plan.target.collection).find(plan.visible.among(conditional), session=session)
         async for row in rows:
-            stored = decode(row.raw, LENIENT)
+            stored = document_of(row.raw)
             try:
                 require_accepted(plan.preconditions[stored["_id"]], stored)
             except PreconditionFailed as refusal:
@@ -131,7 +132,7 @@ class _Deletion(Work):
         async with aclosing(self._rows_ahead(ids)) as pieces:
             async for rows in pieces:
                 size = self._require_room(rows, size)
-                states = zip(rows, await decoded(rows, LENIENT), strict=True)
+                states = zip(rows, await decoded(rows), strict=True)
                 records = await self._records(session, [*states], renumber)
                 if records:
                     await self._rooms.keep(session, records, self._plan.target.keeping)

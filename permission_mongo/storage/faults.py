@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
+from bson.errors import InvalidBSON
 from pymongo.errors import (
     BulkWriteError,
     ConnectionFailure,
@@ -21,6 +22,7 @@ from permission_mongo.errors import (
     Conflict,
     DeadlineExceeded,
     InvalidRequest,
+    NoConnectionFree,
     PayloadTooLarge,
     Refusal,
     SchemaViolation,
@@ -43,7 +45,7 @@ def refusing() -> Iterator[None]:
     """Turns the driver's errors into refusals; what is not foreseen stays as it is, and becomes a 500."""
     try:
         yield
-    except (PyMongoError, Contended, Lost, TimeoutError) as error:
+    except (PyMongoError, InvalidBSON, Contended, Lost, TimeoutError) as error:
         refusal = refusal_of(error)
         if refusal is None:
             raise
@@ -69,13 +71,17 @@ def refusal_of(error: Exception) -> Refusal | None:
             return DeadlineExceeded("the write could not be committed within limits.query_timeout; nothing was written")
         case TimeoutError():
             return DeadlineExceeded("the query took longer than limits.query_timeout")
+        case InvalidBSON():
+            return Conflict("a stored document holds what can't be read, as a UUID of another length")
         case DuplicateKeyError():
             return Conflict("a document with this key exists")
         case DocumentTooLarge():
             return PayloadTooLarge("the document is too large to be kept with its versions")
         case BulkWriteError():
             return None if duplicate_index(error) is None else Conflict("a document with this key exists")
-        case ServerSelectionTimeoutError() | WaitQueueTimeoutError():
+        case WaitQueueTimeoutError():
+            return NoConnectionFree("MongoDB can't be reached just now")
+        case ServerSelectionTimeoutError():
             return Unavailable("MongoDB can't be reached just now")
         case PyMongoError() if error.timeout:
             return DeadlineExceeded("the query took longer than limits.query_timeout")

@@ -14,9 +14,11 @@ from permission_mongo.outcomes import Entry, Found, History, State, States
 from permission_mongo.pasts import AgainPlan, ComparePlan, Past, PastPlan, VersionPlan, VersionsPlan
 from permission_mongo.storage.chains import WHOLE_EVERY, Chain, content_of
 from permission_mongo.storage.computed import computed_of
+from permission_mongo.storage.decoding import document_of
 from permission_mongo.storage.layout import VERSIONS
 from permission_mongo.storage.reads import not_found
 from permission_mongo.storage.rooms import Rooms
+from permission_mongo.storage.turns import decoded
 from permission_mongo.values import CODEC, Document
 from permission_mongo.versions import number_of, tenant_of
 
@@ -99,7 +101,7 @@ async def _of_differences(past: Past, rows: list[Document], rooms: Rooms) -> lis
     async for raw in rooms.raw(VERSIONS).find(match, sort=past.newest_first):
         found = chain.content(raw)
         if found is not None and decode(raw["_id"].raw, CODEC) in wanted:
-            content = decode(found, CODEC)
+            content = document_of(found)
             if past.states.admits(content):
                 entries += _of_record(raw, content)
     return entries
@@ -126,9 +128,9 @@ async def _present(past: Past, rooms: Rooms) -> tuple[Document, bool]:
 
     What an id has become in another tenant changes nothing here: a deleted document is told by its own record.
     """
-    live = None if past.live.is_empty else await rooms.live(past.collection).find_one(past.live.one(past.id))
+    live = None if past.live.is_empty else await rooms.raw(past.collection).find_one(past.live.one(past.id))
     if live is not None:
-        return live, True
+        return document_of(live.raw), True
     last = await last_record(past, rooms)
     if last is None:
         raise not_found(past.collection)
@@ -143,7 +145,7 @@ async def last_record(past: Past, rooms: Rooms, session: Session = None) -> Docu
     if past.states.is_empty:
         return None
     match = past.states.chain.also({"gone": True})
-    records = await rooms.versions.find(match, session=session).to_list()
+    records = await decoded(await rooms.raw(VERSIONS).find(match, session=session).to_list())
     seen = [one for one in records if past.states.admits(one["data"])]
     return max(seen, key=lambda one: one["ended"]["at"], default=None)
 
@@ -160,7 +162,7 @@ async def state_of(
         return document
     if not past.states.is_empty:
         match = past.states.chain.also(past.numbered(number, number))
-        records = await rooms.versions.find(match, session=session).to_list()
+        records = await decoded(await rooms.raw(VERSIONS).find(match, session=session).to_list())
         tenant = tenant_of(document, past.tenant_field)
         # One who crosses tenants means the document that they see at present.
         for record in sorted(records, key=lambda one: bool(one["tenant_id"] != tenant)):

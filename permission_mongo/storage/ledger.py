@@ -118,7 +118,7 @@ class Ledger:
         batch = self._batch
         if self._target.staff is not None:
             await keep_placed(session, ids, action, self._target.staff, self._rooms)
-        if self._target.posts.any:
+        if self._is_told(action):
             await self._tell(session, action, ids, traces.states)
         if self._target.audited:
             of_batch = None if batch is None else batch.id
@@ -130,6 +130,11 @@ class Ledger:
             )
             about = {"_id": part, "batch": batch.id, "collection": self._target.collection, "action": action}
             await self._rooms.parts.insert_one({**about, "ids": ids, **_kept(traces.records)}, session=session)
+
+    def _is_told(self, action: str) -> bool:
+        """Whether somebody is to be told of what such an action may do: nobody but who is told of them of deletions."""
+        posts = self._target.posts
+        return bool(posts.delete) if action == "delete" else posts.any
 
     async def _tell(
         self, session: AsyncClientSession, action: str, ids: Sequence[DocumentId], states: Sequence[State]

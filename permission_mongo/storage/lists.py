@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from time import monotonic
 from typing import Any, Final, cast
 
-from bson import decode_all
 from bson.max_key import MaxKey
 from bson.min_key import MinKey
 from pymongo.asynchronous.cursor import AsyncRawBatchCursor
@@ -19,9 +18,10 @@ from permission_mongo.plans import CountPlan, DeletedPlan, ListPlan
 from permission_mongo.query.keyset import behind, bounds, key_of
 from permission_mongo.query.sorting import Ordered
 from permission_mongo.storage.computed import computed_by_id, computed_by_order, computed_contents, count_computed
+from permission_mongo.storage.decoding import documents_of
 from permission_mongo.storage.layout import HISTORY
 from permission_mongo.storage.rooms import BY_ID, Rooms, how_many_fit
-from permission_mongo.values import CODEC, Document
+from permission_mongo.values import Document
 from permission_mongo.versions import records_of
 
 _TOP: Final = MaxKey()
@@ -123,7 +123,7 @@ async def read_rows(cursor: Rows, most: int, max_bytes: int) -> tuple[list[Docum
     size = 0
     async for batch in cast("AsyncIterator[bytes]", cursor):
         fitting = _fitting(batch, max_bytes - size, first=not rows)
-        rows += decode_all(fitting, CODEC)
+        rows += documents_of(fitting)
         if len(fitting) < len(batch):
             # Only here: after a failure the driver closes it by itself, and nobody waits for a server that hangs.
             await cursor.close()

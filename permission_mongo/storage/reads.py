@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from permission_mongo.batch import without
-from permission_mongo.errors import DocumentNotFound
+from permission_mongo.errors import DocumentNotFound, PayloadTooLarge
 from permission_mongo.outcomes import Found, Gathered
 from permission_mongo.plans import GetManyPlan, ReadPlan
 from permission_mongo.storage.computed import find_computed
 from permission_mongo.storage.gathering import Gathering
+from permission_mongo.storage.lists import Rows, read_rows
 from permission_mongo.storage.rooms import Rooms
 
 
@@ -18,7 +19,9 @@ def not_found(collection: str) -> DocumentNotFound:
 
 async def read_one(plan: ReadPlan, gathering: Gathering, rooms: Rooms) -> Found:
     if plan.computed and not plan.rows.is_empty:
-        rows = await find_computed(plan.collection, plan.rows.one(plan.id), plan.computed, rooms)
+        async with rooms.bounded():
+            asked = await find_computed(plan.collection, plan.rows.one(plan.id), plan.computed, rooms)
+            rows, _ = await read_rows(asked, 1, 0)
         found = rows[0] if rows else None
     else:
         found = await gathering.find(plan)
@@ -28,14 +31,20 @@ async def read_one(plan: ReadPlan, gathering: Gathering, rooms: Rooms) -> Found:
 
 
 async def get_many(plan: GetManyPlan, rooms: Rooms) -> Gathered:
-    """The documents in the order asked."""
+    """The documents in the order asked. PayloadTooLarge where they are too many bytes: no more of them are read."""
     if plan.match.is_empty:
         return Gathered((), plan.ids)
-    if plan.computed:
-        rows = await find_computed(plan.collection, plan.match.filter, plan.computed, rooms)
-    else:
-        asked = rooms.live(plan.collection).find(plan.match.filter, batch_size=len(plan.ids) + 1)
-        async with rooms.bounded():
-            rows = await asked.max_time_ms(rooms.max_time_ms).to_list()
+    most = plan.max_bytes
+    async with rooms.bounded():
+        rows, more = await read_rows(await _asked(plan, rooms), len(plan.ids), most)
+    if more:
+        raise PayloadTooLarge(f"these documents have more than {most} bytes; ask for fewer", max_result_bytes=most)
     by_id = {row["_id"]: row for row in rows}
     return Gathered(tuple(by_id[one] for one in plan.ids if one in by_id), without(plan.ids, by_id))
+
+
+async def _asked(plan: GetManyPlan, rooms: Rooms) -> Rows:
+    if plan.computed:
+        return await find_computed(plan.collection, plan.match.filter, plan.computed, rooms)
+    live, most = rooms.live(plan.collection), len(plan.ids) + 1
+    return live.find_raw_batches(plan.match.filter, batch_size=most, max_time_ms=rooms.max_time_ms)

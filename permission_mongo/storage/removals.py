@@ -8,6 +8,8 @@ from pymongo.asynchronous.client_session import AsyncClientSession
 
 from permission_mongo.outcomes import Deleted, Purged
 from permission_mongo.plans import Actor, DeleteOnePlan, PurgePlan
+from permission_mongo.storage.decoding import document_of
+from permission_mongo.storage.layout import VERSIONS
 from permission_mongo.storage.reads import not_found
 from permission_mongo.storage.rooms import Rooms
 from permission_mongo.storage.singles import Single, require_accepted
@@ -67,11 +69,12 @@ async def _erased(session: AsyncClientSession, single: Single, plan: PurgePlan) 
 
 
 async def _erased_record(session: AsyncClientSession, single: Single, plan: PurgePlan) -> tuple[Document, int]:
-    versions = single.rooms.versions
+    versions = single.rooms.raw(VERSIONS)
     seen = not plan.visible_records.is_empty
-    last = await versions.find_one(plan.visible_records.filter, session=session) if seen else None
-    if last is None:
+    kept = await versions.find_one(plan.visible_records.filter, session=session) if seen else None
+    if kept is None:
         raise not_found(plan.target.collection)
+    last = document_of(kept.raw)
     require_accepted(plan.precondition, last["data"])
     match = plan.records.also({"_id": {"$eq": last["_id"]}})
     if plan.records.is_empty or (await versions.delete_one(match, session=session)).deleted_count != 1:

@@ -16,7 +16,7 @@ from permission_mongo.storage.references import refused_again
 from permission_mongo.storage.rooms import Rooms
 from permission_mongo.storage.turns import decoded, in_turns
 from permission_mongo.storage.works import Attempted, Share, State, Work
-from permission_mongo.values import CODEC, Document, DocumentId
+from permission_mongo.values import Document, DocumentId
 from permission_mongo.versions import content_of, marks_after, number_of
 
 CHANGED = "somebody changed this document since; nothing was put back"
@@ -84,7 +84,7 @@ class _Reverting(Work):
             return {}
         match = self._plan.former.also({"_id": {"$in": [self._plan.kept[one] for one in ids]}})
         rows = await self._few(session, VERSIONS, match, len(ids))
-        return {one["doc_id"]: one for one in await decoded(rows, CODEC)}
+        return {one["doc_id"]: one for one in await decoded(rows)}
 
     async def _put_back(
         self, session: AsyncClientSession, states: list[State], contents: dict[DocumentId, Document], renumber: bool

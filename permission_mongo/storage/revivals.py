@@ -82,7 +82,7 @@ class _Reviving(Work):
         if self._plan.match.is_empty or not ids:
             return []
         match = self._plan.match.also({"_id": {"$in": [self._plan.kept[one] for one in ids]}})
-        return await decoded(await self._few(session, VERSIONS, match, len(ids)), CODEC)
+        return await decoded(await self._few(session, VERSIONS, match, len(ids)))
 
     async def _revive(self, session: AsyncClientSession, records: list[Document]) -> None:
         target = self._plan.target

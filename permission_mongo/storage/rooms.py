@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from datetime import datetime
 from time import monotonic
@@ -11,19 +11,21 @@ from types import TracebackType
 from typing import Any, Final, TypeVar, cast
 
 import pymongo
-from bson import decode
 from bson.codec_options import CodecOptions
+from bson.errors import InvalidBSON
 from bson.raw_bson import DEFAULT_RAW_BSON_OPTIONS, RawBSONDocument
 from pymongo import AsyncMongoClient
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import AutoReconnect, BulkWriteError
 
-from permission_mongo.errors import Unavailable
+from permission_mongo.errors import NoConnectionFree
 from permission_mongo.hooks import Receiver
+from permission_mongo.observations import Observation
 from permission_mongo.schema.model import Keeping
 from permission_mongo.storage.audit_entries import AuditEntries
 from permission_mongo.storage.chains import prune, thin
+from permission_mongo.storage.decoding import document_of, documents_of
 from permission_mongo.storage.faults import DUPLICATE
 from permission_mongo.storage.idempotency import Answers
 from permission_mongo.storage.jobs import Jobs
@@ -53,7 +55,7 @@ class NumberTaken(Exception):
 
 
 async def take_turn(slots: asyncio.Semaphore, seconds: float) -> None:
-    """One of the slots, for the caller to release. Unavailable after so many seconds: others hold every connection."""
+    """One of the slots, for the caller to release. NoConnectionFree after so many seconds: others hold all."""
     if not slots.locked():
         await slots.acquire()
         return
@@ -61,11 +63,11 @@ async def take_turn(slots: asyncio.Semaphore, seconds: float) -> None:
         async with asyncio.timeout(seconds):
             await slots.acquire()
     except TimeoutError as error:
-        raise Unavailable("MongoDB is busy just now") from error
+        raise NoConnectionFree("MongoDB is busy just now") from error
 
 
 class Bounded:
-    """A read's turn and its deadline. Unavailable after a second without a turn.
+    """A read's turn and its deadline. NoConnectionFree after a second without a turn.
 
     Waiting here costs a third of waiting in the driver's pool, where it takes a task of its own.
     """
@@ -98,6 +100,8 @@ class Rooms:
         timeout: float,
         connections: int,
         told_of_audit: Receiver | None = None,
+        *,
+        observe: Callable[[Observation], None] = lambda _: None,
     ) -> None:
         free = max(connections - _SPARE, 0)
         # Of one command each, and of several with work in between. Neither keeps the other from having a turn.
@@ -108,7 +112,7 @@ class Rooms:
         self._raw: dict[str, AsyncCollection[RawBSONDocument]] = {}
         self.timeout = timeout
         self.max_time_ms = int(timeout * 1000)
-        self.transactor = Transactor(client, database)
+        self.transactor = Transactor(client, database, observe)
         self.versions = self._database[VERSIONS]
         self.batches = self._database[BATCHES]
         self.parts = self._database[PARTS]
@@ -142,8 +146,11 @@ class Rooms:
             except AutoReconnect:
                 # A new primary, or a connection that was closed: the driver repeats a find, and no command.
                 return await self.live(name).find_one(match, max_time_ms=self.max_time_ms)
-        found: list[Document] = answer["cursor"]["firstBatch"]
-        return found[0] if found else None
+            except InvalidBSON:
+                found = await self.raw(name).find_one(match, max_time_ms=self.max_time_ms)
+                return None if found is None else document_of(found.raw)
+        rows: list[Document] = answer["cursor"]["firstBatch"]
+        return rows[0] if rows else None
 
     async def few(self, name: str, asked: Document, most: int, most_bytes: int) -> tuple[list[Document], bool] | None:
         """At most `most` rows of a `find` and `most_bytes`, the first of any size, and whether there are more.
@@ -157,7 +164,7 @@ class Rooms:
         except AutoReconnect:
             return None  # a find is repeated by the driver, a command is not
         if len(answer.raw) <= most_bytes:
-            cursor = decode(answer.raw, CODEC)["cursor"]
+            cursor = document_of(answer.raw)["cursor"]
             if not cursor["id"]:
                 return cursor["firstBatch"][:most], len(cursor["firstBatch"]) > most
         rows: list[RawBSONDocument] = answer["cursor"]["firstBatch"]
@@ -165,7 +172,7 @@ class Rooms:
         fitting = rows[: how_many_fit((len(row.raw) for row in rows), most_bytes)]
         if len(fitting) == len(rows) and answer["cursor"]["id"]:
             return None
-        return [decode(row.raw, CODEC) for row in fitting[:most]], len(rows) > min(len(fitting), most)
+        return [document_of(row.raw) for row in fitting[:most]], len(rows) > min(len(fitting), most)
 
     async def _forget(self, name: str, cursor: int) -> None:
         if cursor:
@@ -174,8 +181,11 @@ class Rooms:
     async def some(self, name: str, match: MongoFilter, most: int) -> dict[DocumentId, Document]:
         """Those of at most `most` documents that match, by id."""
         async with self.bounded():
-            asked = self.live(name).find(match, hint=BY_ID, batch_size=most + 1, max_time_ms=self.max_time_ms)
-            return {row["_id"]: row for row in await asked.to_list()}
+            asked = self.live(name).find_raw_batches(
+                match, hint=BY_ID, batch_size=most + 1, max_time_ms=self.max_time_ms
+            )
+            batches = cast("AsyncIterator[bytes]", asked)
+            return {row["_id"]: row async for batch in batches for row in documents_of(batch)}
 
     async def keep(self, session: AsyncClientSession, records: list[Document], keeping: Keeping) -> None:
         """Store versions, and let those go that these make superfluous. NumberTaken if one has the number of another.
@@ -191,6 +201,8 @@ class Rooms:
         errors = answer.get("writeErrors")
         if errors:
             raise NumberTaken if errors[0]["code"] == DUPLICATE else BulkWriteError(answer)
+        if records:
+            self.transactor.note_kept(session, records[0]["collection"], len(records))
         if keeping.differences:
             await thin(self.raw(VERSIONS), session, records)
         if keeping.most is not None:
@@ -211,8 +223,9 @@ class Rooms:
 
     async def alone(self, document: Document, stages: list[Document]) -> list[Document]:
         """What stages make of one document that is stored nowhere as it is."""
-        found = await self._database.aggregate([{"$documents": [{"$literal": document}]}, *stages])
-        return await found.to_list()
+        raw = self._database.with_options(codec_options=cast("Any", _RAW))
+        found = await raw.aggregate([{"$documents": [{"$literal": document}]}, *stages])
+        return [document_of(cast("RawBSONDocument", one).raw) for one in await found.to_list()]
 
     async def change(self, session: AsyncClientSession, name: str, updates: list[Document]) -> int:
         """How many rows the updates matched: by one plain command, as `keep`. BulkWriteError as of a bulk."""
@@ -274,7 +287,7 @@ class Rooms:
     async def turn(self, *, first: bool = True) -> AsyncIterator[None]:
         """That of a write, or of reads one behind the other. Within it none of its kind may be asked for.
 
-        Unavailable after a second without one; what goes on with work begun waits as long as a command may take.
+        NoConnectionFree after a second without one; what goes on with work begun waits as long as a command may take.
         """
         await take_turn(self._long_slots, _TURN if first else self.timeout)
         try:

@@ -17,7 +17,6 @@ from datetime import datetime, timedelta
 from typing import Any, Final, cast
 
 import pymongo
-from bson import decode
 from bson.objectid import ObjectId
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import BulkWriteError, PyMongoError
@@ -26,10 +25,11 @@ from pymongo.read_concern import ReadConcern
 from permission_mongo.ending import ended
 from permission_mongo.observations import AuditSealed, Observation, SealingFailed
 from permission_mongo.seals import ID, MOST_IN_ONE, Head, Seal, digest_of, sealed, seals_of
+from permission_mongo.storage.decoding import document_of
 from permission_mongo.storage.faults import duplicate_index
 from permission_mongo.storage.layout import AUDIT, SEALS
 from permission_mongo.storage.settings import COLLECTION as SETTINGS
-from permission_mongo.values import CODEC, Document
+from permission_mongo.values import Document
 
 _LOG: Final = logging.getLogger("permission_mongo.audit")
 NAME: Final = "audit sealer"  # its record among the settings: who seals, until when, and how far all is sealed
@@ -42,7 +42,6 @@ _SETTLING: Final = 120.0  # seconds: a transaction that a server still holds, an
 _MOST_HEADS: Final = 10_000
 _AT_ONCE: Final = 1_000  # entries read together
 _ROW: Final = 22  # bytes of `{_id: ObjectId}` as BSON
-_LENIENT: Final = CODEC.with_options(unicode_decode_error_handler="replace")
 Found = dict[str | None, list[tuple[bytes, bytes]]]  # by tenant: ids and digests
 
 
@@ -227,7 +226,7 @@ class Sealer:
             wanted = [ObjectId(one) for one in ids[n : n + _AT_ONCE]]
             async for batch in self._entries.find_raw_batches({"_id": {"$in": wanted}}, batch_size=200):
                 for raw in documents_in(batch):
-                    entry = decode(raw, _LENIENT)
+                    entry = document_of(raw)
                     found.setdefault(tenant_of(entry), []).append((entry["_id"].binary, digest_of(raw)))
         return found
 

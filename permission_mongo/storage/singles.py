@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
-from bson import decode
 from bson.objectid import ObjectId
 from bson.raw_bson import RawBSONDocument
 from pymongo.asynchronous.client_session import AsyncClientSession
@@ -19,6 +18,7 @@ from permission_mongo.events import State
 from permission_mongo.outcomes import Deleted, Outcome, Purged, Updated
 from permission_mongo.plans import Actor, Precondition, Target
 from permission_mongo.policy.rules import Action
+from permission_mongo.storage.decoding import document_of
 from permission_mongo.storage.hierarchy import Misplaced
 from permission_mongo.storage.layout import PROOFS, VERSIONS
 from permission_mongo.storage.ledger import Ledger, Traces
@@ -26,14 +26,13 @@ from permission_mongo.storage.reads import not_found
 from permission_mongo.storage.rooms import NumberTaken, Rooms
 from permission_mongo.storage.transactions import Body as Attempt
 from permission_mongo.storage.transactions import Proof
-from permission_mongo.values import CODEC, Document, DocumentId, MongoFilter
+from permission_mongo.values import Document, DocumentId, MongoFilter
 from permission_mongo.versions import LARGEST, began, made, moment_after, number_of, record
 
 T = TypeVar("T", bound=Updated | Deleted | Purged)
 Body = Callable[[AsyncClientSession, bool], Awaitable[T]]
 
 # Only read beside the bytes that are kept: text that another driver stored badly must not stop a write.
-LENIENT: Final = CODEC.with_options(unicode_decode_error_handler="replace")
 _TRIES: Final = 10_000  # the deadline ends it
 
 
@@ -94,7 +93,7 @@ class Single:
         raw = None if visible is None else await rows.find_one(visible, session=session)
         if raw is None:
             raise not_found(self.target.collection)
-        stored = decode(raw.raw, LENIENT)
+        stored = document_of(raw.raw)
         require_accepted(precondition, stored)
         return raw, stored
 

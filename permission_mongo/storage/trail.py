@@ -9,7 +9,7 @@ import asyncio
 import logging
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from time import monotonic
 from typing import Any, Final
 
@@ -48,6 +48,7 @@ class Trail:
         self.most_of_one = MOST_OF_ONE
         self._come = asyncio.Event()
         self._ending = False
+        self._at_once = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -85,6 +86,7 @@ class Trail:
             yield
         finally:
             self._ending = True
+            self._at_once.set()
             self._come.set()
             await ended([task], _TO_END)
             lost = len(self._waiting) + len(self._storing)
@@ -93,15 +95,16 @@ class Trail:
                 self._observe(AuditDropped("failed", lost))
 
     async def settled(self) -> None:
-        """Until all that was noted is stored."""
+        """Until all that was noted is stored: it does not wait for others any more."""
+        if not self._idle.is_set():
+            self._at_once.set()
         await self._idle.wait()
 
     async def _go_on(self) -> None:
         pause = _GATHER
         while True:
             await self._come.wait()
-            # At the end nothing is waited for any more but a server that is away.
-            await asyncio.sleep(0 if self._ending and pause == _GATHER else min(pause, _LONGEST_PAUSE))
+            await self._pause(pause)
             try:
                 await self._store_some()
                 pause = _GATHER
@@ -114,6 +117,15 @@ class Trail:
                 self._idle.set()
                 if self._ending:
                     return
+                self._at_once.clear()
+
+    async def _pause(self, pause: float) -> None:
+        """At the end nothing is waited for any more but a server that is away."""
+        if pause > _GATHER:
+            await asyncio.sleep(min(pause, _LONGEST_PAUSE))
+            return
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._at_once.wait(), pause)
 
     async def _store_some(self) -> None:
         if not self._storing:

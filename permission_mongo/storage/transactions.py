@@ -27,6 +27,7 @@ from pymongo.errors import (
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
+from permission_mongo.observations import Observation, VersionsKept
 from permission_mongo.values import Document
 
 T = TypeVar("T")
@@ -84,10 +85,22 @@ class Proof:
 class Transactor:
     """Runs transactions on one client and sees each to its end, also when the request that asked is gone."""
 
-    def __init__(self, client: AsyncMongoClient[Document], database: str) -> None:
+    def __init__(
+        self,
+        client: AsyncMongoClient[Document],
+        database: str,
+        observe: Callable[[Observation], None] = lambda _: None,
+    ) -> None:
         self._client = client
         self._database = database
         self._ending: set[asyncio.Task[None]] = set()
+        self._kept: dict[AsyncClientSession, VersionsKept] = {}
+        self.observe = observe
+
+    def note_kept(self, session: AsyncClientSession, collection: str, count: int) -> None:
+        """States that the transaction keeps; observed once it is committed."""
+        before = self._kept.get(session)
+        self._kept[session] = VersionsKept(collection, count + (before.count if before else 0))
 
     async def run(self, body: Body[T], *, deadline: float, proof: Proof, attempts: int = 8, commit: bool = True) -> T:
         """What `body` returns, committed on a majority; or aborted after it, where `commit` is False.
@@ -182,9 +195,12 @@ class Transactor:
                     await session.abort_transaction()
             if not committed and in_doubt:
                 await self._kill(session)
+            if committed and session in self._kept:
+                self.observe(self._kept[session])
         except PyMongoError as error:
             _LOG.warning("a transaction could not be aborted: %s", type(error).__name__)
         finally:
+            self._kept.pop(session, None)
             await session.end_session()
 
     async def _kill(self, session: AsyncClientSession) -> None:

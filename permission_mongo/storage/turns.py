@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
-from bson import decode
-from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
 
+from permission_mongo.storage.decoding import document_of
 from permission_mongo.values import Document
 
 T = TypeVar("T")
@@ -24,5 +23,5 @@ async def in_turns(items: Sequence[T]) -> AsyncGenerator[Sequence[T], None]:
         yield items[n : n + _AT_ONCE]
 
 
-async def decoded(rows: Sequence[RawBSONDocument], codec: CodecOptions[Any]) -> list[Document]:
-    return [decode(row.raw, codec) async for some in in_turns(rows) for row in some]
+async def decoded(rows: Sequence[RawBSONDocument]) -> list[Document]:
+    return [document_of(row.raw) async for some in in_turns(rows) for row in some]

@@ -25,7 +25,6 @@ from permission_mongo.storage.layout import VERSIONS
 from permission_mongo.storage.ledger import Ledger, Traces
 from permission_mongo.storage.parts import Ids, KeyExists, Progress, TooMuch, first_refusal, in_parts, tries
 from permission_mongo.storage.rooms import BY_ID, NumberTaken, Rooms
-from permission_mongo.storage.singles import LENIENT
 from permission_mongo.storage.transactions import Body, Contended, Raced
 from permission_mongo.storage.turns import decoded, in_turns
 from permission_mongo.values import Document, DocumentId, MongoFilter
@@ -213,7 +212,7 @@ class Work(ABC):
         raws = await self._few(session, target.collection, rows.among(ids), len(ids))
         if target.versioned and any(len(raw.raw) > LARGEST for raw in raws):
             raise TooMuch
-        return [*zip(raws, await decoded(raws, LENIENT), strict=True)]
+        return [*zip(raws, await decoded(raws), strict=True)]
 
     async def _few(
         self, session: AsyncClientSession, name: str, match: MongoFilter, most: int

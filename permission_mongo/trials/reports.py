@@ -63,6 +63,11 @@ def _fit(text: str) -> str:
 
 
 def as_json(results: Sequence[Result], touched: Sequence[Touched] | None) -> str:
+    return _json(told(results, touched))
+
+
+def told(results: Sequence[Result], touched: Sequence[Touched] | None) -> dict[str, Any]:
+    """`{"tests": [...], "passed", "failed", "coverage"?}`, as JSON has it."""
     found: dict[str, Any] = {
         "tests": [
             {"name": one.case.name, "at": _place(one), "passed": not one.faults, "faults": list(one.faults)}
@@ -83,7 +88,7 @@ def as_json(results: Sequence[Result], touched: Sequence[Touched] | None) -> str
             for one in touched
         ]
         found["coverage"] = {"percent": round(share(touched), 1), "rules": rules}
-    return _json(found)
+    return found
 
 
 def coverage_in_words(touched: Sequence[Touched]) -> str:

@@ -44,7 +44,6 @@ def test_each_key_that_does_nothing_here_is_a_warning_at_its_place(tmp_path):
     ]
     keys = [
         "server.read_timeout",
-        "server.write_timeout",
         "redis",
         "audit.batch_size",
         "audit.flush_interval",

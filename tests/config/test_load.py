@@ -86,6 +86,13 @@ def test_a_configuration_is_read_into_types(tmp_path):
         ({"config": "limits: {max_body_bytes: 1MB}"}, "config.yaml:1:26", "a size such as"),
         ({"config": "limits: {max_document_bytes: 17MiB}"}, "config.yaml:1:30", "at most 16 MiB - 64 KiB"),
         ({"config": "limits: {max_body_bytes: 41MiB}"}, "config.yaml:1:26", "at most 40 MiB"),
+        ({"config": "limits: {rate: {per_principal: 100}}"}, "config.yaml:1:32", "a rate such as 100/s"),
+        ({"config": "limits: {rate: {per_principal: 0/s}}"}, "config.yaml:1:32", "a rate such as 100/s"),
+        ({"config": "limits: {rate: {per_address: 2000000/s}}"}, "config.yaml:1:30", "at most 1000000/s"),
+        ({"config": "limits: {rate: {per_adress: 1/s}}"}, "config.yaml:1:17", "did you mean 'per_address'?"),
+        ({"config": "limits: {rate: 100/s}"}, "config.yaml:1:16", "expects keys and values"),
+        ({"config": "limits: {rate: {burst: 1s}}"}, "config.yaml:1:16", "neither 'per_principal' nor 'per_address'"),
+        ({"config": "limits: {rate: {per_address: 1/h}}"}, "config.yaml:1:30", "never lets a request through"),
         ({"config": "limits: {max_transaction_bytes: 48MiB}"}, "config.yaml:1:33", "at most 40 MiB"),
         ({"config": "mongodb: {uri: localhost}"}, "config.yaml:1:16", "begins with mongodb://"),
         ({"config": "mongodb: {database: admin}"}, "config.yaml:1:21", "can't be the database"),
@@ -93,6 +100,23 @@ def test_a_configuration_is_read_into_types(tmp_path):
         ({"config": "auth: {algorithm: [HS256, RS256]}"}, "config.yaml:1:27", "two families"),
         ({"config": "auth: {algorithm: none}"}, "config.yaml:1:19", "unknown algorithm 'none'"),
         ({"config": "auth: {secret: short}"}, "config.yaml:1:16", "at least 32 bytes"),
+        ({"config": "server: {previous_secrets: ['']}"}, "config.yaml:1:29", "a list of texts"),
+        (
+            {"config": f"server: {{secret: {'a' * 32}, previous_secrets: short}}"},
+            "config.yaml:1:70",
+            "at least 32 bytes",
+        ),
+        (
+            {"config": f"server: {{secret: {'a' * 32}, previous_secrets: [{'b' * 32}, {'a' * 32}]}}"},
+            "config.yaml:1:105",
+            "given twice",
+        ),
+        ({"config": f"server: {{previous_secrets: {'b' * 32}}}"}, "config.yaml:1:28", "without the present one"),
+        (
+            {"config": f"server: {{secret: {'a' * 32}, previous_secrets: {[str(n) * 32 for n in range(9)]}}}"},
+            "config.yaml:1:70",
+            "at most 8",
+        ),
         ({"config": "auth: {algorithm: RS256}"}, "config.yaml:1:19", "'public_key_file' or 'jwks_file'"),
         ({"config": "auth: {public_key: x}"}, "config.yaml:1:7", "not a public key"),
         ({"config": "auth: {jwks_file: nowhere.json}"}, "config.yaml:1:19", "there is no file nowhere.json"),
@@ -403,3 +427,17 @@ def test_how_versions_are_kept_is_checked(tmp_path, versioning):
     with pytest.raises(Misconfigured) as caught:
         load_config(tmp_path, {})
     assert any(versioning.split(":")[0] in str(one) for one in caught.value.findings)
+
+
+@pytest.mark.parametrize(("written", "each"), [("100/s", 100.0), ("600/m", 10.0), ("1800 / h", 0.5), ("0.5/s", 0.5)])
+def test_a_rate_is_so_many_a_second(tmp_path, written, each):
+    rate = load(tmp_path, config=f"limits: {{max_batch_size: 3, rate: {{per_principal: {written}}}}}").limits.rate
+    assert (rate.per_principal, rate.per_address, rate.burst) == (each, None, 10.0)
+
+
+def test_a_rate_that_lets_no_largest_batch_through_is_worth_a_warning(tmp_path):
+    config = load(tmp_path, config="limits: {max_batch_size: 50, rate: {per_principal: 4/s, per_address: 5/s}}")
+    assert [str(one) for one in config.warnings] == [
+        "config.yaml:1:52: warning: 'limits.rate.per_principal' lets at most 40 items through at once,"
+        " and no batch of 'max_batch_size' (50)"
+    ]

@@ -5,7 +5,7 @@ import pytest
 from permission_mongo.query.expressions import _DATE_PARTS, EXPRESSIONS
 from permission_mongo.query.pipeline import ACCUMULATORS
 from permission_mongo.storage import aggregates
-from tests.http.harness import CONFIG, a_config, a_token, a_world
+from tests.http.harness import CONFIG, a_config, a_kept_world, a_token
 
 pytestmark = pytest.mark.mongo
 SCHEMA = """
@@ -88,7 +88,7 @@ NOT_COMPUTED = (400, "bad_request", "the pipeline can't be computed: an operator
 
 @pytest.fixture
 async def world(mongo_uri, tmp_path):
-    async with a_world(mongo_uri, a_config(tmp_path, CONFIG, SCHEMA, POLICY)) as found:
+    async with a_kept_world(mongo_uri, a_config(tmp_path, CONFIG, SCHEMA, POLICY)) as found:
         made = await found.post("/people/batch", {"documents": PEOPLE}, token=BOSS)
         assert made.status_code == 201, made.text
         yield found
@@ -413,7 +413,7 @@ async def limited(world, stages, limits, mongo_uri, tmp_path):
     folder = tmp_path / "limited"
     folder.mkdir()
     config = f"{CONFIG}limits: {{{limits}}}\n"
-    async with a_world(mongo_uri, a_config(folder, config, SCHEMA, POLICY)) as other:
+    async with a_kept_world(mongo_uri, a_config(folder, config, SCHEMA, POLICY)) as other:
         await other.post("/people/batch", {"documents": PEOPLE}, token=BOSS)
         return [await ask(other, *one, token=BOSS) for one in stages]
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.http.harness import CONFIG, a_config, a_token, a_world
+from tests.http.harness import CONFIG, a_config, a_kept_world, a_token
 from tests.http.test_aggregate import POLICY, SCHEMA
 
 pytestmark = pytest.mark.mongo
@@ -146,7 +146,7 @@ async def test_a8_t11_pipelines_tell_nothing_of_what_is_hidden(mongo_uri, tmp_pa
     asked: list[list] = []
     LAW(given(pipelines)(lambda one: asked.append(one)))()
     statuses: dict[int, int] = {}
-    async with a_world(mongo_uri, first) as one, a_world(mongo_uri, second) as other:
+    async with a_kept_world(mongo_uri, first) as one, a_kept_world(mongo_uri, second) as other:
         await fill(one, other=False)
         await fill(other, other=True)
         for pipeline in asked:

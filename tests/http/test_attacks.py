@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from tests.auth.test_tokens import claims, forged
-from tests.http.harness import CONFIG, POLICY, SCHEMA, SECRET, a_config, a_token, a_world
+from tests.http.harness import CONFIG, POLICY, SCHEMA, SECRET, a_config, a_kept_world, a_token
 
 pytestmark = pytest.mark.mongo
 BOSS = a_token("boss", ["boss"])
@@ -28,7 +28,7 @@ OPEN_POLICY = """
 
 @pytest.fixture
 async def opened(mongo_uri, tmp_path):
-    async with a_world(mongo_uri, a_config(tmp_path, CONFIG, SCHEMA + OPEN, POLICY + OPEN_POLICY)) as found:
+    async with a_kept_world(mongo_uri, a_config(tmp_path, CONFIG, SCHEMA + OPEN, POLICY + OPEN_POLICY)) as found:
         yield found
 
 
@@ -110,7 +110,7 @@ async def test_a_cross_tenant_role_widens_no_other_role_of_the_caller(mongo_uri,
         '    root: {actions: ["*"]}\n',
         '    root: {actions: ["*"]}\n    support: {actions: [read], when: "resource.status == \'open\'", fields: {allow: [title]}}\n',
     )
-    async with a_world(mongo_uri, a_config(tmp_path, policy=policy)) as world:
+    async with a_kept_world(mongo_uri, a_config(tmp_path, policy=policy)) as world:
         await world.add("x", token=a_token("alice", ["user"], "other"), age=5)
         both = a_token("alice", ["user", "support"])
         assert (await world.get("/notes/x", token=both)).json() == {"_id": "x", "_version": 1, "title": "note x"}
@@ -134,7 +134,7 @@ async def test_a_filter_that_names_no_field_is_an_empty_one(world):
 
 
 async def test_ids_that_python_takes_for_equal_are_told_apart(mongo_uri, tmp_path):
-    async with a_world(mongo_uri, a_config(tmp_path, CONFIG + "limits: {max_batch_size: 5}\n")) as world:
+    async with a_kept_world(mongo_uri, a_config(tmp_path, CONFIG + "limits: {max_batch_size: 5}\n")) as world:
         row = {"tenant_id": "acme", "owner_id": "alice", "title": "t", "status": "open"}
         await world.database["notes"].insert_many([{**row, "_id": one} for one in (-3, -2, -1, 0, 1, False, True)])
         assert (await world.delete("/notes/batch", {"filter": {"status": "open"}})).json()["deleted"] == 7

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from tests.http.harness import CONFIG, SCHEMA, a_config, a_token, a_world
+from tests.http.harness import CONFIG, SCHEMA, a_config, a_kept_world, a_token
 
 pytestmark = pytest.mark.mongo
 BOSS = a_token("boss", ["boss"])
@@ -25,7 +25,7 @@ policies:
 @pytest.mark.parametrize(("one", "change"), [("a", {"owner_id": "bob"}), ("b", {"status": "locked"})])
 async def test_an_undo_takes_nothing_back_that_a_restore_may_not(mongo_uri, tmp_path, one, change):
     """Alice reads it still and may restore the old state; not over the one that the boss made of it."""
-    async with a_world(mongo_uri, a_config(tmp_path, CONFIG, SCHEMA, HANDED_ON)) as world:
+    async with a_kept_world(mongo_uri, a_config(tmp_path, CONFIG, SCHEMA, HANDED_ON)) as world:
         await world.add("a", "b")
         answer = await world.ask("PUT", "/notes/batch", {"ids": [one], "update": change}, token=BOSS)
         stored = await world.database["notes"].find_one({"_id": one})
@@ -62,7 +62,7 @@ policies:
 
 @pytest.fixture
 async def referring(mongo_uri, tmp_path):
-    async with a_world(mongo_uri, a_config(tmp_path, CONFIG, REFERRING, REFERRERS)) as world:
+    async with a_kept_world(mongo_uri, a_config(tmp_path, CONFIG, REFERRING, REFERRERS)) as world:
         for one, token in (("mine", a_token()), ("theirs", BOSS)):
             assert (await world.post("/people", {"_id": one}, token=token)).status_code == 201
         yield world
@@ -133,7 +133,7 @@ async def test_what_another_writer_left_in_place_of_a_reference_is_no_fault_of_o
 async def test_t14_a_short_change_makes_no_long_arrays_step_by_step(mongo_uri, tmp_path):
     """Each step went on from where the last one led: 900 of them made a million elements, in every document."""
     schema = SCHEMA.replace("      ssn: {type: string}\n", "      ssn: {type: string}\n      open: {type: array}\n")
-    async with a_world(mongo_uri, a_config(tmp_path, schema=schema)) as world:
+    async with a_kept_world(mongo_uri, a_config(tmp_path, schema=schema)) as world:
         await world.add("a", "b", open=[])
         change = {"$set": {f"open.{999 * n}": 1 for n in range(1, 901)}}
         answer = await world.ask("PUT", "/notes/batch", {"ids": ["a", "b"], "update": change})

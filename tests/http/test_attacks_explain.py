@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.http.harness import a_config, a_token, a_world
+from tests.http.harness import a_config, a_kept_world, a_token
 from tests.http.people import POLICY, SCHEMA, hire, lead
 
 pytestmark = pytest.mark.mongo
@@ -24,7 +24,7 @@ async def explained(world, token, id=None, **more):
 async def test_people_of_a_collection_without_tenants_are_told_to_no_admin_of_one(mongo_uri, tmp_path):
     """Whoever chooses the claims would read everybody's hierarchy."""
     policy = ASKED
-    async with a_world(mongo_uri, a_config(tmp_path, schema=GLOBAL, policy=policy)) as world:
+    async with a_kept_world(mongo_uri, a_config(tmp_path, schema=GLOBAL, policy=policy)) as world:
         await hire(world, "ada", "bob77")
         told = await explained(world, a_token("c", ["chief"], "evil"), **{"as": {"sub": "ada", "roles": ["lead"]}})
         assert "bob77" not in json.dumps(told)
@@ -41,7 +41,7 @@ async def test_people_of_a_collection_without_tenants_are_told_to_no_admin_of_on
 )
 async def test_who_asks_about_themselves_is_not_told_whom_they_can_not_read(mongo_uri, tmp_path, test):
     policy = ASKED.replace('resource.owner_id in user.$subordinates"}\n    direct', f'{test}"}}\n    direct')
-    async with a_world(mongo_uri, a_config(tmp_path, schema=SCHEMA, policy=policy)) as world:
+    async with a_kept_world(mongo_uri, a_config(tmp_path, schema=SCHEMA, policy=policy)) as world:
         await hire(world, "ada", "bob77")
         assert policy != ASKED or test.startswith("resource.owner_id in")
         assert (await world.get("/users", token=lead("ada", "asker"))).status_code == 403
@@ -52,7 +52,7 @@ async def test_who_asks_about_themselves_is_not_told_whom_they_can_not_read(mong
 async def test_a_role_of_others_that_reads_the_hierarchy_is_judged_with_it(mongo_uri, tmp_path):
     policy = ASKED + '    plain: {actions: [read], when: "resource.owner_id == user.id"}\n'
     policy = policy.replace("  guest:", "  plain: {system: [explain]}\n  guest:")
-    async with a_world(mongo_uri, a_config(tmp_path, schema=SCHEMA, policy=policy)) as world:
+    async with a_kept_world(mongo_uri, a_config(tmp_path, schema=SCHEMA, policy=policy)) as world:
         await hire(world, "ada", "bob77")
         await world.database["files"].insert_one({"_id": "f", "tenant_id": "acme", "owner_id": "bob77"})
         told = await explained(world, a_token("c", ["chief"]), "f", **{"as": {"sub": "ada", "roles": ["plain"]}})

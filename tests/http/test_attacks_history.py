@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.http.harness import CONFIG, SCHEMA, a_config, a_token, a_world
+from tests.http.harness import CONFIG, SCHEMA, a_config, a_kept_world, a_token
 
 pytestmark = pytest.mark.mongo
 BOSS, ROOT = a_token("boss", ["boss"]), a_token("root", ["root"])
@@ -24,7 +24,7 @@ THEN = {"title": "new", "age": 2, "ssn": "2", "pay": {"month": 2, "bonus": 2}, "
 
 @pytest.fixture
 async def ruled(mongo_uri, tmp_path):
-    async with a_world(mongo_uri, a_config(tmp_path, CONFIG, SCHEMA, RULED)) as world:
+    async with a_kept_world(mongo_uri, a_config(tmp_path, CONFIG, SCHEMA, RULED)) as world:
         yield world
 
 
@@ -79,7 +79,7 @@ async def test_who_may_write_the_owner_brings_it_back_and_nobody_the_tenant(rule
 
 async def test_an_old_state_over_fields_that_stay_is_no_larger_than_a_document_may_be(mongo_uri, tmp_path):
     config = CONFIG + "limits: {max_document_bytes: 2000}\n"
-    async with a_world(mongo_uri, a_config(tmp_path, config, SCHEMA, RULED)) as world:
+    async with a_kept_world(mongo_uri, a_config(tmp_path, config, SCHEMA, RULED)) as world:
         await world.post("/notes", {"_id": "a", "title": "n", "tags": ["x" * 1500]}, token=BOSS)
         answer = await world.ask("PUT", "/notes/batch", {"ids": ["a"], "update": {"tags": None}}, token=BOSS)
         await world.database["notes"].update_one({"_id": "a"}, {"$set": {"ssn": "y" * 1500}})
@@ -105,7 +105,7 @@ policies:
 @pytest.mark.parametrize("by", ["restore", "restore of a deleted one", "undo"])
 async def test_t11_what_was_hidden_in_the_old_state_does_not_come_back_in_sight(mongo_uri, tmp_path, by):
     """Only the status hid it, and the status stays."""
-    async with a_world(mongo_uri, a_config(tmp_path, CONFIG, SCHEMA, HIDING)) as world:
+    async with a_kept_world(mongo_uri, a_config(tmp_path, CONFIG, SCHEMA, HIDING)) as world:
         await world.post("/notes", {"_id": "a", **FIRST, "status": "locked"}, token=BOSS)
         change = {**THEN, "status": "open"}
         batch = (await world.ask("PUT", "/notes/batch", {"ids": ["a"], "update": change}, token=BOSS)).json()["batch"]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.http.harness import a_config, a_token, a_world
+from tests.http.harness import a_config, a_kept_world, a_token
 from tests.http.test_computed import POLICY, SCHEMA
 
 pytestmark = pytest.mark.mongo
@@ -16,7 +16,7 @@ PEOPLE = """
 
 @pytest.fixture
 async def world(mongo_uri, tmp_path):
-    async with a_world(mongo_uri, a_config(tmp_path, schema=SCHEMA + ORDERS, policy=POLICY + PEOPLE)) as found:
+    async with a_kept_world(mongo_uri, a_config(tmp_path, schema=SCHEMA + ORDERS, policy=POLICY + PEOPLE)) as found:
         for path, row in (
             ("/orders", {"_id": "1", "name": "a", "net": 10, "tax": 2}),
             ("/people", {"_id": "p", "order": "1"}),

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from tests.http.harness import a_config, a_token, a_world
+from tests.http.harness import a_config, a_kept_world, a_token
 
 pytestmark = pytest.mark.mongo
 SCHEMA = """
@@ -53,7 +53,7 @@ PART, MASKED = a_token("part", ["part"]), a_token("masked", ["masked"])
 
 @pytest.fixture
 async def world(mongo_uri, tmp_path):
-    async with a_world(mongo_uri, a_config(tmp_path, schema=SCHEMA, policy=POLICY)) as found:
+    async with a_kept_world(mongo_uri, a_config(tmp_path, schema=SCHEMA, policy=POLICY)) as found:
         people = [{"_id": "ann", "open": True}, {"_id": "shy", "open": False}, {"_id": "sly", "open": False}]
         assert (await found.post("/users/batch", {"documents": people}, token=BOSS)).status_code == 201
         yield found

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.http.harness import CONFIG, a_config, a_token, a_world
+from tests.http.harness import CONFIG, a_config, a_kept_world, a_token
 
 pytestmark = pytest.mark.mongo
 BOB, BOSS, CLERK, VIEWER = (
@@ -210,7 +210,7 @@ async def test_a_wrong_body_is_told_what_is_wrong_where_and_what_would_be_right(
 
 
 async def test_t14_a_batch_too_large_is_refused_with_both_numbers(mongo_uri, tmp_path):
-    async with a_world(mongo_uri, a_config(tmp_path, CONFIG + "limits: {max_batch_size: 3}\n")) as world:
+    async with a_kept_world(mongo_uri, a_config(tmp_path, CONFIG + "limits: {max_batch_size: 3}\n")) as world:
         answer = await create(world, *[{"title": "n"}] * 4)
         assert (answer.status_code, answer.json()["error"]["details"]) == (400, {"max_batch_size": 3, "requested": 4})
         assert (await create(world, *[{"title": "n"}] * 3)).status_code == 201
@@ -218,7 +218,7 @@ async def test_t14_a_batch_too_large_is_refused_with_both_numbers(mongo_uri, tmp
 
 async def test_t23_documents_too_many_for_one_transaction_are_refused_alike_or_done(mongo_uri, tmp_path):
     """Each document fits: what one transaction can't take is never a failure of ours."""
-    async with a_world(mongo_uri, a_config(tmp_path)) as world:
+    async with a_kept_world(mongo_uri, a_config(tmp_path)) as world:
         answer = await create(world, *[{"_id": f"n{n}", "title": "n", "ssn": "x" * 3_000_000} for n in range(5)])
         assert answer.status_code == 201
         assert len(await world.stored(*[f"n{n}" for n in range(5)])) == 5

@@ -3,7 +3,7 @@
 import pytest
 from bson import ObjectId
 
-from tests.http.harness import CONFIG, a_config, a_token, a_world
+from tests.http.harness import CONFIG, a_config, a_kept_world, a_token
 
 pytestmark = pytest.mark.mongo
 BOB, BOSS, STRANGER = a_token("bob"), a_token("boss", ["boss"]), a_token("eve", ["boss"], "evil")
@@ -144,7 +144,7 @@ async def test_a_role_without_the_action_is_forbidden_whatever_is_there(world):
 
 
 async def test_more_rows_than_one_chunk_are_worked_off_each_once(mongo_uri, tmp_path):
-    async with a_world(mongo_uri, a_config(tmp_path, CONFIG + "limits: {max_batch_size: 10}\n")) as world:
+    async with a_kept_world(mongo_uri, a_config(tmp_path, CONFIG + "limits: {max_batch_size: 10}\n")) as world:
         ids = [f"n{n:03}" for n in range(35)]
         for n in range(0, 35, 10):
             await world.add(*ids[n : n + 10])
@@ -161,7 +161,7 @@ async def test_more_rows_than_one_chunk_are_worked_off_each_once(mongo_uri, tmp_
 
 async def test_rows_with_ids_of_other_types_are_worked_off_too_and_one_no_caller_can_name_stays(mongo_uri, tmp_path):
     """Another writer stored them; the pages of a chunked batch must not end where one type of id does."""
-    async with a_world(mongo_uri, a_config(tmp_path, CONFIG + "limits: {max_batch_size: 2}\n")) as world:
+    async with a_kept_world(mongo_uri, a_config(tmp_path, CONFIG + "limits: {max_batch_size: 2}\n")) as world:
         row = {"tenant_id": "acme", "owner_id": "alice", "title": "t", "status": "open"}
         ids = [1, 2, 3, "a", "b", ObjectId(), {"a": 1}]
         await world.database["notes"].insert_many([{**row, "_id": one} for one in ids])

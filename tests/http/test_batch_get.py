@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.http.harness import CONFIG, a_config, a_token, a_world
+from tests.http.harness import CONFIG, a_config, a_kept_world, a_token
 
 pytestmark = pytest.mark.mongo
 BOB, BOSS, CLERK, STRANGER = (
@@ -123,6 +123,6 @@ async def test_an_id_that_no_url_can_hold_is_reached(world):
 
 
 async def test_t14_more_ids_than_one_batch_holds_are_refused_with_both_numbers(mongo_uri, tmp_path):
-    async with a_world(mongo_uri, a_config(tmp_path, CONFIG + "limits: {max_batch_size: 3}\n")) as world:
+    async with a_kept_world(mongo_uri, a_config(tmp_path, CONFIG + "limits: {max_batch_size: 3}\n")) as world:
         answer = await get(world, "a", "b", "c", "d")
         assert (answer.status_code, answer.json()["error"]["details"]) == (400, {"max_batch_size": 3, "requested": 4})

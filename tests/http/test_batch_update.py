@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from permission_mongo.revisions import Rewrite
-from tests.http.harness import CONFIG, SCHEMA, a_config, a_token, a_world
+from tests.http.harness import CONFIG, SCHEMA, a_config, a_kept_world, a_token
 
 pytestmark = pytest.mark.mongo
 BOB, BOSS, STRANGER = a_token("bob"), a_token("boss", ["boss"]), a_token("eve", ["boss"], "evil")
@@ -84,7 +84,7 @@ async def statuses(answer):
 
 async def test_one_of_twenty_and_many_documents_have_a_key_that_exists(mongo_uri, tmp_path):
     schema = SCHEMA.replace("  plain:", UNIQUE_EMAIL + "  plain:")
-    async with a_world(mongo_uri, a_config(tmp_path, CONFIG, schema)) as world:
+    async with a_kept_world(mongo_uri, a_config(tmp_path, CONFIG, schema)) as world:
         ids = [f"n{n:03}" for n in range(60)]
         await world.add(*ids)
         await world.add("z", email="z@x.org")
@@ -103,7 +103,7 @@ async def test_one_of_twenty_and_many_documents_have_a_key_that_exists(mongo_uri
 
 async def test_two_of_one_batch_that_want_the_same_key_are_told_apart(mongo_uri, tmp_path):
     schema = SCHEMA.replace("  plain:", UNIQUE_EMAIL + "  plain:")
-    async with a_world(mongo_uri, a_config(tmp_path, CONFIG, schema)) as world:
+    async with a_kept_world(mongo_uri, a_config(tmp_path, CONFIG, schema)) as world:
         await world.add("a", "b")
         answer = await world.ask(
             "PUT", "/notes/batch", {"ids": ["a", "b"], "update": {"email": "a@x.org"}, "results": True}
@@ -325,7 +325,7 @@ async def test_a_collection_without_versions_is_changed_too(world):
 
 
 async def test_a_filter_matching_more_than_a_chunk_is_worked_off_each_document_once(mongo_uri, tmp_path):
-    async with a_world(mongo_uri, a_config(tmp_path, CONFIG + "limits: {max_batch_size: 10}\n")) as world:
+    async with a_kept_world(mongo_uri, a_config(tmp_path, CONFIG + "limits: {max_batch_size: 10}\n")) as world:
         ids = [f"n{n:03}" for n in range(35)]
         for n in range(0, 35, 10):
             await world.add(*ids[n : n + 10], age=1)
@@ -344,7 +344,7 @@ async def test_a_filter_matching_more_than_a_chunk_is_worked_off_each_document_o
 async def test_more_bytes_than_a_transaction_may_hold_are_split_and_refused_whole_when_atomic(mongo_uri, tmp_path):
     """Read or written: a small document may become a large one."""
     config = CONFIG + "limits: {max_transaction_bytes: 5000}\n"
-    async with a_world(mongo_uri, a_config(tmp_path, config)) as world:
+    async with a_kept_world(mongo_uri, a_config(tmp_path, config)) as world:
         await world.add("a", "b", "c", "d")
         body = {"ids": ["a", "b", "c", "d"], "update": {"ssn": "x" * 2000}}
         refused = await world.ask("PUT", "/notes/batch", {**body, "atomic": True}, token=BOSS)
@@ -358,7 +358,7 @@ async def test_more_bytes_than_a_transaction_may_hold_are_split_and_refused_whol
 
 async def test_an_unfit_document_too_large_is_a_failure_of_its_own(mongo_uri, tmp_path):
     config = CONFIG + "limits: {max_document_bytes: 2000}\n"
-    async with a_world(mongo_uri, a_config(tmp_path, config)) as world:
+    async with a_kept_world(mongo_uri, a_config(tmp_path, config)) as world:
         await world.add("a", "b")
         updates = [{"id": "a", "update": {"ssn": "x" * 3000}}, {"id": "b", "update": {"ssn": "x"}}]
         answer = await world.ask("PUT", "/notes/batch", {"updates": updates, "results": True}, token=BOSS)
@@ -430,7 +430,7 @@ async def test_items_that_make_no_sense_delete_nothing(world, body):
 
 
 async def test_a_filter_of_more_than_a_chunk_is_a_job_that_another_can_carry_on(mongo_uri, tmp_path):
-    async with a_world(mongo_uri, a_config(tmp_path, CONFIG + "limits: {max_batch_size: 4}\n")) as world:
+    async with a_kept_world(mongo_uri, a_config(tmp_path, CONFIG + "limits: {max_batch_size: 4}\n")) as world:
         ids = [f"n{n}" for n in range(10)]
         for n in range(0, 10, 4):
             await world.add(*ids[n : n + 4], age=1)

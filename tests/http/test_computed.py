@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 from bson import Decimal128, ObjectId
 
-from tests.http.harness import CONFIG, a_config, a_token, a_world
+from tests.http.harness import CONFIG, a_config, a_kept_world, a_token
 
 pytestmark = pytest.mark.mongo
 SCHEMA = """
@@ -49,7 +49,7 @@ COMPUTED = {"total", "label", "pay", "lot"}
 
 @pytest.fixture
 async def world(mongo_uri, tmp_path):
-    async with a_world(mongo_uri, a_config(tmp_path, schema=SCHEMA, policy=POLICY)) as found:
+    async with a_kept_world(mongo_uri, a_config(tmp_path, schema=SCHEMA, policy=POLICY)) as found:
         await filled(found)
         yield found
 
@@ -134,7 +134,7 @@ async def test_t11_rows_whose_own_rules_hide_an_input_take_no_part_in_a_question
 
 async def test_t11_deny_fields_for_all_hide_what_is_computed_of_them(mongo_uri, tmp_path):
     policy = POLICY + "defaults: {deny_fields: [salary]}\n"
-    async with a_world(mongo_uri, a_config(tmp_path, schema=SCHEMA, policy=policy)) as world:
+    async with a_kept_world(mongo_uri, a_config(tmp_path, schema=SCHEMA, policy=policy)) as world:
         await world.database["orders"].insert_one({"_id": "x", "tenant_id": "acme", "salary": 5, "net": 1, "tax": 1})
         assert (await world.get("/orders/x")).json().keys() & {"salary", "pay", "total"} == {"total"}
 
@@ -235,7 +235,7 @@ async def test_t12_the_guard_stands_before_what_is_asked(world):
 
 async def test_a_create_is_read_again_where_nothing_is_audited(mongo_uri, tmp_path):
     config = CONFIG + "audit: {enabled: false}\n"
-    async with a_world(mongo_uri, a_config(tmp_path, config, SCHEMA, POLICY)) as world:
+    async with a_kept_world(mongo_uri, a_config(tmp_path, config, SCHEMA, POLICY)) as world:
         assert (await world.post("/orders", {"net": 1, "tax": 2})).json()["total"] == 3
 
 

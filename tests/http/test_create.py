@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.http.harness import a_config, a_token, a_world
+from tests.http.harness import a_config, a_kept_world, a_token
 
 pytestmark = pytest.mark.mongo
 BOB, BOSS, CLERK, VIEWER = (
@@ -107,7 +107,7 @@ async def test_t24_a16_stamped_fields_are_refused_whatever_they_say(world, sent,
 async def test_t24_marks_of_the_gateway_are_refused_where_the_schema_keeps_additional_fields(mongo_uri, tmp_path):
     schema = "collections: {open: {id_type: string, client_ids: true, additional_fields: keep, versioning: {enabled: true}, fields: {title: {type: string}}}}"
     policy = 'roles: {user: {}}\npolicies: {open: {user: {actions: ["*"]}}}\n'
-    async with a_world(mongo_uri, a_config(tmp_path, schema=schema, policy=policy)) as world:
+    async with a_kept_world(mongo_uri, a_config(tmp_path, schema=schema, policy=policy)) as world:
         for sent in (
             {"_version": 7},
             {"_made": {"action": "create", "by": "bob", "at": "2020-01-01"}},
@@ -182,7 +182,7 @@ collections:
     indexes: [{fields: [email], unique: true, global: true}]
 """
     policy = 'roles: {user: {}}\npolicies: {notes: {user: {actions: ["*"]}}}\n'
-    async with a_world(mongo_uri, a_config(tmp_path, schema=schema, policy=policy)) as world:
+    async with a_kept_world(mongo_uri, a_config(tmp_path, schema=schema, policy=policy)) as world:
         sent = {"email": "canary@x.org"}
         assert (await world.post("/notes", sent, token=a_token("eve", tenant="evil"))).status_code == 201
         answer = await world.post("/notes", sent)
@@ -206,7 +206,7 @@ async def test_t21_names_that_cannot_be_stored_are_refused_with_their_place(worl
 async def test_t21_a_name_that_only_javascript_minds_is_plain_data(mongo_uri, tmp_path):
     schema = "collections: {open: {additional_fields: keep, fields: {title: {type: string}}}}"
     policy = 'roles: {user: {}}\npolicies: {open: {user: {actions: ["*"]}}}\n'
-    async with a_world(mongo_uri, a_config(tmp_path, schema=schema, policy=policy)) as world:
+    async with a_kept_world(mongo_uri, a_config(tmp_path, schema=schema, policy=policy)) as world:
         answer = await world.post("/open", {"__proto__": {"admin": True}})
         assert (answer.status_code, answer.json()["__proto__"]) == (201, {"admin": True})
 
@@ -214,7 +214,7 @@ async def test_t21_a_name_that_only_javascript_minds_is_plain_data(mongo_uri, tm
 async def test_t21_an_operator_is_no_document_where_the_schema_is_open(mongo_uri, tmp_path):
     schema = "collections: {open: {additional_fields: keep, fields: {title: {type: string}}}}"
     policy = 'roles: {user: {}}\npolicies: {open: {user: {actions: ["*"]}}}\n'
-    async with a_world(mongo_uri, a_config(tmp_path, schema=schema, policy=policy)) as world:
+    async with a_kept_world(mongo_uri, a_config(tmp_path, schema=schema, policy=policy)) as world:
         for body in ({"$oid": "5" * 24}, {"$date": "2020-01-01"}, {"$set": {"a": 1}}):
             answer = await world.post("/open", body)
             assert (answer.status_code, answer.json()["error"]["details"]["errors"][0]["code"]) == (422, "name"), body
@@ -271,7 +271,7 @@ async def test_t19_a_document_nested_too_deep_is_refused_and_the_deepest_comes_b
             value = {"a": value}
         return value
 
-    async with a_world(mongo_uri, a_config(tmp_path, schema=schema, policy=policy)) as world:
+    async with a_kept_world(mongo_uri, a_config(tmp_path, schema=schema, policy=policy)) as world:
         deepest = await world.post("/open", nested(64))
         assert (await world.get(deepest.headers["location"])).json()["a"] == nested(63)
         answers = [await world.post("/open", nested(levels)) for levels in (65, 100, 150)]
@@ -284,7 +284,7 @@ async def test_t23_a_document_above_the_limit_is_refused(mongo_uri, tmp_path):
     config = a_config(
         tmp_path, "auth: {secret: '0123456789abcdef0123456789abcdef'}\nlimits: {max_document_bytes: 2000}\n"
     )
-    async with a_world(mongo_uri, config) as world:
+    async with a_kept_world(mongo_uri, config) as world:
         answer = await world.post("/notes", {"title": "n", "ssn": "x" * 3000})
         assert (answer.status_code, answer.json()["error"]["code"]) == (413, "payload_too_large")
         assert answer.json()["error"]["details"] == {"max_document_bytes": 2000}
@@ -329,7 +329,7 @@ policies:
       - {actions: ["*"]}
       - {effect: deny, actions: [create], fields: [pay], when: "resource.level == 1"}
 """
-    async with a_world(mongo_uri, a_config(tmp_path, schema=schema, policy=policy)) as world:
+    async with a_kept_world(mongo_uri, a_config(tmp_path, schema=schema, policy=policy)) as world:
         status, error = await refused(world, {"title": "n", "pay": 1, "level": 1})
         assert (status, error["message"]) == (403, "unknown or not permitted field")
         assert error["details"]["fields"] == ["pay"]

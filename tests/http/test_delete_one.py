@@ -3,7 +3,7 @@
 import pytest
 from bson.raw_bson import DEFAULT_RAW_BSON_OPTIONS
 
-from tests.http.harness import CONFIG, a_config, a_token, a_world
+from tests.http.harness import CONFIG, a_config, a_kept_world, a_token
 
 pytestmark = pytest.mark.mongo
 BOB, BOSS, VIEWER = a_token("bob"), a_token("boss", ["boss"]), a_token("vera", ["viewer"])
@@ -107,7 +107,7 @@ async def test_a_number_taken_by_a_writer_beside_the_gateway_is_passed_over(worl
 
 @pytest.mark.parametrize("config", [CONFIG, CONFIG + "audit: {enabled: false}\n"], ids=["audited", "unaudited"])
 async def test_a_collection_without_versions_keeps_none(mongo_uri, tmp_path, config):
-    async with a_world(mongo_uri, a_config(tmp_path, config=config)) as world:
+    async with a_kept_world(mongo_uri, a_config(tmp_path, config=config)) as world:
         made = (await world.post("/plain", {"name": "n"}, token=BOSS)).json()
         assert (await gone(world, f"/plain/{made['_id']}", token=BOSS))[1] == {"deleted": True, "id": made["_id"]}
         assert await world.database["plain"].count_documents({}) == 0

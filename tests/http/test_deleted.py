@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.http.harness import POLICY, a_config, a_token, a_world
+from tests.http.harness import POLICY, a_config, a_kept_world, a_token
 
 pytestmark = pytest.mark.mongo
 BOB, BOSS, STRANGER = a_token("bob"), a_token("boss", ["boss"]), a_token("eve", ["boss"], "evil")
@@ -72,7 +72,7 @@ async def test_it_needs_both_read_and_restore(mongo_uri, tmp_path):
     policy = POLICY.replace("delete, restore]", "delete]").replace(
         "clerk: {actions: [create]", "clerk: {actions: [restore]"
     )
-    async with a_world(mongo_uri, a_config(tmp_path, policy=policy)) as world:
+    async with a_kept_world(mongo_uri, a_config(tmp_path, policy=policy)) as world:
         answers = [await world.get("/notes/deleted", token=a_token(roles=[role])) for role in ("user", "clerk")]
         assert [(one.status_code, one.json()["error"]["details"]["action"]) for one in answers] == [
             (403, "restore"),

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.http.harness import POLICY, a_config, a_token, a_world
+from tests.http.harness import POLICY, a_config, a_kept_world, a_token
 
 pytestmark = pytest.mark.mongo
 
@@ -19,7 +19,7 @@ ROOT = a_token("zeus", ["root"], None)
 
 @pytest.fixture
 async def world(mongo_uri, tmp_path):
-    async with a_world(mongo_uri, a_config(tmp_path, policy=EXPLAINING)) as world:
+    async with a_kept_world(mongo_uri, a_config(tmp_path, policy=EXPLAINING)) as world:
         yield world
 
 
@@ -100,7 +100,7 @@ async def test_clauses_on_fields_the_asker_does_not_read_are_hidden_and_so_is_wh
         "    asker: {effect: deny, actions: [delete], when: \"resource.ssn == '1' && resource.age == 3\"}\n    boss: {actions",
         1,
     )
-    async with a_world(mongo_uri, a_config(tmp_path, policy=policy)) as world:
+    async with a_kept_world(mongo_uri, a_config(tmp_path, policy=policy)) as world:
         for n, (ssn, age) in enumerate([("1", 3), ("2", 3), ("1", 4), ("2", 4)]):
             await world.add(f"n{n}", ssn=ssn, age=age)
 
@@ -224,7 +224,7 @@ async def test_each_question_is_in_the_audit_before_anything_is_looked_at(world)
 
 async def test_claims_that_no_rule_can_compare_are_told_by_their_kind(mongo_uri, tmp_path):
     policy = EXPLAINING.replace("resource.status == 'closed'", "resource.status == user.odd || 'x' in user.many")
-    async with a_world(mongo_uri, a_config(tmp_path, policy=policy)) as world:
+    async with a_kept_world(mongo_uri, a_config(tmp_path, policy=policy)) as world:
         for odd, many in ((2**80, ["x"] * 21), ({"$ne": 1}, ["\ud800"]), ("\ud800", [2**80]), ("$where", [{}])):
             token = a_token("alice", ["asker"], odd=odd, many=many)
             answer = await world.post("/_pm/explain", {"action": "read", "collection": "notes"}, token=token)
@@ -260,7 +260,7 @@ async def test_a_restore_is_judged_by_the_rules_check_as_well(mongo_uri, tmp_pat
         'when: "resource.owner_id == user.id", fields',
         'when: "resource.owner_id == user.id", check: "resource.age == 1", fields',
     )
-    async with a_world(mongo_uri, a_config(tmp_path, policy=policy)) as world:
+    async with a_kept_world(mongo_uri, a_config(tmp_path, policy=policy)) as world:
         await world.add("n1", age=1)
         await world.database["notes"].update_one({"_id": "n1"}, {"$set": {"age": 2}})
         told = await explained(world, "restore", "n1")
@@ -328,7 +328,7 @@ async def test_a_role_that_crosses_tenants_lends_that_to_no_right_of_another_rol
         "    root: {actions:", "    guest: {actions: [read], fields: {allow: [title]}}\n    root: {actions:", 1
     )
     both = a_token("gil", ["guest", "chief"], "home")
-    async with a_world(mongo_uri, a_config(tmp_path, policy=policy)) as world:
+    async with a_kept_world(mongo_uri, a_config(tmp_path, policy=policy)) as world:
         await world.add("n1", ssn="123456789")
         await world.add("n2", token=a_token("bob", tenant="home"))
         assert (await world.get("/notes/n1", token=both)).json().get("ssn") is None

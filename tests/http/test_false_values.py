@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.http.harness import CONFIG, SCHEMA, a_config, a_token, a_world
+from tests.http.harness import CONFIG, SCHEMA, a_config, a_kept_world, a_token
 
 pytestmark = pytest.mark.mongo
 BOSS = a_token("boss", ["boss"])
@@ -28,7 +28,7 @@ VALUES = {
 
 @pytest.fixture
 async def falsy(mongo_uri, tmp_path):
-    async with a_world(mongo_uri, a_config(tmp_path, CONFIG, SCHEMA, POLICY)) as world:
+    async with a_kept_world(mongo_uri, a_config(tmp_path, CONFIG, SCHEMA, POLICY)) as world:
         row = {"tenant_id": "acme", "owner_id": "boss", "title": "t", "_version": 1}
         await world.database["notes"].insert_many([{"_id": one, **row, **more} for one, more in VALUES.items()])
         yield world

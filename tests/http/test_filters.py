@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.http.harness import CONFIG, SCHEMA, a_config, a_token, a_world
+from tests.http.harness import CONFIG, SCHEMA, a_config, a_kept_world, a_token
 
 pytestmark = pytest.mark.mongo
 BOB, BOSS, VIEWER, STRANGER = (
@@ -335,7 +335,7 @@ async def test_t14_t19_a_filter_has_bounds(mongo_uri, tmp_path):
     def nested(levels):
         return {"age": 1} if levels == 1 else {"$and": [nested(levels - 1)]}
 
-    async with a_world(mongo_uri, a_config(tmp_path, CONFIG + limits)) as world:
+    async with a_kept_world(mongo_uri, a_config(tmp_path, CONFIG + limits)) as world:
         for fits in (nested(3), {"$or": [{"age": 1}] * 2}, {"age": {"$in": [1] * 4}}, {"title": {"$regex": "a" * 6}}):
             assert (await ask(world, fits)).status_code == 200, fits
         too_much = {
@@ -351,7 +351,7 @@ async def test_t14_t19_a_filter_has_bounds(mongo_uri, tmp_path):
 
 
 async def test_t14_conditions_as_parameters_count_like_those_of_a_filter(mongo_uri, tmp_path):
-    async with a_world(mongo_uri, a_config(tmp_path, CONFIG + "limits: {max_filter_clauses: 5}\n")) as world:
+    async with a_kept_world(mongo_uri, a_config(tmp_path, CONFIG + "limits: {max_filter_clauses: 5}\n")) as world:
         assert (await world.get("/notes?" + "&".join(["age=1"] * 5))).status_code == 200
         for query in (
             "&".join(["age=1"] * 6),
@@ -377,7 +377,7 @@ async def test_t18_a_query_string_that_is_no_utf8_is_refused_not_read_as_other_s
 
 async def test_a_binary_value_is_found(mongo_uri, tmp_path):
     schema = "collections: {notes: {id_type: string, client_ids: true, fields: {a: {type: any}}}}"
-    async with a_world(mongo_uri, a_config(tmp_path, CONFIG, schema, ANY)) as world:
+    async with a_kept_world(mongo_uri, a_config(tmp_path, CONFIG, schema, ANY)) as world:
         value = {"$binary": {"base64": "AP8=", "subType": "00"}}
         made = await world.post("/notes", {"_id": "a", "a": value})
         assert (made.status_code, made.json()["a"]) == (201, value)
@@ -394,7 +394,7 @@ async def test_a_binary_value_is_found(mongo_uri, tmp_path):
 )
 async def test_a_collection_may_take_any_pattern(mongo_uri, tmp_path, pattern, ids):
     schema = SCHEMA.replace("    client_ids: true\n", "    client_ids: true\n    allow_regex: true\n")
-    async with a_world(mongo_uri, a_config(tmp_path, schema=schema)) as world:
+    async with a_kept_world(mongo_uri, a_config(tmp_path, schema=schema)) as world:
         await world.add("a", "b")
         assert "".join(await found(world, {"title": {"$regex": pattern}})) == ids
 
@@ -402,7 +402,7 @@ async def test_a_collection_may_take_any_pattern(mongo_uri, tmp_path, pattern, i
 @pytest.mark.parametrize("pattern", ["(", "[", "a\x00", "x" * 129, "*", "\\", "(?<n", 5, None, ["a"], {"$gt": ""}])
 async def test_T13_a_pattern_that_is_none_is_refused_where_any_is_taken(mongo_uri, tmp_path, pattern):
     schema = SCHEMA.replace("    client_ids: true\n", "    client_ids: true\n    allow_regex: true\n")
-    async with a_world(mongo_uri, a_config(tmp_path, schema=schema)) as world:
+    async with a_kept_world(mongo_uri, a_config(tmp_path, schema=schema)) as world:
         await world.add("a")
         for asked in ({"title": {"$regex": pattern}}, {"tags": {"$elemMatch": {"$regex": pattern}}}):
             assert (await ask(world, asked)).status_code == 400

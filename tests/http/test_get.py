@@ -8,7 +8,7 @@ from bson import Binary, Code, DBRef, Int64, MaxKey, MinKey, Regex, Timestamp
 from bson.decimal128 import Decimal128
 from bson.objectid import ObjectId
 
-from tests.http.harness import a_config, a_token, a_world
+from tests.http.harness import a_config, a_kept_world, a_token
 
 pytestmark = pytest.mark.mongo
 BOB, BOSS, CLERK, VIEWER = (
@@ -94,7 +94,7 @@ async def test_an_object_id_is_found_by_its_hex_digits(world):
 async def test_a_uuid_is_found_by_its_text_and_answered_as_one(mongo_uri, tmp_path):
     schema = "collections: {things: {id_type: uuid, fields: {name: {type: string}}}}"
     policy = 'roles: {user: {}}\npolicies: {things: {user: {actions: ["*"]}}}\n'
-    async with a_world(mongo_uri, a_config(tmp_path, schema=schema, policy=policy)) as world:
+    async with a_kept_world(mongo_uri, a_config(tmp_path, schema=schema, policy=policy)) as world:
         made = (await world.post("/things", {"name": "n"})).json()
         assert str(UUID(made["_id"])) == made["_id"]
         assert (await world.get(f"/things/{made['_id']}")).json() == made

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.http.harness import CONFIG, a_config, a_token, a_world
+from tests.http.harness import CONFIG, a_config, a_kept_world, a_token
 
 pytestmark = pytest.mark.mongo
 GO = Path(__file__).parents[1] / "config" / "go"
@@ -14,7 +14,7 @@ USER, ADMIN = a_token("user1", ["user"]), a_token("root", ["admin"])
 @pytest.fixture
 async def world(mongo_uri, tmp_path):
     config = a_config(tmp_path, CONFIG, (GO / "schema.yml").read_text(), (GO / "policy.yml").read_text())
-    async with a_world(mongo_uri, config) as found:
+    async with a_kept_world(mongo_uri, config) as found:
         yield found
 
 

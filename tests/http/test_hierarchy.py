@@ -2,13 +2,13 @@
 
 import pytest
 
-from tests.http.harness import CONFIG, a_config, a_token, a_world
+from tests.http.harness import CONFIG, a_config, a_kept_world, a_token
 from tests.http.people import BY_LOGIN, CLERK, HR, POLICY, ROOT, SCHEMA, by_rows, hire, lead, move, require_true
 
 
 @pytest.fixture
 async def world(tmp_path, mongo_uri):
-    async with a_world(mongo_uri, a_config(tmp_path, schema=SCHEMA, policy=POLICY)) as one:
+    async with a_kept_world(mongo_uri, a_config(tmp_path, schema=SCHEMA, policy=POLICY)) as one:
         yield one
 
 
@@ -249,7 +249,7 @@ async def test_people_of_two_tenants_may_have_the_same_ids(tmp_path, mongo_uri):
         BY_LOGIN.replace("versioning: {enabled: true}\n", "list: {}\n", 1),
     )
     config = a_config(tmp_path, CONFIG + "audit: {enabled: false}\n", schema, POLICY)
-    async with a_world(mongo_uri, config) as world:
+    async with a_kept_world(mongo_uri, config) as world:
         for token, names in ((HR, ("ada", "bob", "cem")), (other, ("zoe", "ada", "yan", "cem"))):
             for one, above in zip(names, [None, *names], strict=False):
                 manager = {} if above is None else {"manager_id": above}
@@ -277,7 +277,7 @@ async def test_people_of_two_tenants_may_have_the_same_ids(tmp_path, mongo_uri):
 
 async def test_who_is_no_longer_called_so_is_nobodys_manager(tmp_path, mongo_uri):
     policy = POLICY.replace("[manager_id]", "[manager_id, login]")
-    async with a_world(mongo_uri, a_config(tmp_path, schema=BY_LOGIN, policy=policy)) as world:
+    async with a_kept_world(mongo_uri, a_config(tmp_path, schema=BY_LOGIN, policy=policy)) as world:
         await world.post("/users", {"_id": "1", "login": "ada"}, token=HR)
         await world.post("/users", {"_id": "2", "login": "bob", "manager_id": "ada"}, token=HR)
         assert (await world.ask("PATCH", "/users/1", {"login": "eve"}, token=HR)).status_code == 200
@@ -297,7 +297,7 @@ async def test_that_somebody_is_above_another_is_told_to_who_may_write_managers(
         "    partly:\n      - {actions: [read, update], when: \"resource.name == 'seen'\", check: 'true', fields: {reassign: [manager_id]}}\n"
         "    clerk:\n",
     )
-    async with a_world(mongo_uri, a_config(tmp_path, schema=SCHEMA, policy=policy)) as world:
+    async with a_kept_world(mongo_uri, a_config(tmp_path, schema=SCHEMA, policy=policy)) as world:
         await hire(world, "ada", "bob", "cem")
         await hire(world, "zoe")
         for one in ("ada", "cem", "zoe"):

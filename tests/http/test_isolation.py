@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.http.harness import CONFIG, a_config, a_token, a_world
+from tests.http.harness import CONFIG, a_config, a_kept_world, a_token
 
 pytestmark = pytest.mark.mongo
 ALICE, BOB, BOSS = a_token(), a_token("bob"), a_token("boss", ["boss"])
@@ -148,7 +148,7 @@ policies:
       - {actions: [read]}
       - {effect: deny, actions: [read], when: "resource.region != user.claims.region"}
 """
-    async with a_world(mongo_uri, a_config(tmp_path, CONFIG, schema, policy)) as world:
+    async with a_kept_world(mongo_uri, a_config(tmp_path, CONFIG, schema, policy)) as world:
         rows = [
             {"_id": "a", "region": "north"},
             {"_id": "b", "region": None},

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.http.harness import CONFIG, a_config, a_token, a_world
+from tests.http.harness import CONFIG, a_config, a_kept_world, a_token
 
 pytestmark = pytest.mark.mongo
 SCHEMA = """
@@ -72,7 +72,7 @@ NOT_YOURS = (403, "forbidden", "unknown or not permitted field")
 
 @pytest.fixture
 async def world(mongo_uri, tmp_path):
-    async with a_world(mongo_uri, a_config(tmp_path, CONFIG, SCHEMA, POLICY)) as found:
+    async with a_kept_world(mongo_uri, a_config(tmp_path, CONFIG, SCHEMA, POLICY)) as found:
         for name, documents in (
             ("customers", CUSTOMERS),
             ("orders", ORDERS),

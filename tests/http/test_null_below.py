@@ -8,7 +8,7 @@ import json
 
 import pytest
 
-from tests.http.harness import POLICY, a_config, a_token, a_world
+from tests.http.harness import POLICY, a_config, a_kept_world, a_token
 
 pytestmark = pytest.mark.mongo
 CLERK = a_token("carl", ["clerk"])
@@ -34,7 +34,7 @@ CONDITIONS = [
 
 @pytest.fixture
 async def shapes(mongo_uri, tmp_path):
-    async with a_world(mongo_uri, a_config(tmp_path, policy=CUT)) as world:
+    async with a_kept_world(mongo_uri, a_config(tmp_path, policy=CUT)) as world:
         rows = [{"_id": name, "tenant_id": "acme", "title": "t", **fields} for name, fields in SHAPES.items()]
         seen = [{"_id": f"and seen: {one['_id']}", **{k: v for k, v in one.items() if k != "_id"}} for one in rows]
         for row in seen:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.http.harness import POLICY, a_config, a_token, a_world
+from tests.http.harness import POLICY, a_config, a_kept_world, a_token
 
 pytestmark = pytest.mark.mongo
 HALF = "\ud800"  # of a pair of UTF-16
@@ -15,7 +15,7 @@ STAMPING = POLICY.replace(
 
 async def test_half_a_sign_meets_no_rule(mongo_uri, tmp_path):
     assert READING != POLICY
-    async with a_world(mongo_uri, a_config(tmp_path, policy=READING)) as world:
+    async with a_kept_world(mongo_uri, a_config(tmp_path, policy=READING)) as world:
         await world.add("n1", email="a@b.example")
         bob = a_token("bob", odd=HALF, many=[HALF, "a@b.example"])
         assert (await world.get("/notes/n1", token=bob)).status_code == 200, "the other value of the list meets it"
@@ -27,7 +27,7 @@ async def test_half_a_sign_meets_no_rule(mongo_uri, tmp_path):
 
 async def test_half_a_sign_is_stamped_on_nothing(mongo_uri, tmp_path):
     assert STAMPING != POLICY
-    async with a_world(mongo_uri, a_config(tmp_path, policy=STAMPING)) as world:
+    async with a_kept_world(mongo_uri, a_config(tmp_path, policy=STAMPING)) as world:
         await world.add("n1", token=a_token(odd="a@b.example"))
         odd = a_token(odd=HALF)
         for method, path, body in (("POST", "/notes", {"title": "n"}), ("PATCH", "/notes/n1", {"age": 3})):

@@ -78,6 +78,36 @@ async def test_batches_are_told_document_by_document(mongo_uri, tmp_path, receiv
         assert all(one["batch"] for one in told)
 
 
+@pytest.mark.parametrize(("hook", "heard"), [("post_create", 5), ("post_update", 4), ("post_delete", 4)])
+async def test_who_hears_of_one_kind_of_write_hears_of_that_alone_and_no_other_kind_minds(
+    mongo_uri, tmp_path, receiver, hook, heard
+):
+    one = hooks_to(receiver.url).split("post_create: ")[1].split(", post_update")[0]
+    config = a_config(tmp_path, ALLOWED, SCHEMA, POLICY, f"hooks: {{notes: {{{hook}: {one}}}}}")
+    async with a_world(mongo_uri, config) as world:
+        await world.add("a", "b", token=BOSS)
+        writes = (
+            ("POST", "/notes", {"_id": "c", "title": "c"}),
+            ("PATCH", "/notes/c", {"age": 1}),
+            ("PUT", "/notes/c", {"title": "d"}),
+            ("PUT", "/notes/batch", {"ids": ["a", "b"], "update": {"$set": {"age": 1}}}),
+            ("DELETE", "/notes/batch", {"ids": ["a"]}),
+            ("DELETE", "/notes/batch", {"filter": {"title": "note b"}}),
+            ("DELETE", "/notes/c", None),
+            ("POST", "/notes/c/restore/1", None),
+        )
+        answers = [await world.ask(*asked, token=BOSS) for asked in writes]
+        assert [(one.request.method, one.text) for one in answers if one.status_code >= 300] == []
+        undone = await world.post(f"/notes/batch/{answers[4].json()['batch']}/undo", {}, token=BOSS)
+        assert undone.json()["restored"] == 1, undone.text
+        gone = await world.ask("POST", "/notes/b/purge", {"reason": "asked"}, token=BOSS)
+        assert gone.status_code == 200, gone.text
+        await emptied(world)
+        kind = {"post_create": "created", "post_update": "updated", "post_delete": "deleted"}[hook]
+        assert [told["type"] for told in receiver.told] == [f"document.{kind}"] * len(receiver.told)
+        assert len(receiver.told) == heard, receiver.told
+
+
 async def test_a_batch_update_is_undone_and_told(mongo_uri, tmp_path, receiver):
     async with a_told_world(mongo_uri, tmp_path, receiver) as world:
         await world.add("a")
@@ -146,7 +176,7 @@ async def test_after_its_last_attempt_an_entry_is_dead_and_stands_in_nobodys_way
         [dead] = await world.database["_pm_outbox"].find({}).to_list()
         assert (dead["state"], dead["error"], dead["attempts"]) == ("dead", "status 500", 2)
         async with asyncio.timeout(10.0):  # the counter follows the entry, and not at the same moment
-            while 'outcome="delivered"} 1.0' not in (text := (await world.client.get("/metrics")).text):
+            while 'outcome="delivered"} 1.0' not in (text := (await world.client.get("/metrics")).text):  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
         assert 'outcome="dead"} 1.0' in text
         assert 'outcome="failed"} 1.0' in text

@@ -13,7 +13,7 @@ from permission_mongo.planning.callers import Asking
 from permission_mongo.policy.guard import Guarded
 from permission_mongo.principal import Principal
 from permission_mongo.values import utc_now
-from tests.http.harness import CONFIG, a_config, a_token, a_world
+from tests.http.harness import CONFIG, a_config, a_kept_world, a_token
 
 pytestmark = pytest.mark.mongo
 BOB, BOSS = a_token("bob"), a_token("boss", ["boss"])
@@ -79,7 +79,7 @@ ALL = a_token("al", ["all"])
 
 @pytest.fixture
 async def world(mongo_uri, tmp_path):
-    async with a_world(mongo_uri, a_config(tmp_path, schema=SCHEMA, policy=POLICY)) as found:
+    async with a_kept_world(mongo_uri, a_config(tmp_path, schema=SCHEMA, policy=POLICY)) as found:
         yield found
 
 
@@ -568,7 +568,7 @@ async def test_a_field_that_is_set_once_is_not_guessed_by_one_who_can_not_read_i
 async def test_the_guard_stands_in_the_command_itself(mongo_uri, tmp_path, operation):
     """Whatever was read and judged before: a plan whose filter matches nothing changes nothing."""
     config = a_config(tmp_path, config=CONFIG + "limits: {query_timeout: 1s}\n", schema=SCHEMA, policy=POLICY)
-    async with a_world(mongo_uri, config) as world:
+    async with a_kept_world(mongo_uri, config) as world:
         await store(world)
         notes = world.gateway.config.collections["notes"]
         change = UpdateOne(notes, "a", Merge({"title": "x"}))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.http.harness import CONFIG, a_config, a_token, a_world
+from tests.http.harness import CONFIG, a_config, a_kept_world, a_token
 
 pytestmark = pytest.mark.mongo
 SCHEMA = """
@@ -32,7 +32,7 @@ OTHER = a_token("b", ["boss", "eraser"], "evil")
 
 @pytest.fixture
 async def world(mongo_uri, tmp_path):
-    async with a_world(mongo_uri, a_config(tmp_path, schema=SCHEMA, policy=POLICY)) as found:
+    async with a_kept_world(mongo_uri, a_config(tmp_path, schema=SCHEMA, policy=POLICY)) as found:
         yield found
 
 
@@ -140,7 +140,7 @@ async def test_a_stale_condition_erases_nothing(world, deleted):
 
 @pytest.mark.parametrize("config", [CONFIG, CONFIG + "audit: {enabled: false}\n"], ids=["audited", "unaudited"])
 async def test_a_collection_without_versions_is_purged_too(mongo_uri, tmp_path, config):
-    async with a_world(mongo_uri, a_config(tmp_path, config=config, schema=SCHEMA, policy=POLICY)) as world:
+    async with a_kept_world(mongo_uri, a_config(tmp_path, config=config, schema=SCHEMA, policy=POLICY)) as world:
         await world.post("/plain", {"_id": "p", "title": "t"}, token=BOSS)
         answer = await world.post("/plain/p/purge", {"reason": "r"}, token=BOSS)
         assert answer.json() == {"purged": True, "id": "p", "versions": 0}

@@ -7,7 +7,7 @@ from bson import Decimal128, Int64
 from bson.objectid import ObjectId
 from bson.raw_bson import DEFAULT_RAW_BSON_OPTIONS
 
-from tests.http.harness import CONFIG, SECRET, a_config, a_token, a_world
+from tests.http.harness import CONFIG, SECRET, a_config, a_kept_world, a_token
 
 pytestmark = pytest.mark.mongo
 BOB, BOSS, VIEWER = a_token("bob"), a_token("boss", ["boss"]), a_token("vera", ["viewer"])
@@ -215,7 +215,7 @@ async def test_racing_puts_leave_contiguous_versions(world):
 
 async def test_a_document_too_large_is_refused(mongo_uri, tmp_path):
     config = a_config(tmp_path, config=CONFIG + "limits: {max_document_bytes: 2000}\n")
-    async with a_world(mongo_uri, config) as world:
+    async with a_kept_world(mongo_uri, config) as world:
         await world.add("a")
         status, told = await error(world, "/notes/a", {"tags": ["x" * 3000]})
         assert (status, told["code"], told["details"]) == (413, "payload_too_large", {"max_document_bytes": 2000})
@@ -240,7 +240,7 @@ async def test_a_number_taken_by_a_writer_beside_the_gateway_is_passed_over(worl
 
 @pytest.mark.parametrize("config", [CONFIG, CONFIG + "audit: {enabled: false}\n"], ids=["audited", "unaudited"])
 async def test_a_collection_without_versions_keeps_none(mongo_uri, tmp_path, config):
-    async with a_world(mongo_uri, a_config(tmp_path, config=config)) as world:
+    async with a_kept_world(mongo_uri, a_config(tmp_path, config=config)) as world:
         made = (await world.post("/plain", {"name": "n"}, token=BOSS)).json()
         status, body = await put(world, f"/plain/{made['_id']}", {**made, "price": "12.50"}, token=BOSS)
         assert (status, body["price"]) == (200, {"$numberDecimal": "12.50"})
@@ -263,7 +263,7 @@ policies:
 
 async def test_a2_a_replace_does_not_tell_whether_something_hidden_was_in_an_object(mongo_uri, tmp_path):
     """The object stays, empty to the caller, whether or not it holds what is hidden."""
-    async with a_world(mongo_uri, a_config(tmp_path, policy=PART)) as world:
+    async with a_kept_world(mongo_uri, a_config(tmp_path, policy=PART)) as world:
         await world.add("with", "without", pay={"month": 3})
         await world.database["notes"].update_one({"_id": "with"}, {"$set": {"pay.bonus": 9}})
         shown = [await put(world, f"/notes/{one}?_replace=true", {"title": "t"}) for one in ("with", "without")]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.http.harness import CONFIG, SCHEMA, a_config, a_token, a_world
+from tests.http.harness import CONFIG, SCHEMA, a_config, a_kept_world, a_token
 from tests.http.test_list import ids
 
 pytestmark = pytest.mark.mongo
@@ -106,7 +106,7 @@ async def test_a_collection_may_count_always(mongo_uri, tmp_path):
     schema = SCHEMA.replace(
         "    client_ids: true\n", "    client_ids: true\n    list: {count: always, default_limit: 2}\n"
     )
-    async with a_world(mongo_uri, a_config(tmp_path, schema=schema)) as world:
+    async with a_kept_world(mongo_uri, a_config(tmp_path, schema=schema)) as world:
         await world.add("a", "b", "c")
         for answer in (await world.get("/notes"), await world.get("/notes?_count=false"), await query(world, {})):
             assert (len(ids(answer)), answer.json()["pagination"]["total"]) == (2, 3)
@@ -136,7 +136,7 @@ async def test_A1_A7_a_count_is_no_oracle(world):
 
 async def test_a_claim_that_makes_a_rule_impossible_counts_nothing(mongo_uri, tmp_path):
     policy = 'roles: {user: {}}\npolicies: {notes: {user: {actions: [read], when: "resource.title == user.claims.region"}}}\n'
-    async with a_world(mongo_uri, a_config(tmp_path, policy=policy)) as world:
+    async with a_kept_world(mongo_uri, a_config(tmp_path, policy=policy)) as world:
         await world.database["notes"].insert_one({"_id": "a", "tenant_id": "acme"})
         assert await count_of(world, {}) == 0
         answer = await world.get("/notes?_count=true&_sort=title")
@@ -185,7 +185,7 @@ async def test_a_cursor_serves_both_forms_of_one_question(world):
 
 
 async def test_skip_leaves_out_rows_at_the_beginning_and_goes_with_no_cursor(mongo_uri, tmp_path):
-    async with a_world(mongo_uri, a_config(tmp_path, CONFIG + "limits: {max_result_size: 5}\n")) as world:
+    async with a_kept_world(mongo_uri, a_config(tmp_path, CONFIG + "limits: {max_result_size: 5}\n")) as world:
         await world.add(*"abcdef")
         assert ids(await query(world, {"skip": 2, "limit": 2})) == ["c", "d"]
         assert ids(await query(world, {"skip": 2, "sort": "-_id", "limit": 2})) == ["d", "c"]

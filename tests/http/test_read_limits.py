@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from tests.http.harness import CONFIG, a_config, a_world
+from tests.http.harness import CONFIG, a_config, a_kept_world
 from tests.http.test_list import ids, pages
 
 pytestmark = pytest.mark.mongo
@@ -22,7 +22,7 @@ async def left_running(world) -> list:
 
 async def test_T13_T15_F7_a_slow_query_is_told_in_time_and_nothing_is_left_running(mongo_uri, tmp_path):
     config = a_config(tmp_path, CONFIG + "limits: {query_timeout: 300ms}\n", SCHEMA, POLICY)
-    async with a_world(mongo_uri, config) as world:
+    async with a_kept_world(mongo_uri, config) as world:
         rows = [{"_id": f"n{n:05}", "n": n, "text": "x" * 60 + "-"} for n in range(2_000)]
         await world.database["notes"].insert_many(rows)
         asked = {"filter": {"text": {"$regex": SLOW}}}
@@ -44,7 +44,7 @@ async def test_T13_T15_F7_a_slow_query_is_told_in_time_and_nothing_is_left_runni
 async def test_T15_a_server_that_hangs_is_told_in_time(mongo_uri, tmp_path):
     """The server's own clock can't help here: the gateway's does."""
     config = a_config(tmp_path, CONFIG + "limits: {query_timeout: 300ms}\n", SCHEMA, POLICY)
-    async with a_world(mongo_uri, config) as world:
+    async with a_kept_world(mongo_uri, config) as world:
         await world.database["notes"].insert_one({"_id": "a"})
         blocked = {
             "failCommands": ["find", "aggregate"],
@@ -73,7 +73,7 @@ async def test_T15_a_server_that_hangs_is_told_in_time(mongo_uri, tmp_path):
 
 async def test_every_read_carries_the_limit_to_mongodb(mongo_uri, tmp_path):
     config = a_config(tmp_path, CONFIG, SCHEMA.replace("client_ids", "versioning: {enabled: true}, client_ids"), POLICY)
-    async with a_world(mongo_uri, config) as world:
+    async with a_kept_world(mongo_uri, config) as world:
         for n in range(3):
             await world.post("/notes", {"_id": f"n{n}", "n": n})
         await world.delete("/notes/batch", {"ids": ["n2"]})
@@ -104,7 +104,7 @@ async def test_every_read_carries_the_limit_to_mongodb(mongo_uri, tmp_path):
 async def large(mongo_uri, tmp_path):
     """40 documents of about 1 MB, and pages of at most 4 MiB."""
     config = a_config(tmp_path, CONFIG + "limits: {max_result_bytes: 4MiB}\n", SCHEMA, POLICY)
-    async with a_world(mongo_uri, config) as world:
+    async with a_kept_world(mongo_uri, config) as world:
         for n in range(0, 40, 10):
             rows = [{"_id": f"n{m:02}", "n": m % 7, "text": "x" * 1_000_000} for m in range(n, n + 10)]
             await world.database["notes"].insert_many(rows)
@@ -130,7 +130,7 @@ async def test_T16_pages_cut_by_bytes_are_the_whole_list(large, sort):
 
 async def test_T16_a_document_larger_than_a_page_is_a_page(mongo_uri, tmp_path):
     config = a_config(tmp_path, CONFIG + "limits: {max_result_bytes: 1000}\n", SCHEMA, POLICY)
-    async with a_world(mongo_uri, config) as world:
+    async with a_kept_world(mongo_uri, config) as world:
         await world.database["notes"].insert_many([{"_id": one, "text": "x" * 5000} for one in "abc"])
         assert await pages(world, "/notes?_limit=10&_fields=n") == [["a"], ["b"], ["c"]]
         assert await pages(world, "/notes?_limit=10&_sort=-n&_fields=n") == [["a"], ["b"], ["c"]]

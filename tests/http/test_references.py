@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.http.harness import a_config, a_token, a_world
+from tests.http.harness import a_config, a_kept_world, a_token
 
 pytestmark = pytest.mark.mongo
 SCHEMA = """
@@ -41,7 +41,7 @@ BOSS, EVE, ROOT = a_token("boss", ["boss"]), a_token("eve", ["boss"], "evil"), a
 
 @pytest.fixture
 async def world(mongo_uri, tmp_path):
-    async with a_world(mongo_uri, a_config(tmp_path, schema=SCHEMA, policy=POLICY)) as found:
+    async with a_kept_world(mongo_uri, a_config(tmp_path, schema=SCHEMA, policy=POLICY)) as found:
         await filled(found)
         yield found
 
@@ -164,7 +164,7 @@ async def test_a_dry_run_checks_references_too(world):
 
 async def test_references_are_checked_where_nothing_is_audited(mongo_uri, tmp_path):
     config = "auth: {secret: '0123456789abcdef0123456789abcdef'}\naudit: {enabled: false}\n"
-    async with a_world(mongo_uri, a_config(tmp_path, config, SCHEMA, POLICY)) as world:
+    async with a_kept_world(mongo_uri, a_config(tmp_path, config, SCHEMA, POLICY)) as world:
         assert (await world.post("/tasks", {"owner": "nobody"})).status_code == 422
         await world.post("/users", {"_id": "ann", "open": True}, token=BOSS)
         assert (await world.post("/tasks", {"owner": "ann"})).status_code == 201

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.http.harness import a_config, a_world
+from tests.http.harness import a_config, a_kept_world
 from tests.http.test_references import POLICY, ROOT, SCHEMA, errors, filled
 
 pytestmark = pytest.mark.mongo
@@ -10,7 +10,7 @@ pytestmark = pytest.mark.mongo
 
 @pytest.fixture
 async def world(mongo_uri, tmp_path):
-    async with a_world(mongo_uri, a_config(tmp_path, schema=SCHEMA, policy=POLICY)) as found:
+    async with a_kept_world(mongo_uri, a_config(tmp_path, schema=SCHEMA, policy=POLICY)) as found:
         await filled(found)
         yield found
 

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from tests.http.harness import CONFIG, POLICY, SCHEMA, a_config, a_token, a_world
+from tests.http.harness import CONFIG, POLICY, SCHEMA, a_config, a_kept_world, a_token
 
 pytestmark = pytest.mark.mongo
 BOB, BOSS, VIEWER, STRANGER, ROOT = (
@@ -121,7 +121,7 @@ policies:
       - {actions: [restore], when: "resource.owner_id == user.id", check: "resource.status == 'open'"}
       - {effect: deny, actions: [restore], when: "resource.age == 9"}
 """
-    async with a_world(mongo_uri, a_config(tmp_path, CONFIG, SCHEMA, policy)) as world:
+    async with a_kept_world(mongo_uri, a_config(tmp_path, CONFIG, SCHEMA, policy)) as world:
         yield world
 
 
@@ -195,7 +195,7 @@ async def test_a_taken_key_is_a_conflict(mongo_uri, tmp_path):
         "    versioning: {enabled: true}\n",
         "    versioning: {enabled: true}\n    indexes: [{fields: [tenant_id, email], unique: true, sparse: true}]\n",
     )
-    async with a_world(mongo_uri, a_config(tmp_path, schema=schema)) as world:
+    async with a_kept_world(mongo_uri, a_config(tmp_path, schema=schema)) as world:
         await world.add("a", email="x@example.org")
         await change(world, {"email": "y@example.org"})
         await world.add("b", email="x@example.org")
@@ -209,7 +209,7 @@ async def test_an_old_reference_that_finds_nothing_is_a_violation(mongo_uri, tmp
     schema = SCHEMA.replace(
         "      at: {type: date}\n", "      at: {type: date}\n      of: {type: string, ref: notes}\n"
     )
-    async with a_world(mongo_uri, a_config(tmp_path, schema=schema)) as world:
+    async with a_kept_world(mongo_uri, a_config(tmp_path, schema=schema)) as world:
         await world.add("b")
         await world.add("a", of="b")
         await change(world, {"of": None})
@@ -251,7 +251,7 @@ async def test_a_collection_without_versions_says_so(world):
 
 async def test_without_audit_as_well(mongo_uri, tmp_path):
     config = a_config(tmp_path, CONFIG + "audit: {enabled: false}\n", SCHEMA, POLICY)
-    async with a_world(mongo_uri, config) as world:
+    async with a_kept_world(mongo_uri, config) as world:
         await world.add("a", age=1)
         await change(world, {"age": 2})
         assert (await restore(world, 1)).json()["_version"] == 3

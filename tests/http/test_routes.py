@@ -43,6 +43,8 @@ OWN = {
     ("GET", "/_pm/policy"): "/_pm/policy",
     ("PUT", "/_pm/policy"): "/_pm/policy",
     ("POST", "/_pm/policy/check"): "/_pm/policy/check",
+    ("POST", "/_pm/policy/test"): "/_pm/policy/test",
+    ("POST", "/_pm/policy/diff"): "/_pm/policy/diff",
     ("POST", "/_pm/explain"): "/_pm/explain",
     ("GET", "/_pm/audit"): "/_pm/audit",
     ("GET", "/_pm/jobs"): "/_pm/jobs",

@@ -6,7 +6,7 @@ from uuid import UUID
 import pytest
 from bson import ObjectId
 
-from tests.http.harness import a_config, a_token, a_world
+from tests.http.harness import a_config, a_kept_world, a_token
 
 pytestmark = pytest.mark.mongo
 SCHEMA = """
@@ -36,7 +36,7 @@ POLICY = 'roles: {user: {}}\npolicies: {items: {user: {actions: ["*"]}}, owned: 
 
 @pytest.fixture
 async def world(mongo_uri, tmp_path):
-    async with a_world(mongo_uri, a_config(tmp_path, schema=SCHEMA, policy=POLICY)) as found:
+    async with a_kept_world(mongo_uri, a_config(tmp_path, schema=SCHEMA, policy=POLICY)) as found:
         yield found
 
 

@@ -11,7 +11,7 @@ from itertools import permutations
 
 import pytest
 
-from tests.http.harness import CONFIG, SCHEMA, World, a_config, a_token, a_world
+from tests.http.harness import CONFIG, SCHEMA, World, a_config, a_kept_world, a_token
 from tests.http.moments import Timed, a_timed_world
 
 pytestmark = pytest.mark.mongo
@@ -241,7 +241,7 @@ async def written(world: World, case: Case) -> str:
 @pytest.mark.parametrize("route", ROUTES, ids=lambda one: one.__name__)
 @pytest.mark.parametrize("case", CASES, ids=lambda one: one.name)
 async def test_t35_old_states_are_shown_by_the_rules_of_today(mongo_uri, tmp_path, case, route):
-    async with a_world(mongo_uri, a_config(tmp_path, CONFIG, SCHEMA, POLICY)) as world:
+    async with a_kept_world(mongo_uri, a_config(tmp_path, CONFIG, SCHEMA, POLICY)) as world:
         await route(world, case, await written(world, case))
 
 
@@ -249,7 +249,7 @@ async def test_t35_old_states_are_shown_by_the_rules_of_today(mongo_uri, tmp_pat
 @pytest.mark.parametrize("case", [case for case in CASES if len(case.states) > 2], ids=lambda one: one.name)
 async def test_t35_so_are_states_that_are_kept_as_differences(mongo_uri, tmp_path, case, route):
     schema = SCHEMA.replace("versioning: {enabled: true}", "versioning: {enabled: true, mode: diff}")
-    async with a_world(mongo_uri, a_config(tmp_path, CONFIG, schema, POLICY)) as world:
+    async with a_kept_world(mongo_uri, a_config(tmp_path, CONFIG, schema, POLICY)) as world:
         batch = await written(world, case)
         assert await world.database["_pm_versions"].count_documents({"mode": "diff"}) > 0
         await route(world, case, batch)

@@ -5,7 +5,7 @@ import json
 import pytest
 from bson import Regex
 
-from tests.http.harness import CONFIG, a_config, a_token, a_world
+from tests.http.harness import CONFIG, a_config, a_kept_world, a_token
 from tests.http.test_list import a_cursor, ids, pages
 
 pytestmark = pytest.mark.mongo
@@ -52,7 +52,7 @@ async def test_rows_that_tie_go_by_id_and_pages_go_on_though_the_last_row_is_gon
 
 
 async def test_pages_go_on_behind_empty_null_and_missing_values_of_every_kind(mongo_uri, tmp_path):
-    async with a_world(mongo_uri, a_config(tmp_path, CONFIG, LOOSE, ALL)) as world:
+    async with a_kept_world(mongo_uri, a_config(tmp_path, CONFIG, LOOSE, ALL)) as world:
         values = [[], [], None, [None], 1, [3, 1], "x", {"b": 1}, float("nan"), [[1]], True, 1.5, [], "x"]
         rows = [{"_id": f"n{n:02}", "a": one} for n, one in enumerate(values)] + [{"_id": f"m{n}"} for n in range(3)]
         await world.database["notes"].insert_many(rows)
@@ -75,7 +75,7 @@ async def test_a_field_that_is_never_shown_does_not_come_with_the_order(world):
 )
 async def test_pages_from_a_declared_index_are_the_same(mongo_uri, tmp_path, index):
     schema = "settings: {id_type: string, default_tenant_field: tenant_id}\ncollections: {notes: {client_ids: true, indexes: [{fields: %s}], fields: {tenant_id: {type: string}, age: {type: integer}}}}"
-    async with a_world(mongo_uri, a_config(tmp_path, CONFIG, schema % index, ALL)) as world:
+    async with a_kept_world(mongo_uri, a_config(tmp_path, CONFIG, schema % index, ALL)) as world:
         for n in range(12):
             await world.post("/notes", {"_id": f"n{n:02}", "age": n % 3})
             await world.post("/notes", {"_id": f"n{n:02}x", "age": n % 3}, token=a_token(tenant="evil"))
@@ -91,7 +91,7 @@ async def test_pages_from_a_declared_index_are_the_same(mongo_uri, tmp_path, ind
 
 async def test_an_index_that_was_dropped_while_it_ran_makes_a_page_slower_and_no_other(mongo_uri, tmp_path):
     schema = "settings: {id_type: string}\ncollections: {notes: {client_ids: true, indexes: [{fields: [age, _id]}], fields: {age: {type: integer}}}}"
-    async with a_world(mongo_uri, a_config(tmp_path, CONFIG, schema, ALL)) as world:
+    async with a_kept_world(mongo_uri, a_config(tmp_path, CONFIG, schema, ALL)) as world:
         await world.database["notes"].insert_many([{"_id": f"n{n}", "age": n} for n in range(4)])
         cursor = await a_cursor(world, "/notes?_sort=age&_limit=2")
         await world.database["notes"].drop_index([("age", 1), ("_id", 1)])
@@ -141,7 +141,7 @@ async def test_a_sort_of_a_body_is_a_list_of_names_or_their_text(world, sort):
 
 
 async def test_what_may_be_two_arrays_where_the_schema_is_open_is_refused(mongo_uri, tmp_path):
-    async with a_world(mongo_uri, a_config(tmp_path, CONFIG, LOOSE, ALL)) as world:
+    async with a_kept_world(mongo_uri, a_config(tmp_path, CONFIG, LOOSE, ALL)) as world:
         for sort in ("a,free", "free,other", "free.x", "a.x"):
             assert (await refused(world, sort))[0] == 400
         for sort in ("a,b", "free,b", "-free"):
@@ -155,7 +155,7 @@ async def test_what_may_be_two_arrays_where_the_schema_is_open_is_refused(mongo_
     "value", ["x" * 1100, Regex("a"), {"x": "y" * 1100}], ids=["long text", "pattern", "large object"]
 )
 async def test_a_page_that_would_end_in_a_value_no_page_can_begin_behind_is_refused(mongo_uri, tmp_path, value):
-    async with a_world(mongo_uri, a_config(tmp_path, CONFIG, LOOSE, ALL)) as world:
+    async with a_kept_world(mongo_uri, a_config(tmp_path, CONFIG, LOOSE, ALL)) as world:
         rows = [{"_id": "a", "a": value}, {"_id": "b", "a": value}]
         await world.database["notes"].insert_many(rows)
         answer = await world.get("/notes?_sort=a&_limit=1")
@@ -168,7 +168,7 @@ async def test_t14_a_cursor_fits_into_a_url_or_is_refused(mongo_uri, tmp_path):
     names = [f"f{n}" for n in range(8)]
     fields = ", ".join(f"{name}: {{type: string}}" for name in names)
     schema = f"settings: {{id_type: string}}\ncollections: {{notes: {{client_ids: true, fields: {{{fields}}}}}}}"
-    async with a_world(mongo_uri, a_config(tmp_path, CONFIG, schema, ALL)) as world:
+    async with a_kept_world(mongo_uri, a_config(tmp_path, CONFIG, schema, ALL)) as world:
         await world.database["notes"].insert_many([{"_id": one, **dict.fromkeys(names, "x" * 1000)} for one in "ab"])
         path = f"/notes?_limit=1&_sort={','.join(names)}"
         assert "too long for a cursor" in (await world.get(path)).json()["error"]["message"]
@@ -227,7 +227,7 @@ policies:
       - {actions: [read], when: "resource.k == 'b'", fields: {allow: [k, b]}}
       - {actions: [create], fields: {allow: [k, a, b]}}
 """
-    async with a_world(mongo_uri, a_config(tmp_path, CONFIG, schema, policy)) as world:
+    async with a_kept_world(mongo_uri, a_config(tmp_path, CONFIG, schema, policy)) as world:
         await world.database["notes"].insert_many([{"_id": one, "k": one, "a": 1, "b": 1} for one in "ab"])
         assert ids(await world.get("/notes?a=1")) == ["a"]
         assert ids(await world.get("/notes?_sort=b")) == ["b"]

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from permission_mongo.api.app import ROUTES
-from tests.http.harness import CONFIG, POLICY, SCHEMA, a_config, a_token, a_world
+from tests.http.harness import CONFIG, POLICY, SCHEMA, a_config, a_kept_world, a_token
 
 pytestmark = pytest.mark.mongo
 UNKNOWN = "0" * 32
@@ -33,6 +33,8 @@ BODIES = {
     "restore": ("POST", "/notes/a/restore/1", b"{}"),
     "explain": ("POST", "/_pm/explain", b'{"action": "read", "collection": "notes"}'),
     "check of the policy": ("POST", "/_pm/policy/check", b'{"files": {}}'),
+    "test of the policy": ("POST", "/_pm/policy/test", b'{"files": {}}'),
+    "difference of the policy": ("POST", "/_pm/policy/diff", b'{"files": {}}'),
     "policy": ("PUT", "/_pm/policy", b'{"files": {"policy.yml": "roles: {}"}}'),
     "sync": ("POST", "/_pm/hierarchy/sync", b"{}"),
     "sync as in Go": ("POST", "/api/hierarchy/sync", b"{}"),
@@ -248,7 +250,7 @@ async def test_t22_an_id_of_another_type_names_no_document_by_any_route(one):
 
 @every_body
 async def test_t23_a_body_that_is_too_large_or_lies_is_refused_at_every_route(mongo_uri, tmp_path, route):
-    async with a_world(mongo_uri, a_config(tmp_path, CONFIG + "limits: {max_body_bytes: 1000}\n")) as world:
+    async with a_kept_world(mongo_uri, a_config(tmp_path, CONFIG + "limits: {max_body_bytes: 1000}\n")) as world:
         await world.add("a", token=BOSS)
         method, path, content = BODIES[route]
         large = content + b" " * 2000
@@ -339,7 +341,7 @@ ROUTES_OF_ONE = {
 @pytest.mark.parametrize("route", ROUTES_OF_ONE)
 async def test_t25_another_tenants_id_is_told_like_none_by_every_route(mongo_uri, tmp_path, route):
     policy = POLICY.replace("delete, restore]", "delete, restore, purge, aggregate]")
-    async with a_world(mongo_uri, a_config(tmp_path, CONFIG, SCHEMA, policy)) as world:
+    async with a_kept_world(mongo_uri, a_config(tmp_path, CONFIG, SCHEMA, policy)) as world:
         await world.add("a")
         for ids, token in ((("x1", "x3"), STRANGER), (("x2", "x4"), BOB)):
             await world.add(*ids, token=token, age=3)

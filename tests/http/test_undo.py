@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.http.harness import CONFIG, POLICY, a_config, a_token, a_world
+from tests.http.harness import CONFIG, POLICY, a_config, a_kept_world, a_token
 
 pytestmark = pytest.mark.mongo
 BOB, BOSS, VIEWER, STRANGER = (
@@ -54,7 +54,7 @@ async def test_an_empty_body_is_a_body(world):
 
 async def test_undo_needs_the_right_to_restore(mongo_uri, tmp_path):
     policy = POLICY.replace("delete, restore]", "delete]")
-    async with a_world(mongo_uri, a_config(tmp_path, policy=policy)) as world:
+    async with a_kept_world(mongo_uri, a_config(tmp_path, policy=policy)) as world:
         await world.add("a")
         answer = await undo(world, await deleted(world, "a"))
         assert (answer.status_code, answer.json()["error"]["details"]) == (
@@ -106,7 +106,7 @@ async def test_undo_of_a_create_removes_what_nobody_changed(world):
 
 async def test_undo_of_a_create_needs_the_right_to_delete(mongo_uri, tmp_path):
     policy = POLICY.replace("delete, restore]", "restore]")
-    async with a_world(mongo_uri, a_config(tmp_path, policy=policy)) as world:
+    async with a_kept_world(mongo_uri, a_config(tmp_path, policy=policy)) as world:
         answer = await undo(world, await created(world, "a"))
         assert (answer.status_code, answer.json()["restored"], failures(answer)) == (207, 0, [("a", "forbidden")])
         assert await world.stored("a") == ["a"]
@@ -160,7 +160,7 @@ async def test_t25_another_versioned_collections_batch_is_told_like_an_unknown_o
     for name in ("notes", "tasks"):
         schema += f"  {name}: {{client_ids: true, versioning: {{enabled: true}}, fields: {{tenant_id: {{type: string}}, title: {{type: string}}}}}}\n"
     policy = 'roles: {user: {}}\npolicies: {notes: {user: {actions: ["*"]}}, tasks: {user: {actions: ["*"]}}}\n'
-    async with a_world(mongo_uri, a_config(tmp_path, schema=schema, policy=policy)) as world:
+    async with a_kept_world(mongo_uri, a_config(tmp_path, schema=schema, policy=policy)) as world:
         await world.add("a")
         for batch in (await deleted(world, "a"), await created(world, "b")):
             told = [await world.post(f"/tasks/batch/{one}/undo", {}) for one in (batch, UNKNOWN)]
@@ -218,7 +218,7 @@ async def test_atomic_stops_at_an_id_that_only_the_write_finds_taken(world):
 
 
 async def test_atomic_over_more_than_one_chunk_is_refused_beforehand(mongo_uri, tmp_path):
-    async with a_world(mongo_uri, a_config(tmp_path, CONFIG + "limits: {max_batch_size: 2}\n")) as world:
+    async with a_kept_world(mongo_uri, a_config(tmp_path, CONFIG + "limits: {max_batch_size: 2}\n")) as world:
         await world.add("a", "b")
         await world.add("c")
         batch = (await world.delete("/notes/batch", {"filter": {}, "all": True})).json()["batch"]

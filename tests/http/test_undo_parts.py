@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.http.harness import CONFIG, SCHEMA, a_config, a_token, a_world
+from tests.http.harness import CONFIG, SCHEMA, a_config, a_kept_world, a_token
 
 pytestmark = pytest.mark.mongo
 SMALL = CONFIG + "limits: {max_batch_size: 4, max_transaction_bytes: 800}\n"
@@ -12,13 +12,13 @@ BOSS = a_token("boss", ["boss"])
 
 @pytest.fixture
 async def small(mongo_uri, tmp_path):
-    async with a_world(mongo_uri, a_config(tmp_path, SMALL)) as found:
+    async with a_kept_world(mongo_uri, a_config(tmp_path, SMALL)) as found:
         yield found
 
 
 @pytest.fixture
 async def chunks(mongo_uri, tmp_path):
-    async with a_world(mongo_uri, a_config(tmp_path, CHUNKS)) as found:
+    async with a_kept_world(mongo_uri, a_config(tmp_path, CHUNKS)) as found:
         yield found
 
 
@@ -98,7 +98,7 @@ async def test_keys_that_are_taken_are_left_out_and_the_rest_comes_back(mongo_ur
     unique = "    indexes: [{fields: [tenant_id, title], unique: true}]\n"
     schema = SCHEMA.replace("    versioning: {enabled: true}\n", "    versioning: {enabled: true}\n" + unique, 1)
     assert unique in schema
-    async with a_world(mongo_uri, a_config(tmp_path, schema=schema)) as world:
+    async with a_kept_world(mongo_uri, a_config(tmp_path, schema=schema)) as world:
         ids = [f"n{n}" for n in range(30)]
         await world.post("/notes/batch", {"documents": [{"_id": one, "title": one} for one in ids]})
         gone = (await world.delete("/notes/batch", {"ids": ids})).json()["batch"]
@@ -129,7 +129,7 @@ async def test_max_affected_counts_all_parts_beforehand(chunks):
 
 
 async def test_of_very_many_failures_the_first_are_listed_and_all_are_counted(mongo_uri, tmp_path):
-    async with a_world(mongo_uri, a_config(tmp_path, CONFIG + "limits: {max_batch_size: 600}\n")) as world:
+    async with a_kept_world(mongo_uri, a_config(tmp_path, CONFIG + "limits: {max_batch_size: 600}\n")) as world:
         rows = [
             {"_id": f"n{n:04}", "tenant_id": "acme", "owner_id": "alice", "title": "n", "status": "open", "_version": 1}
             for n in range(1200)
@@ -148,7 +148,7 @@ DIFFERENCES = SCHEMA.replace("versioning: {enabled: true}", "versioning: {enable
 
 async def test_a_state_that_a_later_write_cut_to_a_difference_is_judged_by_its_content(mongo_uri, tmp_path):
     """Changed by the batch and then by somebody: a conflict, told to who sees both states, and to nobody else."""
-    async with a_world(mongo_uri, a_config(tmp_path, schema=DIFFERENCES)) as world:
+    async with a_kept_world(mongo_uri, a_config(tmp_path, schema=DIFFERENCES)) as world:
         text = "so long a text that a difference to it is shorter than it is itself; " * 5
         await world.add("a", "b", ssn=text)
         await world.add("c", ssn=text, token=a_token("bob"))

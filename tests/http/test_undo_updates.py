@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.http.harness import POLICY, SCHEMA, a_config, a_token, a_world
+from tests.http.harness import POLICY, SCHEMA, a_config, a_kept_world, a_token
 
 pytestmark = pytest.mark.mongo
 BOB, BOSS, STRANGER = a_token("bob"), a_token("boss", ["boss"]), a_token("eve", ["boss"], "evil")
@@ -139,7 +139,7 @@ async def test_an_old_state_that_may_not_be_restored_is_a_failure(mongo_uri, tmp
         "      - {effect: deny, actions: [delete]",
         "      - {actions: [restore], when: \"resource.status == 'open'\"}\n      - {effect: deny, actions: [delete]",
     )
-    async with a_world(mongo_uri, a_config(tmp_path, policy=policy)) as world:
+    async with a_kept_world(mongo_uri, a_config(tmp_path, policy=policy)) as world:
         await world.add("a", "b")
         await world.database["notes"].update_one({"_id": "b"}, {"$set": {"status": "closed"}})
         batch = await updated(world, {"ids": ["a", "b"], "update": {"age": 2}})
@@ -162,7 +162,7 @@ async def test_the_number_left_behind_by_a_batch_is_the_only_one_undone(world):
 
 async def test_where_versions_are_differences_an_undo_puts_back_the_same(mongo_uri, tmp_path):
     schema = SCHEMA.replace("versioning: {enabled: true}", "versioning: {enabled: true, mode: diff}")
-    async with a_world(mongo_uri, a_config(tmp_path, schema=schema)) as world:
+    async with a_kept_world(mongo_uri, a_config(tmp_path, schema=schema)) as world:
         await world.add("a", age=1, tags=["x"])
         batch = await updated(world, {"ids": ["a"], "update": {"age": 2, "tags": None}})
         for age in (1, 2, 1):

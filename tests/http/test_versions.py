@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.http.harness import CONFIG, POLICY, SCHEMA, a_config, a_token, a_world
+from tests.http.harness import CONFIG, POLICY, SCHEMA, a_config, a_kept_world, a_token
 
 pytestmark = pytest.mark.mongo
 BOB, BOSS, CLERK, VIEWER, STRANGER = (
@@ -197,7 +197,7 @@ async def test_states_that_are_not_shown_of_many_tenants_end_no_cross_tenant_lis
     policy = POLICY.replace(
         '    root: {actions: ["*"]}', "    root: {actions: [read], when: \"resource.status == 'open'\"}"
     )
-    async with a_world(mongo_uri, a_config(tmp_path, CONFIG, schema, policy)) as world:
+    async with a_kept_world(mongo_uri, a_config(tmp_path, CONFIG, schema, policy)) as world:
         for n in range(8):
             other = a_token("eve", ["boss"], f"t{n}")
             await world.add("a", token=other, status="closed", tags=["x" * 200])

@@ -8,7 +8,8 @@ import pytest
 from bson import Binary, Code, Decimal128, Int64, MaxKey, MinKey, ObjectId, Regex, Timestamp, encode
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pymongo.errors import OperationFailure, WriteError
+from pymongo import UpdateOne
+from pymongo.errors import BulkWriteError
 
 from permission_mongo.documents.changes import Step, apply_steps
 from permission_mongo.values import CODEC
@@ -62,6 +63,10 @@ def apart(found: list[Step]) -> bool:
     return not any(conflict(one, other) for n, one in enumerate(named) for other in named[n + 1 :])
 
 
+DOCUMENTS = st.dictionaries(st.sampled_from(["a", "n"]), st.sampled_from(STORED))
+CHANGES = st.lists(steps(), min_size=1, max_size=3).filter(apart)
+
+
 def as_update(found: list[Step]) -> dict:
     update: dict = {}
     for step in found:
@@ -100,58 +105,63 @@ def rows(mongo_uri):
         client.drop_database("laws")
 
 
-def by_mongod(rows, stored, found):
-    """What the server makes of it; None if it refuses."""
-    rows.replace_one({"_id": 1}, stored, upsert=True)
+def by_mongod(rows, cases):
+    """What the server makes of each document by its steps, by their number; a refused one is not in it."""
+    rows.delete_many({})
+    rows.insert_many([{"_id": number, **stored} for number, (stored, _) in enumerate(cases)])
+    changes = [UpdateOne({"_id": number}, as_update(found)) for number, (_, found) in enumerate(cases)]
+    refused: set[int] = set()
     try:
-        rows.update_one({"_id": 1}, as_update(found))
-    except (WriteError, OperationFailure):
-        return None
-    return rows.find_one({"_id": 1})
+        rows.bulk_write(changes, ordered=False)
+    except BulkWriteError as error:
+        refused = {one["index"] for one in error.details["writeErrors"]}
+    return {row["_id"]: row for row in rows.find({}) if row["_id"] not in refused}
 
 
-def compared(rows, stored, found):
-    expected = by_mongod(rows, stored, found)
-    new, unfit = apply_steps({"_id": 1, **stored}, tuple(found), NOW)
-    if expected is None:
-        assert unfit, (stored, found, new)
-    else:
-        assert not unfit, (stored, found, unfit, expected)
-        assert plain(new) == plain(expected)
-    return expected is None
+def compared(rows, cases):
+    """How many of the cases are refused, and alike."""
+    made = by_mongod(rows, cases)
+    for number, (stored, found) in enumerate(cases):
+        new, unfit = apply_steps({"_id": number, **stored}, tuple(found), NOW)
+        if number not in made:
+            assert unfit, (stored, found, new)
+        else:
+            assert not unfit, (stored, found, unfit, made[number])
+            assert plain(new) == plain(made[number])
+    return len(cases) - len(made)
 
 
-@settings(max_examples=600, deadline=None, suppress_health_check=list(HealthCheck))
-@given(
-    stored=st.dictionaries(st.sampled_from(["a", "n"]), st.sampled_from(STORED)),
-    found=st.lists(steps(), min_size=1, max_size=3).filter(apart),
-)
-def test_operators_in_memory_make_what_mongod_makes(rows, stored, found):
-    compared(rows, stored, found)
+# Some cases at once: each costs the server little beside what it costs to ask.
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(cases=st.lists(st.tuples(DOCUMENTS, CHANGES), min_size=10, max_size=10))
+def test_operators_in_memory_make_what_mongod_makes(rows, cases):
+    compared(rows, cases)
 
 
 def test_every_pair_of_numbers_is_counted_as_mongod_counts(rows):
-    refused = done = 0
-    for operand in OPERAND_NUMBERS:
-        compared(rows, {}, [Step("$mul", "a", operand)])
-    for operator in ("$inc", "$mul", "$min", "$max"):
-        for stored in NUMBERS:
-            for operand in OPERAND_NUMBERS:
-                if compared(rows, {"a": stored}, [Step(operator, "a", operand)]):
-                    refused += 1
-                else:
-                    done += 1
+    cases = [({}, [Step("$mul", "a", operand)]) for operand in OPERAND_NUMBERS]
+    assert compared(rows, cases) == 0
+    cases = [
+        ({"a": stored}, [Step(operator, "a", operand)])
+        for operator in ("$inc", "$mul", "$min", "$max")
+        for stored in NUMBERS
+        for operand in OPERAND_NUMBERS
+    ]
+    refused = compared(rows, cases)
     assert refused > 10
-    assert done > 1000
+    assert len(cases) - refused > 1000
 
 
 def test_every_operator_meets_every_value_as_mongod_has_it(rows):
-    for stored in STORED:
-        for path in ("a", "a.b", "a.0", "a.0.b", "a.2"):
-            for one in (
-                Step("$set", path, 7), Step("$unset", path), Step("$inc", path, 2), Step("$mul", path, 2), Step("$min", path, "a"),
-                Step("$max", path, "a"), Step("$push", path, (1, 1)), Step("$addToSet", path, (1, 1, {"b": 1})), Step("$pull", path, (1,)),
-                Step("$pull", path, (1, None, {"b": 1}), True), Step("$rename", path, "z.y"), Step("$rename", "z", path),
-                Step("$currentDate", path), Step("$pull", path, (None,)), Step("$push", path, ()), Step("$addToSet", path, ()),
-            ):  # fmt: skip
-                compared(rows, {"a": stored, "z": {"y": 1}} if one.path == "z" else {"a": stored}, [one])
+    cases = [
+        ({"a": stored, "z": {"y": 1}} if one.path == "z" else {"a": stored}, [one])
+        for stored in STORED
+        for path in ("a", "a.b", "a.0", "a.0.b", "a.2")
+        for one in (
+            Step("$set", path, 7), Step("$unset", path), Step("$inc", path, 2), Step("$mul", path, 2), Step("$min", path, "a"),
+            Step("$max", path, "a"), Step("$push", path, (1, 1)), Step("$addToSet", path, (1, 1, {"b": 1})), Step("$pull", path, (1,)),
+            Step("$pull", path, (1, None, {"b": 1}), True), Step("$rename", path, "z.y"), Step("$rename", "z", path),
+            Step("$currentDate", path), Step("$pull", path, (None,)), Step("$push", path, ()), Step("$addToSet", path, ()),
+        )
+    ]  # fmt: skip
+    assert 0 < compared(rows, cases) < len(cases)

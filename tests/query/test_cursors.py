@@ -48,3 +48,11 @@ def test_t27_a_cursor_outlives_its_day_nowhere():
 def test_a_cursor_of_another_deployment_is_refused():
     assert refused(CursorKey(bytes(32)).seal("x", QUESTION, NOW))
     assert derived(b"secret", "cursors") != derived(b"secret", "masks")
+
+
+def test_a_former_secret_opens_and_never_seals():
+    turned = CursorKey(bytes(32), (KEY.secret,))
+    assert turned.open(KEY.seal("x", QUESTION, NOW), QUESTION, NOW) == "x"
+    assert refused(turned.seal("x", QUESTION, NOW))
+    assert refused(KEY.seal("x", QUESTION, NOW), ("other",), key=turned)
+    assert repr(KEY.secret) not in repr(turned)

@@ -13,6 +13,8 @@ from permission_mongo.config.shapes.words import (
     entries,
     ignored,
     integer,
+    number,
+    rate,
     section,
     size,
     text,
@@ -37,6 +39,13 @@ def config_shape() -> Shape:
             "audit": _audit(),
             "metrics": _metrics(),
             "logging": _logging(),
+            "tracing": section(
+                "Traces, with the extra `tracing` installed.",
+                {
+                    "otlp_endpoint": text("A collector's address, OTLP over HTTP."),
+                    "sample_ratio": number("Of all requests, from 0 to 1; 0.1 where it is left out."),
+                },
+            ),
             "hooks": section("What hooks may call.", {"allow_addresses": texts("Networks beside the open internet.")}),
             "namespaces": entries(
                 "Databases that callers may choose beside the default one, by name.",
@@ -71,9 +80,16 @@ def _server() -> Shape:
             "host": text("Or SERVER_HOST, which goes first.", own.host, empty=True),
             "port": integer("Or SERVER_PORT, which goes first; 0 takes a free one.", own.port, 0, 65535),
             "workers": integer("Processes.", own.workers, 1, 256),
+            "header_timeout": duration("For a whole head to arrive.", "10s"),
             "body_timeout": duration("For a whole body to arrive.", "15s"),
+            "write_timeout": duration("How long an answer may lie unread.", "30s"),
+            "keep_alive_timeout": duration("How long a connection stays open for its next request.", "5s"),
             "shutdown_timeout": duration("For requests under way at the end.", "10s"),
+            "max_connections": integer("Of one process.", own.max_connections, 1, 1_000_000),
+            "max_header_bytes": size("Request line and headers together, 1 KiB to 1 MiB.", "16KiB"),
+            "trusted_proxies": texts("Proxies whose X-Forwarded-For is believed."),
             "secret": _secret("Signs cursors and keys masks; made once and kept where it is left out."),
+            "previous_secrets": texts("What they signed still counts, of which nothing is signed any more."),
             **_ignored("server"),
         },
     )
@@ -144,6 +160,14 @@ def _limits() -> Shape:
             "max_subordinates": integer("People that a relation of a rule may name.", own.max_subordinates, 1, 100_000),
             "hierarchy_cache": duration("How old what is known of them may be.", "5s"),
             "job_lease": duration("How long a silent gateway keeps a job.", "15s"),
+            "rate": section(
+                "How much may be asked in a time of one process; the items of a batch count.",
+                {
+                    "per_principal": rate("Of one caller."),
+                    "per_address": rate("Of one address; of IPv6 of one /64."),
+                    "burst": duration("For how long what is not used adds up.", "10s"),
+                },
+            ),
         },
     )
 
@@ -180,6 +204,7 @@ def _metrics() -> Shape:
         {
             "port": integer("A port of its own for `/metrics`.", None, 1, 65535),
             "public": boolean("`/metrics` on the main port.", Metrics().public),
+            "commands": boolean("The time of each of MongoDB's commands.", Metrics().commands),
         },
     )
 
@@ -191,5 +216,7 @@ def _logging() -> Shape:
         {
             "format": choice(["json", "console", "auto"], "auto is console on a terminal.", own.format),
             "level": choice(["debug", "info", "warning", "error"], "", own.level),
+            "requests": choice(["all", "writes", "errors", "none"], "Those that have a line.", own.requests),
+            "slow_requests": duration("Requests that take as long have a line too.", "1s"),
         },
     )

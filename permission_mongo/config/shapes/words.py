@@ -43,6 +43,11 @@ def duration(about: str, default: str | None = None) -> Shape:
     return _described(_or_variable(shape), f"{about} Such as 500ms, 30s, 5m or 1h.", default)
 
 
+def rate(about: str) -> Shape:
+    shape = {"type": "string", "pattern": r"^\d+(\.\d+)?\s*/\s*(s|m|h)$"}
+    return _described(_or_variable(shape), f"{about} Such as 100/s, 600/m or 1000/h.")
+
+
 def size(about: str, default: str | None = None) -> Shape:
     texts = {"type": "string", "pattern": r"^[1-9]\d*\s*(B|KiB|MiB|GiB)?$"}
     return _described(

@@ -308,6 +308,8 @@ GENERATORS: dict[Route, Generator] = {
     ("GET", "/_pm/policy"): _plain,
     ("PUT", "/_pm/policy"): _policy,
     ("POST", "/_pm/policy/check"): _policy,
+    ("POST", "/_pm/policy/test"): _policy,
+    ("POST", "/_pm/policy/diff"): _policy,
     ("POST", "/_pm/explain"): _explain,
     ("GET", "/_pm/jobs"): _jobs,
     ("GET", "/_pm/audit"): _audit,
