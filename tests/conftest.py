@@ -70,11 +70,14 @@ def a_server(*parameters: str) -> Iterator[str]:
         stdout=subprocess.DEVNULL,
     )
     uri = f"mongodb://127.0.0.1:{port}/?directConnection=true"
-    with pymongo.MongoClient(uri) as client:
-        client.admin.command("replSetInitiate", {"_id": "test", "members": [{"_id": 0, "host": f"127.0.0.1:{port}"}]})
-        while not client.admin.command("hello")["isWritablePrimary"]:
-            time.sleep(0.02)
-    yield uri
-    child.terminate()
-    child.wait(15)
-    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        with pymongo.MongoClient(uri) as client:
+            members = [{"_id": 0, "host": f"127.0.0.1:{port}"}]
+            client.admin.command("replSetInitiate", {"_id": "test", "members": members})
+            while not client.admin.command("hello")["isWritablePrimary"]:
+                time.sleep(0.02)
+        yield uri
+    finally:
+        child.terminate()
+        child.wait(15)
+        shutil.rmtree(folder, ignore_errors=True)

@@ -53,10 +53,10 @@ class MongoDB:
 
     uri: str = field(default="embedded", repr=False)
     database: str = "permission_mongo"
-    max_pool_size: int = 32
+    max_pool_size: int = 64
     min_pool_size: int = 4
     server_selection_timeout: float = 5.0
-    connect_timeout: float = 10.0
+    connect_timeout: float = 1.5
 
     @property
     def is_embedded(self) -> bool:

@@ -142,10 +142,10 @@ def _mongodb(section: Section, environment: Mapping[str, str]) -> MongoDB:
     found = MongoDB(
         uri=uri,
         database=environment.get("MONGODB_DATABASE") or section.text("database", "permission_mongo"),
-        max_pool_size=section.integer("max_pool_size", 32, 1, 1000),
+        max_pool_size=section.integer("max_pool_size", 64, 1, 1000),
         min_pool_size=section.integer("min_pool_size", 4, 0, 1000),
         server_selection_timeout=section.seconds("server_selection_timeout", 5.0),
-        connect_timeout=section.seconds("connect_timeout", 10.0),
+        connect_timeout=section.seconds("connect_timeout", 1.5),
     )
     if not _can_hold_documents(found.database):
         section.wrong("database", f"'{found.database}' can't be the database of documents")

@@ -145,8 +145,10 @@ class Transactor:
             in_doubt = committing or is_in_doubt(error)
             raise
         finally:
-            # A task of its own: a cancelled request or a passed deadline must not leave locks behind.
-            await asyncio.shield(self._keep(asyncio.create_task(self._end(session, committed, in_doubt))))
+            # A task of its own: a cancelled request or a passed deadline must not leave locks behind. Whoever asked
+            # is not kept waiting for a server that is silent.
+            ending = self._keep(asyncio.create_task(self._end(session, committed, in_doubt)))
+            await asyncio.wait({ending}, timeout=max(deadline - monotonic(), _LAST_TRY))
 
     async def _require_primary(self, deadline: float) -> None:
         """ServerSelectionTimeoutError after the time set for that: within a deadline PyMongo looks for all of it."""

@@ -109,7 +109,7 @@ def _mongodb() -> Shape:
             "max_pool_size": integer("Connections of one process.", own.max_pool_size, 1, 1000),
             "min_pool_size": integer("Connections that are kept open.", own.min_pool_size, 0, 1000),
             "server_selection_timeout": duration("Until a server must be found.", "5s"),
-            "connect_timeout": duration("Until a connection must stand.", "10s"),
+            "connect_timeout": duration("Until a connection must stand.", "1500ms"),
             "write_concern": choice(["majority"], "Nothing else is taken.", "majority"),
         },
     )
