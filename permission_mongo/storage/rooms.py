@@ -11,8 +11,7 @@ from typing import Any, Final, TypeVar, cast
 
 import pymongo
 from bson import decode
-from bson.codec_options import CodecOptions
-from bson.raw_bson import DEFAULT_RAW_BSON_OPTIONS, RawBSONDocument
+from bson.raw_bson import RawBSONDocument
 from pymongo import AsyncMongoClient
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.collection import AsyncCollection
@@ -29,6 +28,7 @@ from permission_mongo.storage.jobs import Jobs
 from permission_mongo.storage.layout import BATCHES, PARTS, VERSIONS
 from permission_mongo.storage.outbox import Outbox
 from permission_mongo.storage.people import People
+from permission_mongo.storage.replies import RAW, REPLY, Reply
 from permission_mongo.storage.sequences import Sequences
 from permission_mongo.storage.transactions import Transactor
 from permission_mongo.values import CODEC, Document, DocumentId, MongoFilter
@@ -37,8 +37,6 @@ from permission_mongo.versions import DAY, Former, behind, with_end
 T = TypeVar("T")
 _TURN: Final = 1.0  # seconds that a read waits for its turn
 _SILENCE: Final = 0.25  # seconds that an answer may take on its way
-# The bytes stay as stored; the representation is for the filters and ids that are sent.
-_RAW: CodecOptions[Any] = DEFAULT_RAW_BSON_OPTIONS.with_options(uuid_representation=CODEC.uuid_representation)
 # The ids decide: no time is spent on trying other indexes.
 BY_ID: Final = [("_id", 1)]
 # Whether a life has ended or not, as the index is led: `gone` is true or absent.
@@ -116,7 +114,7 @@ class Rooms:
         """The same collection, its documents as the bytes stored."""
         found = self._raw.get(name)
         if found is None:
-            raw = cast("AsyncCollection[Any]", self._database.get_collection(name, codec_options=_RAW))
+            raw = cast("AsyncCollection[Any]", self._database.get_collection(name, codec_options=RAW))
             found = self._raw[name] = raw
         return found
 
@@ -140,17 +138,19 @@ class Rooms:
         # One beyond the limit, so that MongoDB sees that there is no more and keeps no cursor.
         command = {"find": name, **asked, "limit": most + 1, "batchSize": most + 2, "maxTimeMS": self.max_time_ms}
         try:
-            answer: Any = await self._database.command(command, codec_options=_RAW)
+            answer: Reply = await self._database.command(command, codec_options=REPLY)
         except AutoReconnect:
             return None  # a find is repeated by the driver, a command is not
         if len(answer.raw) <= most_bytes:
-            cursor = decode(answer.raw, CODEC)["cursor"]
+            cursor = answer.read()["cursor"]
+            found: list[Document] = cursor["firstBatch"]
             if not cursor["id"]:
-                return cursor["firstBatch"][:most], len(cursor["firstBatch"]) > most
-        rows: list[RawBSONDocument] = answer["cursor"]["firstBatch"]
-        await self._forget(name, answer["cursor"]["id"])
+                return (found[:most], True) if len(found) > most else (found, False)
+        cursor = answer.unread()["cursor"]
+        rows: list[RawBSONDocument] = cursor["firstBatch"]
+        await self._forget(name, cursor["id"])
         fitting = rows[: how_many_fit((len(row.raw) for row in rows), most_bytes)]
-        if len(fitting) == len(rows) and answer["cursor"]["id"]:
+        if len(fitting) == len(rows) and cursor["id"]:
             return None
         return [decode(row.raw, CODEC) for row in fitting[:most]], len(rows) > min(len(fitting), most)
 
