@@ -157,6 +157,12 @@ def show(plan: Plan, outcome: Outcome, cursors: CursorKey, posix: float) -> Show
         case ReadPlan(), Found(document):
             whole = _through(plan.lens, document)
             return ShownDocument(_cut((whole,), plan.fields)[0], tag=plan.lens.tag(whole))
+        case ListPlan() | DeletedPlan() | AsOfPlan(), Page(documents, last, has_more, total, complete):
+            cursor = None if last is None else cursors.seal(last, plan.question, posix)
+            fields = None if isinstance(plan, DeletedPlan) else plan.fields
+            return ShownPage(_cut(_all_through(plan.lens, documents), fields), cursor, has_more, total, complete)
+        case CreatePlan(), Created(document):
+            return _echoed(plan.lens, document, created=True)
         case AsOfOnePlan(page), Found(document):
             whole = _through(page.lens, document)
             return ShownDocument(_cut((whole,), page.fields)[0], tag=page.lens.tag(whole))
@@ -168,14 +174,8 @@ def show(plan: Plan, outcome: Outcome, cursors: CursorKey, posix: float) -> Show
             return _compared(plan.lens, earlier, later)
         case RestorePlan(), Updated(document, changed):
             return replace(_echoed(plan.lens, document, created=False), updated=changed)
-        case CreatePlan(), Created(document):
-            return _echoed(plan.lens, document, created=True)
         case UpdatePlan(), Updated(document, changed):
             return replace(_echoed(plan.revision.lens, document, created=False), updated=changed)
-        case ListPlan() | DeletedPlan() | AsOfPlan(), Page(documents, last, has_more, total, complete):
-            cursor = None if last is None else cursors.seal(last, plan.question, posix)
-            fields = None if isinstance(plan, DeletedPlan) else plan.fields
-            return ShownPage(_cut(_all_through(plan.lens, documents), fields), cursor, has_more, total, complete)
         case CountPlan(), Counted(count):
             return ShownCount(count)
         case GetManyPlan(), Gathered(documents, not_found):
