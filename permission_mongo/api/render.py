@@ -73,9 +73,11 @@ def unless_known(response: Response, known: Tags | None) -> Response:
 
 def render(shown: Shown, collection: str) -> Response:
     match shown:
-        case ShownDocument(document, created, tag):
+        case ShownDocument(document, created, tag, written=written):
             headers = {"location": f"/{collection}/{document['_id']}"} if created else {}
-            return respond(201 if created else 200, document, headers if tag is None else {**headers, "etag": tag})
+            if tag is not None:
+                headers["etag"] = tag
+            return _Answer(write_json(document) if written is None else written, 201 if created else 200, headers)
         case ShownPage(documents, cursor, has_more, total, complete):
             pagination = {"cursor": cursor, "has_more": has_more, **({} if total is None else {"total": total})}
             incomplete = {} if complete else {"complete": False}

@@ -31,6 +31,8 @@ class Parameters:
 
     def require_known(self, known: Iterable[str], *, fields: bool = False) -> None:
         """Without `fields` every parameter must be known; with it, those that begin with `_`."""
+        if not self.pairs:
+            return
         names = [name for name, _ in self.pairs if not fields or (name.startswith("_") and name != "_id")]
         require_known(names, known, "parameter")
         for name in names:

@@ -211,7 +211,7 @@ class _Creating:
 
     def _own_stamps(self) -> tuple[Document, Document]:
         who, now, collection = self._fill.user_id, self._fill.now, self.collection
-        stamps = made_by_gateway(collection.fields, self._fill, created=True)
+        stamps = made_by_gateway(collection.made, self._fill, created=True)
         if collection.timestamps:
             stamps |= {"created_at": now, "updated_at": now, "created_by": who, "updated_by": who}
         if collection.owner_field is not None:
