@@ -90,7 +90,10 @@ class GetMany:
 
 @dataclass(frozen=True, slots=True)
 class ListMany:
-    """A page behind `cursor`, or the first after `skip` rows; by `_id` without a `sort`. `count` adds the total."""
+    """A page behind `cursor`, or the first after `skip` rows; by `_id` without a `sort`. `count` adds the total.
+
+    `recurs`: this very object stands for each request that asks in the same words.
+    """
 
     collection: Collection
     limit: int
@@ -100,6 +103,7 @@ class ListMany:
     fields: tuple[str, ...] | None = None
     count: bool = False
     skip: int = 0
+    recurs: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -161,7 +161,13 @@ class Call:
     @property
     def conditions(self) -> Conditions:
         """Of a single write."""
-        return Conditions(self.tags(IF_MATCH), self.request.headers.get("x-change-reason"))
+        return Conditions(self.tags(IF_MATCH), self.reason)
+
+    @property
+    def reason(self) -> str | None:
+        """`X-Change-Reason`, as it was sent first."""
+        headers = self.request.scope["headers"]
+        return next((value.decode("latin-1") for name, value in headers if name == b"x-change-reason"), None)
 
     @property
     def waits(self) -> bool:

@@ -93,8 +93,8 @@ async def aggregate(call: Call) -> Response:
 async def create_one(call: Call) -> Response:
     asking, collection = await call.asking(), call.collection
     call.parameters.require_known(())
-    reason = call.request.headers.get("x-change-reason")
-    return await _answer(call, read_create_one(await call.body(), reason, collection, call.gateway.fresh), asking)
+    operation = read_create_one(await call.body(), call.reason, collection, call.gateway.fresh)
+    return await _answer(call, operation, asking)
 
 
 async def put_one(call: Call) -> Response:

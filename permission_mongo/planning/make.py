@@ -54,6 +54,7 @@ from permission_mongo.planning.explaining import plan_explain
 from permission_mongo.planning.history import plan_past, plan_restore
 from permission_mongo.planning.me import plan_me, plan_policy
 from permission_mongo.planning.moments import plan_get_as_of, plan_list_as_of
+from permission_mongo.planning.planned import Planned
 from permission_mongo.planning.reads import (
     plan_count,
     plan_deleted,
@@ -80,6 +81,7 @@ class Planner:
     new_uuid: Callable[[], UUID]
     since: Mapping[str, datetime]
     engine: Engine = field(default_factory=Engine)
+    planned: Planned = field(default_factory=Planned)
 
     def plan(self, operation: Operation | Service, asking: Asking) -> Plan:
         """The plan; a Refusal, before any query runs, where the operation is not permitted or makes no sense."""
@@ -90,7 +92,7 @@ class Planner:
             case GetOne():
                 return plan_get(operation, asking, self.callers)
             case ListMany():
-                return plan_list(operation, asking, self.callers, self.cursors)
+                return plan_list(operation, asking, self.callers, self.cursors, self.planned)
             case Aggregate():
                 return plan_aggregate(operation, asking, self.callers)
             case CountMany():

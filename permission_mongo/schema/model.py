@@ -121,6 +121,11 @@ class Collection:
         return _stamped_of(self)
 
     @property
+    def made(self) -> tuple[Field, ...]:
+        """The fields that the gateway makes by itself, at a creation or at every write."""
+        return _made_of(self)
+
+    @property
     def placing(self) -> frozenset[str]:
         """The fields that say who is above whom."""
         found = self.hierarchy
@@ -200,6 +205,11 @@ def _kind_of(collection: Collection, dotted: str) -> str | None:
 def _stamped_of(collection: Collection) -> frozenset[str]:
     names = {name for name, one in collection.fields.items() if one.auto or one.auto_update or one.computed}
     return frozenset({*names, *(name for name in (collection.tenant_field, collection.owner_field) if name)})
+
+
+@lru_cache(maxsize=1024)
+def _made_of(collection: Collection) -> tuple[Field, ...]:
+    return tuple(one for one in collection.fields.values() if one.auto or one.auto_update)
 
 
 @lru_cache(maxsize=1024)

@@ -11,9 +11,8 @@ from types import TracebackType
 from typing import Any, Final, TypeVar, cast
 
 import pymongo
-from bson.codec_options import CodecOptions
 from bson.errors import InvalidBSON
-from bson.raw_bson import DEFAULT_RAW_BSON_OPTIONS, RawBSONDocument
+from bson.raw_bson import RawBSONDocument
 from pymongo import AsyncMongoClient
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.collection import AsyncCollection
@@ -32,6 +31,7 @@ from permission_mongo.storage.jobs import Jobs
 from permission_mongo.storage.layout import BATCHES, PARTS, VERSIONS
 from permission_mongo.storage.outbox import Outbox
 from permission_mongo.storage.people import People
+from permission_mongo.storage.replies import RAW, REPLY, Reply
 from permission_mongo.storage.sequences import Sequences
 from permission_mongo.storage.transactions import Transactor
 from permission_mongo.values import CODEC, Document, DocumentId, MongoFilter
@@ -41,8 +41,6 @@ T = TypeVar("T")
 _TURN: Final = 1.0  # seconds that a request waits for its turn
 _SPARE: Final = 4  # connections for what asks without a turn: who is revoked, what a job's lease is, a ping
 _SILENCE: Final = 0.25  # seconds that an answer may take on its way
-# The bytes stay as stored; the representation is for the filters and ids that are sent.
-_RAW: CodecOptions[Any] = DEFAULT_RAW_BSON_OPTIONS.with_options(uuid_representation=CODEC.uuid_representation)
 # The ids decide: no time is spent on trying other indexes.
 BY_ID: Final = [("_id", 1)]
 # Whether a life has ended or not, as the index is led: `gone` is true or absent.
@@ -133,7 +131,7 @@ class Rooms:
         """The same collection, its documents as the bytes stored."""
         found = self._raw.get(name)
         if found is None:
-            raw = cast("AsyncCollection[Any]", self._database.get_collection(name, codec_options=_RAW))
+            raw = cast("AsyncCollection[Any]", self._database.get_collection(name, codec_options=RAW))
             found = self._raw[name] = raw
         return found
 
@@ -160,17 +158,19 @@ class Rooms:
         # One beyond the limit, so that MongoDB sees that there is no more and keeps no cursor.
         command = {"find": name, **asked, "limit": most + 1, "batchSize": most + 2, "maxTimeMS": self.max_time_ms}
         try:
-            answer: Any = await self._database.command(command, codec_options=_RAW)
+            answer: Reply = await self._database.command(command, codec_options=REPLY)
         except AutoReconnect:
             return None  # a find is repeated by the driver, a command is not
         if len(answer.raw) <= most_bytes:
-            cursor = document_of(answer.raw)["cursor"]
+            cursor = answer.read()["cursor"]
+            found: list[Document] = cursor["firstBatch"]
             if not cursor["id"]:
-                return cursor["firstBatch"][:most], len(cursor["firstBatch"]) > most
-        rows: list[RawBSONDocument] = answer["cursor"]["firstBatch"]
-        await self._forget(name, answer["cursor"]["id"])
+                return (found[:most], True) if len(found) > most else (found, False)
+        cursor = answer.unread()["cursor"]
+        rows: list[RawBSONDocument] = cursor["firstBatch"]
+        await self._forget(name, cursor["id"])
         fitting = rows[: how_many_fit((len(row.raw) for row in rows), most_bytes)]
-        if len(fitting) == len(rows) and answer["cursor"]["id"]:
+        if len(fitting) == len(rows) and cursor["id"]:
             return None
         return [document_of(row.raw) for row in fitting[:most]], len(rows) > min(len(fitting), most)
 
@@ -223,7 +223,7 @@ class Rooms:
 
     async def alone(self, document: Document, stages: list[Document]) -> list[Document]:
         """What stages make of one document that is stored nowhere as it is."""
-        raw = self._database.with_options(codec_options=cast("Any", _RAW))
+        raw = self._database.with_options(codec_options=cast("Any", RAW))
         found = await raw.aggregate([{"$documents": [{"$literal": document}]}, *stages])
         return [document_of(cast("RawBSONDocument", one).raw) for one in await found.to_list()]
 
