@@ -143,7 +143,7 @@ async def open_lasting(config: Config, uri: str, carriers: int = CARRIERS) -> As
     metrics, lines = Metrics(), RequestLog(config.logging)
     async with (
         sent_to(config.tracing.otlp_endpoint, config.tracing.sample_ratio) as spans,
-        new_client(uri, config.mongodb, listeners(config.metrics.commands, metrics.observe, spans)) as client,
+        new_client(uri, config.mongodb, listeners(config.metrics.times_commands, metrics.observe, spans)) as client,
         AsyncExitStack() as stack,
     ):
         engine = Engine(await require_server(client), str(config.mongodb.folder.resolve()) if embedded else None)
@@ -152,7 +152,9 @@ async def open_lasting(config: Config, uri: str, carriers: int = CARRIERS) -> As
         own = config.server.secret
         secret = own.encode() if own else await patiently(lambda: shared_secret(database))
         former = tuple(one.encode() for one in config.server.previous_secrets)
-        keys, revoked = KeyVerifier(MongoKeyStore(database)), RevocationList(MongoRevocations(database))
+        patience = config.limits.query_timeout  # who asks is told no later than what is asked
+        keys = KeyVerifier(MongoKeyStore(database, patience))
+        revoked = RevocationList(MongoRevocations(database, patience))
         with suppress(Refusal):
             await revoked.refresh()  # or the first request does
         standing = Standing(config.digest)
@@ -195,12 +197,10 @@ async def _serving(
     if namespace != DEFAULT_NAMESPACE:
         await patiently(lambda: prepare(database, config))
     planner = await lasting.planner(config, namespace, utc_now())
-    # Some connections are left to writes, so that reads alone never fill the pool.
-    slots = max(1, config.mongodb.max_pool_size - 4)
     told_of_audit = config.audit.receiver if config.audit.enabled else None
     observe = lasting.metrics.observe
-    timeout = config.limits.query_timeout
-    rooms = Rooms(lasting.client, database.name, timeout, slots, told_of_audit, observe=observe)
+    seconds, connections = config.limits.query_timeout, config.mongodb.max_pool_size
+    rooms = Rooms(lasting.client, database.name, seconds, connections, told_of_audit, observe=observe)
     store, fresh, in_force = Store(rooms), lasting.fresh, InForce(lasting.standing)
     await _ensure_hierarchy(store, config)
     trail, holder, waiting = Trail(rooms.audit, observe), fresh.batch_id(), Event()

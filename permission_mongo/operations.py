@@ -90,7 +90,10 @@ class GetMany:
 
 @dataclass(frozen=True, slots=True)
 class ListMany:
-    """A page behind `cursor`, or the first after `skip` rows; by `_id` without a `sort`. `count` adds the total."""
+    """A page behind `cursor`, or the first after `skip` rows; by `_id` without a `sort`. `count` adds the total.
+
+    `recurs`: this very object stands for each request that asks in the same words.
+    """
 
     collection: Collection
     limit: int
@@ -100,6 +103,7 @@ class ListMany:
     fields: tuple[str, ...] | None = None
     count: bool = False
     skip: int = 0
+    recurs: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,6 +313,11 @@ class TellMe:
 
 
 @dataclass(frozen=True, slots=True)
+class Describe:
+    """What the caller may ask, as OpenAPI."""
+
+
+@dataclass(frozen=True, slots=True)
 class TellPolicy:
     """The loaded policy as it is written."""
 
@@ -355,7 +364,7 @@ class SyncHierarchy:
 # of the policy's files, and of nothing that is stored
 OfFiles = CheckPolicy | RunPolicyTests | ComparePolicy | WritePolicy
 Service = (
-    GetJob | CancelJob | ListJobs | ListAudit | SyncHierarchy | Explain | TellMe | TellPolicy
+    GetJob | CancelJob | ListJobs | ListAudit | SyncHierarchy | Explain | TellMe | TellPolicy | Describe
 )  # asked of the gateway itself, and of no collection
 Filtered = UpdateMany | DeleteMany  # may be of a filter, and then a job
 OfPast = ListVersions | GetVersion | Compare | ReadAgain

@@ -11,6 +11,7 @@ from base64 import b64decode
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
+from time import time_ns
 from typing import Any, Final
 from uuid import UUID
 
@@ -62,7 +63,7 @@ def milliseconds(moment: datetime) -> datetime:
 
 
 def utc_now() -> datetime:
-    return milliseconds(datetime.now(UTC))
+    return _EPOCH + timedelta(milliseconds=time_ns() // 1_000_000)
 
 
 def date_text(moment: datetime) -> str:
@@ -270,6 +271,8 @@ def read_json(body: bytes) -> Any:
 
 def _may_be_deep(body: bytes) -> bool:
     """Whether more than MAX_DEPTH brackets may lie in one another; a bracket inside a text makes it a maybe."""
+    if body.count(b"{") + body.count(b"[") <= MAX_DEPTH:
+        return False
     brackets = body.translate(_BRACKETS, _OTHERS)
     for _ in range(MAX_DEPTH):
         outer = brackets.replace(b"{}", b"")  # takes the innermost of each away

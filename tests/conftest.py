@@ -4,6 +4,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -13,7 +14,20 @@ from importlib.metadata import files
 import pymongo
 import pytest
 
+# A run starts some hundred processes of its own: none shall compile the whole gateway anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
 _ROOM = 3 * 1024**3  # bytes free in memory; a run takes some hundred MB
+
+
+# Files that take long go first, so that at the end no worker is alone with one.
+_LONG = ("tests/faults/", "tests/laws/", "tests/test_serve", "tests/test_example", "tests/impact/", "tests/storage/")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whole files keep together, and each its order."""
+    items.sort(key=lambda one: not one.nodeid.startswith(_LONG))
 
 
 def _mongod() -> str:
@@ -56,11 +70,14 @@ def a_server(*parameters: str) -> Iterator[str]:
         stdout=subprocess.DEVNULL,
     )
     uri = f"mongodb://127.0.0.1:{port}/?directConnection=true"
-    with pymongo.MongoClient(uri) as client:
-        client.admin.command("replSetInitiate", {"_id": "test", "members": [{"_id": 0, "host": f"127.0.0.1:{port}"}]})
-        while not client.admin.command("hello")["isWritablePrimary"]:
-            time.sleep(0.02)
-    yield uri
-    child.terminate()
-    child.wait(15)
-    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        with pymongo.MongoClient(uri) as client:
+            members = [{"_id": 0, "host": f"127.0.0.1:{port}"}]
+            client.admin.command("replSetInitiate", {"_id": "test", "members": members})
+            while not client.admin.command("hello")["isWritablePrimary"]:
+                time.sleep(0.02)
+        yield uri
+    finally:
+        child.terminate()
+        child.wait(15)
+        shutil.rmtree(folder, ignore_errors=True)

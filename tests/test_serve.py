@@ -303,3 +303,16 @@ def test_t36_a_revoked_token_is_refused_by_every_worker_within_two_seconds(tmp_p
         assert (revoked.returncode, revoked.stdout) == (0, "revoked of-alice\n")
         time.sleep(2.0)
         assert [documents(address, token) for _ in range(12)] == [401] * 12
+
+
+def test_t5_t36_a_revoked_key_is_refused_by_every_worker_within_two_seconds(tmp_path, mongo_uri):
+    environment = {"MONGODB_URI": mongo_uri, **secret(tmp_path)}
+    with serving(tmp_path, "--workers", "3", "--config", "config", **environment) as (process, address):
+        wait_for(lambda: len(workers_of(process)) == 3, "workers")
+        words = ("--config", "config", "--sub", "alice", "--roles", "admin", "--tenant", "acme")
+        key = run(tmp_path, "keys", "create", *words, **environment).stdout.split()[-1]
+        assert [documents(address, key) for _ in range(9)] == [200] * 9
+        revoked = run(tmp_path, "keys", "revoke", key.split("_")[1], "--config", "config", **environment)
+        assert revoked.returncode == 0
+        time.sleep(2.0)
+        assert [documents(address, key) for _ in range(12)] == [401] * 12

@@ -16,7 +16,7 @@ _FORWARDED_FOR: Final = b"x-forwarded-for"
 
 
 def client_address(request: Request) -> str | None:
-    """The caller's address in its usual form: for limits, the audit and the log. None where the peer has none.
+    """The caller's address in its usual form: for rules, limits and the log. None where the peer has none.
 
     It is the peer of the connection. Of a proxy of `server.trusted_proxies` it is the right-most address of
     `X-Forwarded-For` that is none of these: what stands left of it is the caller's own claim. No other header counts.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from asyncio import CancelledError
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from time import perf_counter
@@ -47,6 +47,7 @@ register_url_convertor("document", _DocumentConvertor())
 ROUTES: Final[tuple[tuple[str, str, Endpoint], ...]] = (
     ("GET", "/_pm/jobs", endpoints.list_jobs),
     ("GET", "/_pm/me", endpoints.tell_me),
+    ("GET", "/_pm/openapi.json", endpoints.describe),
     ("GET", "/_pm/policy", endpoints.tell_policy),
     ("PUT", "/_pm/policy", endpoints.write_policy),
     ("POST", "/_pm/policy/check", endpoints.check_policy),
@@ -154,13 +155,19 @@ class _Application(Starlette):
 
 
 class _Front:
-    """Looks among the routes with as many slashes, for no parameter holds one. Else it is for the `rest` to answer."""
+    """Looks among the routes with as many slashes, for no parameter holds one. Else it is for the `rest` to answer.
+
+    A route without parameters is found by its path: it stands before those that would take it for their own.
+    """
 
     def __init__(self, routes: Iterable[BaseRoute], rest: ASGIApp) -> None:
         self._rest = rest
         self._by_slashes: dict[int, list[Route]] = {}
+        self._by_path: dict[str, Route] = {}
         for one in routes:
-            if isinstance(one, Route):
+            if isinstance(one, Route) and "{" not in one.path:
+                self._by_path[one.path] = one
+            elif isinstance(one, Route):
                 self._by_slashes.setdefault(one.path.count("/"), []).append(one)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -168,7 +175,11 @@ class _Front:
             raw = scope.get("raw_path", b"")
             if b"%" in raw and _AMBIGUOUS.search(raw):
                 return await _no_route(Request(scope))(scope, receive, send)
-            for route in self._by_slashes.get(scope["path"].count("/"), ()):
+            path: str = scope["path"]
+            routes: Sequence[Route] = self._by_slashes.get(path.count("/"), ())
+            if path in self._by_path:
+                routes = (self._by_path[path], *routes)
+            for route in routes:
                 match, found = route.matches(scope)
                 if match is Match.FULL:
                     scope.update(found)

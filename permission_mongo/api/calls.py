@@ -85,6 +85,12 @@ class Call:
         found: Streams = self.request.app.state.streams
         return found
 
+    @property
+    def names_caller(self) -> bool:
+        """Whether something is said of who asks, or where: whatever it is, it must hold."""
+        headers = self.request.headers
+        return any(name in headers for name in ("authorization", "x-api-key", "x-namespace"))
+
     def path(self, name: str) -> str:
         return str(self.request.path_params[name])
 
@@ -155,7 +161,13 @@ class Call:
     @property
     def conditions(self) -> Conditions:
         """Of a single write."""
-        return Conditions(self.tags(IF_MATCH), self.request.headers.get("x-change-reason"))
+        return Conditions(self.tags(IF_MATCH), self.reason)
+
+    @property
+    def reason(self) -> str | None:
+        """`X-Change-Reason`, as it was sent first."""
+        headers = self.request.scope["headers"]
+        return next((value.decode("latin-1") for name, value in headers if name == b"x-change-reason"), None)
 
     @property
     def waits(self) -> bool:

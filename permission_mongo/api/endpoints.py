@@ -9,7 +9,8 @@ from permission_mongo.api.calls import IF_MATCH, IF_NONE_MATCH, MERGE_PATCH, Cal
 from permission_mongo.api.events import events_of
 from permission_mongo.api.render import render, respond, unless_known
 from permission_mongo.errors import InvalidRequest
-from permission_mongo.operations import OfFiles, Operation, Service, TellMe, TellPolicy
+from permission_mongo.openapi.document import public_description
+from permission_mongo.operations import Describe, OfFiles, Operation, Service, TellMe, TellPolicy
 from permission_mongo.parsing.aggregates import read_aggregate
 from permission_mongo.parsing.audit import read_list_audit
 from permission_mongo.parsing.batches import (
@@ -92,8 +93,8 @@ async def aggregate(call: Call) -> Response:
 async def create_one(call: Call) -> Response:
     asking, collection = await call.asking(), call.collection
     call.parameters.require_known(())
-    reason = call.request.headers.get("x-change-reason")
-    return await _answer(call, read_create_one(await call.body(), reason, collection, call.gateway.fresh), asking)
+    operation = read_create_one(await call.body(), call.reason, collection, call.gateway.fresh)
+    return await _answer(call, operation, asking)
 
 
 async def put_one(call: Call) -> Response:
@@ -199,6 +200,15 @@ async def tell_me(call: Call) -> Response:
     asking = await call.asking()
     call.parameters.require_known(())
     return await _serve(call, TellMe(), asking)
+
+
+async def describe(call: Call) -> Response:
+    """Whoever shows no credential is told what is the same of every gateway, or all, where that is chosen."""
+    asking = await call.asking() if call.names_caller else None
+    call.parameters.require_known(())
+    if asking is None:
+        return respond(200, public_description(call.gateway.config))
+    return await _serve(call, Describe(), asking)
 
 
 async def tell_policy(call: Call) -> Response:

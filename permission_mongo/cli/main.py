@@ -15,6 +15,7 @@ from permission_mongo.cli.check import add_check
 from permission_mongo.cli.credentials import add_keys, add_token
 from permission_mongo.cli.explain import add_explain
 from permission_mongo.cli.hierarchy import add_hierarchy
+from permission_mongo.cli.openapi import add_openapi
 from permission_mongo.cli.outbox import add_outbox
 from permission_mongo.cli.policy import add_policy
 from permission_mongo.cli.purge import add_purge
@@ -43,6 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     add_check(commands)
     add_schema(commands)
     add_explain(commands)
+    add_openapi(commands)
     add_token(commands)
     add_keys(commands)
     add_audit(commands)

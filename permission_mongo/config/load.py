@@ -79,6 +79,7 @@ def load_with_trees(place: Path, environment: Mapping[str, str] | None = None) -
         written=_written(folder),
         folder=folder,
         console=settings.console,
+        openapi=settings.openapi,
         hooks=hooks,
         allowed=settings.allowed,
         namespaces=settings.namespaces,
@@ -87,6 +88,7 @@ def load_with_trees(place: Path, environment: Mapping[str, str] | None = None) -
 
 
 def _require_sound(collections: Mapping[str, Collection], findings: list[Finding]) -> None:
+    """Misconfigured where there are mistakes, or nothing to serve."""
     if not collections and not findings:
         message = "declares no collection: there would be nothing to serve"
         findings.append(Finding("schema.yml", 0, 0, message, code="file"))

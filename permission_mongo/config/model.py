@@ -53,10 +53,10 @@ class MongoDB:
 
     uri: str = field(default="embedded", repr=False)
     database: str = "permission_mongo"
-    max_pool_size: int = 32
+    max_pool_size: int = 64
     min_pool_size: int = 4
     server_selection_timeout: float = 5.0
-    connect_timeout: float = 10.0
+    connect_timeout: float = 1.5
 
     @property
     def is_embedded(self) -> bool:
@@ -107,11 +107,15 @@ class Audit:
 
 @dataclass(frozen=True, slots=True)
 class Metrics:
-    """`commands`: the time of each of MongoDB's commands is measured."""
+    """`commands`: the time of each of MongoDB's commands is measured, where the metrics can be read at all."""
 
     port: int | None = None
     public: bool = False
     commands: bool = True
+
+    @property
+    def times_commands(self) -> bool:
+        return self.commands and (self.public or self.port is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +141,13 @@ class Console:
     """`write`: policy.yml may be written by a request."""
 
     write: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class OpenApi:
+    """`public`: who shows no credential is described all collections, actions and fields."""
+
+    public: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +186,7 @@ class Config:
     folder: Path | None = None
     console: Console = Console()
     tracing: Tracing = Tracing()
+    openapi: OpenApi = OpenApi()
     hooks: Mapping[str, Hooks] = field(default_factory=dict)
     allowed: tuple[Network, ...] = ()  # addresses that may be called beside those of the open internet
     namespaces: Mapping[str, str] = field(default_factory=dict)

@@ -11,7 +11,18 @@ from typing import Final
 
 from permission_mongo.addresses import Network, fault_of_url
 from permission_mongo.config.go_names import check_go_audit, go_secret, ignore_go_keys, with_go_limits
-from permission_mongo.config.model import FAMILIES, Audit, Auth, Console, Logging, Metrics, MongoDB, Server, Tracing
+from permission_mongo.config.model import (
+    FAMILIES,
+    Audit,
+    Auth,
+    Console,
+    Logging,
+    Metrics,
+    MongoDB,
+    OpenApi,
+    Server,
+    Tracing,
+)
 from permission_mongo.config.receivers import audit_receiver
 from permission_mongo.config.section import Section, suggestion
 from permission_mongo.hooks import Receiver
@@ -40,6 +51,7 @@ class Settings:
     logging: Logging
     console: Console
     tracing: Tracing
+    openapi: OpenApi
     allowed: tuple[Network, ...]
     namespaces: Mapping[str, str]
 
@@ -47,7 +59,7 @@ class Settings:
 def read_settings(root: Section, folder: Path, environment: Mapping[str, str]) -> Settings:
     root.text("version")
     ignore_go_keys(root, "")
-    root.unavailable("doors", "blobs", "openapi")
+    root.unavailable("doors", "blobs")
     mongodb = _mongodb(root.section("mongodb"), environment)
     settings = Settings(
         _server(root.section("server"), environment),
@@ -59,6 +71,7 @@ def read_settings(root: Section, folder: Path, environment: Mapping[str, str]) -
         _logging(root.section("logging")),
         _console(root.section("console")),
         _tracing(root.section("tracing")),
+        _openapi(root.section("openapi")),
         _allowed(root.section("hooks")),
         _namespaces(root.section("namespaces"), mongodb.database),
     )
@@ -129,10 +142,10 @@ def _mongodb(section: Section, environment: Mapping[str, str]) -> MongoDB:
     found = MongoDB(
         uri=uri,
         database=environment.get("MONGODB_DATABASE") or section.text("database", "permission_mongo"),
-        max_pool_size=section.integer("max_pool_size", 32, 1, 1000),
+        max_pool_size=section.integer("max_pool_size", 64, 1, 1000),
         min_pool_size=section.integer("min_pool_size", 4, 0, 1000),
         server_selection_timeout=section.seconds("server_selection_timeout", 5.0),
-        connect_timeout=section.seconds("connect_timeout", 10.0),
+        connect_timeout=section.seconds("connect_timeout", 1.5),
     )
     if not _can_hold_documents(found.database):
         section.wrong("database", f"'{found.database}' can't be the database of documents")
@@ -324,6 +337,12 @@ def _console(section: Section) -> Console:
     console = Console(section.boolean("write", False))
     section.done()
     return console
+
+
+def _openapi(section: Section) -> OpenApi:
+    openapi = OpenApi(section.boolean("public", False))
+    section.done()
+    return openapi
 
 
 def _logging(section: Section) -> Logging:

@@ -67,6 +67,7 @@ class Map:
 
 
 Node = Scalar | Sequence | Map
+_PLAIN_COLLECTIONS: Final = frozenset({"tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"})
 
 
 class _Loader(yaml.CSafeLoader):
@@ -107,6 +108,8 @@ class _Reader:
         mark = self._mark(node.start_mark)
         if self._count > MAX_NODES or depth > MAX_NESTING:
             raise _Refused(mark.finding(_TOO_DEEP, code="not-yaml"))
+        if isinstance(node, yaml.CollectionNode) and node.tag not in _PLAIN_COLLECTIONS:
+            self.findings.append(mark.finding(f"the tag '{node.tag}' is not taken here", code="not-yaml"))
         if isinstance(node, yaml.MappingNode):
             return self._map(node, mark, depth)
         if isinstance(node, yaml.SequenceNode):

@@ -13,8 +13,13 @@ from permission_mongo.values import Document, write_json
 
 def tag_of(view: Document, key: bytes) -> str:
     """The strong tag of a whole view, before any choice of fields. `key` (32 bytes) is the gateway's own."""
+    return tag_of_json(write_json(view), key)
+
+
+def tag_of_json(view: bytes, key: bytes) -> str:
+    """The same of a view that is written already."""
     # Named by its purpose: a hash made for a mask under the same key is another one.
-    return f'"{blake2b(write_json(view), key=key, digest_size=16, person=b"etag").hexdigest()}"'
+    return f'"{blake2b(view, key=key, digest_size=16, person=b"etag").hexdigest()}"'
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,7 +105,17 @@ class View:
             own = tuple(document)
             if own != names:
                 names, shape = own, self._shape((), own)
-            shown.append(self._shaped(document, shape))
+            # What `_shaped` does, without a call for each row where its shape settles it.
+            if shape.judged:
+                shown.append(self._shaped(document, shape))
+                continue
+            one = document.copy()
+            for name in shape.hidden:
+                del one[name]
+            for name, mask, decision in shape.masked:
+                inner = one[name]
+                one[name] = mask(inner) if type(inner) is str else self._value(inner, (), decision)
+            shown.append(one)
         return shown
 
     def _object(self, value: Document, prefix: Path) -> Document:

@@ -114,7 +114,7 @@ def _kept(
     if action == "restore":
         guarded = {(name,) for name in (collection.tenant_field, collection.owner_field) if name}
         return kept_paths(rule.fields, {*judged, *guarded}, frozenset())
-    made = made_by_gateway(collection.fields, _FILL, created=False)
+    made = made_by_gateway(collection.made, _FILL, created=False)
     stamped = frozenset({*made, *stamps, *(("updated_at", "updated_by") if collection.timestamps else ())})
     return kept_paths(rule.fields, {*judged, *((name,) for name in collection.stamped)}, stamped)
 
@@ -128,7 +128,7 @@ def _made_of(config: Config, name: str) -> object:
     collection = config.collections.get(name)
     if collection is None:
         return None
-    made = frozenset(made_by_gateway(collection.fields, _FILL, created=False))
+    made = frozenset(made_by_gateway(collection.made, _FILL, created=False))
     keys = (tenancy(collection), collection.owner_field, collection.stamped, collection.timestamps, made)
     return keys, dict(config.policy.roles), [one for one in config.policy.rules.values() if one.collection == name]
 

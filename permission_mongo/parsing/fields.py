@@ -71,9 +71,9 @@ def whole_number(found: Mapping[str, Any], key: str, least: int, most: int) -> i
     value = found.get(key)
     if value is None and key not in found:
         return None
-    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+    if isinstance(value, bool) or not isinstance(value, int | float) or value % 1 or not least <= value <= most:
         raise InvalidRequest(f"{key}: expected a whole number from {least} to {most}")
-    return value
+    return int(value)  # 5.0 is 5, as in documents
 
 
 def names_in(value: Any, place: str) -> list[Any]:

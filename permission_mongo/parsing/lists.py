@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final
@@ -31,6 +31,8 @@ class Parameters:
 
     def require_known(self, known: Iterable[str], *, fields: bool = False) -> None:
         """Without `fields` every parameter must be known; with it, those that begin with `_`."""
+        if not self.pairs:
+            return
         names = [name for name, _ in self.pairs if not fields or (name.startswith("_") and name != "_id")]
         require_known(names, known, "parameter")
         for name in names:
@@ -67,14 +69,15 @@ def parameters_of(sent: bytes) -> Parameters:
 
 def read_list_of(sent: bytes, collection: Collection, limits: Limits) -> ListMany | ListAsOf:
     """The list that a query string asks for. Callers repeat themselves: what short ones mean is remembered."""
-    return (_remembered if len(sent) <= _SHORT else _read_list_of)(sent, collection, limits)
-
-
-def _read_list_of(sent: bytes, collection: Collection, limits: Limits) -> ListMany | ListAsOf:
+    if len(sent) <= _SHORT:
+        return _remembered(sent, collection, limits)
     return read_list(parameters_of(sent), collection, limits)
 
 
-_remembered: Final = lru_cache(maxsize=1024)(_read_list_of)
+@lru_cache(maxsize=1024)
+def _remembered(sent: bytes, collection: Collection, limits: Limits) -> ListMany | ListAsOf:
+    read = read_list(parameters_of(sent), collection, limits)
+    return replace(read, recurs=True) if isinstance(read, ListMany) else read
 
 
 def read_list(parameters: Parameters, collection: Collection, limits: Limits) -> ListMany | ListAsOf:

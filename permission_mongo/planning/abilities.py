@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
-from permission_mongo.documents.paths import Path, canonical, touches
+from permission_mongo.documents.paths import Path, touches
 from permission_mongo.errors import Refusal
 from permission_mongo.explanations import Abilities
 from permission_mongo.planning.callers import Asking, Callers
@@ -16,7 +17,7 @@ from permission_mongo.policy.nodes import ALWAYS, Expression
 from permission_mongo.policy.rules import Action
 from permission_mongo.policy.telling import Extent, Telling, telling
 from permission_mongo.policy.tracing import Look, Told, told
-from permission_mongo.schema.model import Collection, Field
+from permission_mongo.schema.model import Collection, innermost
 
 _NO_UUID: Final = UUID(int=0)  # nothing is stored of what is made with it
 _LENT: Final[Mapping[Told, Extent]] = {"true": "always", "hidden": "some", "open": "some"}
@@ -25,7 +26,7 @@ _LENT: Final[Mapping[Told, Extent]] = {"true": "always", "hidden": "some", "open
 def abilities_of(collection: Collection, asking: Asking, callers: Callers) -> Abilities:
     reviser = _reviser(collection, asking, callers)
     creating = reach_or_none(collection, asking, callers, "create")
-    paths = tuple(_paths(collection.fields, ()))
+    paths = tuple(innermost(collection.fields))
     return Abilities(
         collection=collection,
         reading=reach_or_none(collection, asking, callers, "read"),
@@ -67,24 +68,12 @@ def _creatable(
     )
 
 
-def _paths(fields: Mapping[str, Field], prefix: Path) -> Iterator[Path]:
-    """Of each declared field the innermost that are declared, items of arrays looked through."""
-    for name, one in fields.items():
-        inner = one
-        while inner.items is not None:
-            inner = inner.items
-        if inner.properties:
-            yield from _paths(inner.properties, (*prefix, name))
-        elif canonical(name):
-            yield (*prefix, *canonical(name))
-
-
 # -- told
 
 
 def fields_told(abilities: Abilities, shown: Telling | None, look: Look) -> dict[str, Any]:
     """By the names of the fields. Without a document what is so in all rows the caller sees, then `in_some_rows`."""
-    paths = tuple(_paths(abilities.collection.fields, ()))
+    paths = tuple(innermost(abilities.collection.fields))
     found = {
         "readable": _by_extent(paths, lambda path: "never" if shown is None else shown.reads(path)),
         "masked": _by_extent(paths, lambda path: _masked(shown, path)),
@@ -94,6 +83,28 @@ def fields_told(abilities: Abilities, shown: Telling | None, look: Look) -> dict
     always = {kind: _named(kind, by["always"], shown) for kind, by in found.items()}
     some = {kind: _named(kind, by["some"], shown) for kind, by in found.items() if by["some"]}
     return {**always, **({"in_some_rows": some} if some else {})}
+
+
+@dataclass(frozen=True, slots=True)
+class Having:
+    """The innermost fields that a caller has in some row at least: shown raw, shown as a mask, written, sent."""
+
+    raw: frozenset[Path]
+    masked: frozenset[tuple[Path, str]]
+    writable: frozenset[Path]
+    creatable: frozenset[Path]
+
+
+def fields_had(abilities: Abilities) -> Having:
+    shown, look = shown_anywhere(abilities), Look(None, lambda path: False)
+    paths = tuple(innermost(abilities.collection.fields))
+    masked = {path: shown.masks(path) for path in paths if shown is not None and _masked(shown, path) != "never"}
+    return Having(
+        frozenset(path for path in paths if shown is not None and shown.reads(path) != "never"),
+        frozenset((path, " or ".join(kinds)) for path, kinds in masked.items()),
+        frozenset(path for path in abilities.writable if _written(abilities, path, look) != "never"),
+        frozenset(path for path in abilities.creatable if _created(abilities, path) != "never"),
+    )
 
 
 def shown_anywhere(abilities: Abilities) -> Telling | None:

@@ -75,12 +75,13 @@ class KinWanted(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What one caller may do by one action in one collection."""
+    """What one caller may do by one action in one collection. `lasts`: it is the same at each of their requests."""
 
     speaking: Speaking
     reach: Reach
     lens: Lens
     rows: Guarded
+    lasts: bool = False
 
     def lending(self, paths: Iterable[FieldPath]) -> Reach:
         """The rows that may take part in a request on these paths."""
@@ -244,7 +245,9 @@ class Callers:
             return _Standing(speaking, crosses, relations=speaking.relations)
         # No rule of this plan reads the request or the clock, so an empty one serves.
         bindings = Asking(principal, _EPOCH, {}, "").bindings()
-        return _Standing(speaking, crosses, access=self._bound(speaking, bindings, collection, crosses))
+        return _Standing(
+            speaking, crosses, access=replace(self._bound(speaking, bindings, collection, crosses), lasts=True)
+        )
 
     def _bound(self, speaking: Speaking, bindings: Bindings, collection: Collection, crosses: bool) -> Access:
         crossing = self._policy.crossing(frozenset(bindings.roles)) if crosses else frozenset[str]()

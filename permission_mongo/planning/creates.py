@@ -18,7 +18,7 @@ from permission_mongo.planning.references import references_of
 from permission_mongo.planning.stamps import typed_stamp
 from permission_mongo.planning.targets import target_of
 from permission_mongo.plans import CreatePlan, Draft
-from permission_mongo.policy.evaluate import holds, verdict
+from permission_mongo.policy.evaluate import test_of, verdict
 from permission_mongo.policy.grants import Lens
 from permission_mongo.prehooks import Pre
 from permission_mongo.revisions import Reference
@@ -27,10 +27,12 @@ from permission_mongo.schema.model import Collection
 from permission_mongo.schema.validate import (
     MOST_TOLD,
     FieldError,
+    Stamped,
     as_violation,
     broken_constraints,
     names_with_nothing_below,
     read_document,
+    read_stamps,
     unfit_names,
     unknown_paths,
 )
@@ -115,7 +117,13 @@ class _Creating:
             self._marks = {"_version": 1, "_made": made("create", self._fill.user_id, asking.now, *made_for)}
         self._writes_any = any(grant.fields.writes_all for grant in reach.grants)
         self._judges_paths = bool(reach.hiding) or not all(grant.fields.writes_all for grant in reach.grants)
+        self._judges = tuple(
+            (grant.fields, grant.fields.writes_all, final, test_of(final))
+            for grant, final in zip(reach.grants, reach.finals, strict=True)
+        )
         self._stamps_of_all: tuple[Document, Document] | None = None
+        self._with_tenant: tuple[Document, Stamped] | None = None
+        self._without: tuple[Document, Stamped] | None = None
 
     def draft(self, index: int, sent: Sent) -> Draft:
         try:
@@ -136,8 +144,8 @@ class _Creating:
         self._require_fields(sent, paths)
         if sent.fault is not None:
             raise sent.fault
-        declared, others = self._stamps(sent)
-        read, errors = read_document({**sent.document, **declared}, self.collection, self._fill)
+        stamped, others = self._stamps(sent)
+        read, errors = read_document(sent.document, self.collection, self._fill, stamped)
         document: Document = {"_id": sent.id, **self._marks, **read, **others}
         if self._pre:
             document = self._hooked(index, document, errors, paths)
@@ -188,7 +196,7 @@ class _Creating:
             stamped -= {self.collection.tenant_field}
         return stamped | {name for grant in self.access.reach.grants for name, _ in grant.stamps}
 
-    def _stamps(self, sent: Sent) -> tuple[Document, Document]:
+    def _stamps(self, sent: Sent) -> tuple[Stamped, Document]:
         """What the gateway writes itself: tenant, owner, times, and what the rules set.
 
         First the fields that the schema declares, which are read by it like those that were sent; then the others.
@@ -198,12 +206,20 @@ class _Creating:
         declared, others = self._stamps_of_all
         collection = self.collection
         if collection.tenant_field is None or collection.tenant_field in sent.document:
-            return declared, others
-        tenant = tenant_value(collection, self.asking)
+            if self._without is None or self._without[0] is not declared:
+                self._without = declared, read_stamps(declared, collection, self._fill)
+            return self._without[1], others
+        if self._with_tenant is None or self._with_tenant[0] is not declared:
+            both = {**declared, collection.tenant_field: self._own_tenant()}
+            self._with_tenant = declared, read_stamps(both, collection, self._fill)
+        return self._with_tenant[1], others
+
+    def _own_tenant(self) -> Any:
+        tenant = tenant_value(self.collection, self.asking)
         if tenant is None:
             # Without one it would belong to nobody, and be seen by nobody but cross-tenant roles.
             raise self._forbidden("a document needs a tenant, and your credential names none that fits", [])
-        return {**declared, collection.tenant_field: tenant}, others
+        return tenant
 
     def _drawn(self) -> UUID:
         self._draws = True
@@ -211,7 +227,7 @@ class _Creating:
 
     def _own_stamps(self) -> tuple[Document, Document]:
         who, now, collection = self._fill.user_id, self._fill.now, self.collection
-        stamps = made_by_gateway(collection.fields, self._fill, created=True)
+        stamps = made_by_gateway(collection.made, self._fill, created=True)
         if collection.timestamps:
             stamps |= {"created_at": now, "updated_at": now, "created_by": who, "updated_by": who}
         if collection.owner_field is not None:
@@ -233,9 +249,9 @@ class _Creating:
         reach = self.access.reach
         if reach.hiding and not unknown:
             self._require_unhidden(paths, document)
-        for grant, final in zip(reach.grants, reach.finals, strict=True):
-            covers = grant.fields.writes_all or all(grant.fields.writes(path) for path in paths)
-            if covers and (verdict(final, document) is not False if unknown else holds(final, document)):
+        for fields, writes_all, final, test in self._judges:
+            covers = writes_all or all(fields.writes(path) for path in paths)
+            if covers and (verdict(final, document) is not False if unknown else test(document) is True):
                 return
         raise self._forbidden("no rule of your roles allows creating this document", [])
 

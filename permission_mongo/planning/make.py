@@ -18,6 +18,7 @@ from permission_mongo.operations import (
     CreateOne,
     DeleteMany,
     DeleteOne,
+    Describe,
     Explain,
     GetAsOf,
     GetJob,
@@ -48,10 +49,12 @@ from permission_mongo.planning.audit import plan_audit
 from permission_mongo.planning.callers import Asking, Callers
 from permission_mongo.planning.creates import plan_create_many, plan_create_one
 from permission_mongo.planning.deletes import plan_delete, plan_delete_one, plan_purge, plan_undo
+from permission_mongo.planning.describing import plan_describe
 from permission_mongo.planning.explaining import plan_explain
 from permission_mongo.planning.history import plan_past, plan_restore
 from permission_mongo.planning.me import plan_me, plan_policy
 from permission_mongo.planning.moments import plan_get_as_of, plan_list_as_of
+from permission_mongo.planning.planned import Planned
 from permission_mongo.planning.reads import (
     plan_count,
     plan_deleted,
@@ -78,6 +81,7 @@ class Planner:
     new_uuid: Callable[[], UUID]
     since: Mapping[str, datetime]
     engine: Engine = field(default_factory=Engine)
+    planned: Planned = field(default_factory=Planned)
 
     def plan(self, operation: Operation | Service, asking: Asking) -> Plan:
         """The plan; a Refusal, before any query runs, where the operation is not permitted or makes no sense."""
@@ -88,7 +92,7 @@ class Planner:
             case GetOne():
                 return plan_get(operation, asking, self.callers)
             case ListMany():
-                return plan_list(operation, asking, self.callers, self.cursors)
+                return plan_list(operation, asking, self.callers, self.cursors, self.planned)
             case Aggregate():
                 return plan_aggregate(operation, asking, self.callers)
             case CountMany():
@@ -109,6 +113,8 @@ class Planner:
                 return plan_explain(operation, asking, self.callers)
             case TellMe():
                 return plan_me(asking, self.callers, self.engine)
+            case Describe():
+                return plan_describe(asking, self.callers)
             case TellPolicy():
                 return plan_policy(asking, self.callers)
             case ListAudit():

@@ -106,7 +106,9 @@ def _engine_told(engine: Engine, *, admin: bool) -> dict[str, Any]:
 def _collections(asking: Asking, callers: Callers) -> Iterator[tuple[str, dict[str, Any]]]:
     """Those in which the caller may do something."""
     for name, collection in callers.config.collections.items():
-        reaches = {one: reach for one in ACTIONS if (reach := _reach(collection, asking, callers, one)) is not None}
+        reaches = {
+            one: reach for one in ACTIONS if (reach := usable_reach(collection, asking, callers, one)) is not None
+        }
         if not reaches:
             continue
         abilities = abilities_of(collection, asking, callers)
@@ -116,7 +118,7 @@ def _collections(asking: Asking, callers: Callers) -> Iterator[tuple[str, dict[s
         yield name, {"actions": list(reaches), **told, **({"in_some_rows": some} if some else {})}
 
 
-def _reach(collection: Collection, asking: Asking, callers: Callers, action: Action) -> Reach | None:
+def usable_reach(collection: Collection, asking: Asking, callers: Callers, action: Action) -> Reach | None:
     """All but creating needs a right to read as well."""
     if action not in ("read", "create") and reach_or_none(collection, asking, callers, "read") is None:
         return None

@@ -12,6 +12,7 @@ from permission_mongo.documents.paths import Path
 from permission_mongo.errors import InvalidRequest, VersioningNotEnabled
 from permission_mongo.operations import CountMany, GetMany, GetOne, ListDeleted, ListMany
 from permission_mongo.planning.callers import Access, Asking, Callers, require_paths, tenant_value
+from permission_mongo.planning.planned import Planned
 from permission_mongo.plans import CountPlan, DeletedPlan, GetManyPlan, ListPlan, ReadPlan
 from permission_mongo.policy.grants import Reach
 from permission_mongo.policy.guard import narrow_content
@@ -43,9 +44,19 @@ def shown_fields(fields: Iterable[str], access: Access, collection: Collection) 
     return frozenset(require_paths(access, collection, "read", Query(paths=frozenset(fields))))
 
 
-def plan_list(operation: ListMany, asking: Asking, callers: Callers, cursors: CursorKey) -> ListPlan:
+def plan_list(operation: ListMany, asking: Asking, callers: Callers, cursors: CursorKey, planned: Planned) -> ListPlan:
+    access = callers.access(asking, operation.collection, "read")
+    known = planned.find(access, operation)
+    if known is not None:
+        return known
+    plan = _planned(operation, access, asking, callers, cursors)
+    planned.keep(access, operation, plan)
+    return plan
+
+
+def _planned(operation: ListMany, access: Access, asking: Asking, callers: Callers, cursors: CursorKey) -> ListPlan:
+    """Made of nothing but these: of the request itself it takes its caller, and the moment if there is a cursor."""
     collection, query, sort = operation.collection, operation.query, operation.sort
-    access = callers.access(asking, collection, "read")
     fields = None if operation.fields is None else shown_fields(operation.fields, access, collection)
     # An order tells values as a filter does: the rows are those whose rules read the paths of both.
     asked = query if sort is None else _sorted(query, sort)

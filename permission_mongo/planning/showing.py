@@ -53,19 +53,20 @@ from permission_mongo.plans import (
 from permission_mongo.policy.grants import Lens
 from permission_mongo.query.cursors import CursorKey
 from permission_mongo.service import TellPlan
-from permission_mongo.values import Document, DocumentId
+from permission_mongo.values import Document, DocumentId, write_json
 
 Revealed = NewType("Revealed", dict[str, Any])
 
 
 @dataclass(frozen=True, slots=True)
 class ShownDocument:
-    """`tag` is that of the whole view, whatever part of it is shown."""
+    """`tag` is that of the whole view, whatever part is shown of it. `written` is `document` as JSON, where known."""
 
     document: Revealed
     created: bool = False
     tag: str | None = None
     updated: bool = False
+    written: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,11 +156,15 @@ def show(plan: Plan, outcome: Outcome, cursors: CursorKey, posix: float) -> Show
     """`posix` is the moment of the request in seconds, from which a cursor's life counts."""
     match plan, outcome:
         case ReadPlan(), Found(document):
-            whole = _through(plan.lens, document)
-            return ShownDocument(_cut((whole,), plan.fields)[0], tag=plan.lens.tag(whole))
+            return _looked_at(plan.lens, document, plan.fields)
+        case ListPlan() | DeletedPlan() | AsOfPlan(), Page(documents, last, has_more, total, complete):
+            cursor = None if last is None else cursors.seal(last, plan.question, posix)
+            fields = None if isinstance(plan, DeletedPlan) else plan.fields
+            return ShownPage(_cut(_all_through(plan.lens, documents), fields), cursor, has_more, total, complete)
+        case CreatePlan(), Created(document):
+            return _echoed(plan.lens, document, created=True)
         case AsOfOnePlan(page), Found(document):
-            whole = _through(page.lens, document)
-            return ShownDocument(_cut((whole,), page.fields)[0], tag=page.lens.tag(whole))
+            return _looked_at(page.lens, document, page.fields)
         case AgainPlan(), Found(document):
             return _echoed(plan.lens, document, created=plan.created)
         case VersionPlan(), State(entry, document):
@@ -168,14 +173,8 @@ def show(plan: Plan, outcome: Outcome, cursors: CursorKey, posix: float) -> Show
             return _compared(plan.lens, earlier, later)
         case RestorePlan(), Updated(document, changed):
             return replace(_echoed(plan.lens, document, created=False), updated=changed)
-        case CreatePlan(), Created(document):
-            return _echoed(plan.lens, document, created=True)
         case UpdatePlan(), Updated(document, changed):
             return replace(_echoed(plan.revision.lens, document, created=False), updated=changed)
-        case ListPlan() | DeletedPlan() | AsOfPlan(), Page(documents, last, has_more, total, complete):
-            cursor = None if last is None else cursors.seal(last, plan.question, posix)
-            fields = None if isinstance(plan, DeletedPlan) else plan.fields
-            return ShownPage(_cut(_all_through(plan.lens, documents), fields), cursor, has_more, total, complete)
         case CountPlan(), Counted(count):
             return ShownCount(count)
         case GetManyPlan(), Gathered(documents, not_found):
@@ -209,12 +208,22 @@ def _all_through(lens: Lens, documents: Iterable[Document]) -> tuple[Revealed, .
     return cast("tuple[Revealed, ...]", lens.show_all(documents))
 
 
+def _looked_at(lens: Lens, document: Document, fields: frozenset[Path] | None) -> ShownDocument:
+    whole = _through(lens, document)
+    written = write_json(whole)
+    tag = lens.tag_of_json(written)
+    if fields is None:
+        return ShownDocument(whole, tag=tag, written=written)
+    return ShownDocument(_cut((whole,), fields)[0], tag=tag)
+
+
 def _echoed(lens: Lens | None, document: Document, *, created: bool) -> ShownDocument:
     """What was written, as its writer may read it: where it is not visible, the id alone."""
     if lens is None or not lens.reach.sees(document):
         return ShownDocument(Revealed({"_id": document["_id"]}), created)
     whole = _through(lens, document)
-    return ShownDocument(whole, created, lens.tag(whole))
+    written = write_json(whole)
+    return ShownDocument(whole, created, lens.tag_of_json(written), written=written)
 
 
 def _compared(lens: Lens, earlier: State, later: State) -> ShownChanges:

@@ -13,7 +13,7 @@ from permission_mongo.policy.grants import Reach
 from permission_mongo.policy.rules import Action
 from permission_mongo.schema.defaults import Fill, made_by_gateway
 from permission_mongo.schema.model import Collection
-from permission_mongo.values import Document, date_text, read_scalar
+from permission_mongo.values import SCALAR_READERS, Document, date_text, read_scalar
 
 
 def typed_stamp(collection: Collection, name: str, value: Any, action: Action) -> Any:
@@ -24,6 +24,8 @@ def typed_stamp(collection: Collection, name: str, value: Any, action: Action) -
     try:
         if isinstance(value, str):
             value.encode()  # a UnicodeEncodeError, which is a ValueError, for half of a sign: no BSON can hold it
+            if kind == "string":
+                return SCALAR_READERS[kind](value)
         in_text = kind == "string" and isinstance(value, datetime)
         return read_scalar(kind, date_text(value) if in_text else value)
     except ValueError as error:
@@ -34,7 +36,7 @@ def typed_stamp(collection: Collection, name: str, value: Any, action: Action) -
 def update_stamps(collection: Collection, asking: Asking, reach: Reach, new_uuid: Callable[[], UUID]) -> Document:
     """Times, what `auto_update` fields are filled with, and what the rules set."""
     fill = Fill(asking.now, asking.principal.subject, new_uuid)
-    stamps: Document = made_by_gateway(collection.fields, fill, created=False)
+    stamps: Document = made_by_gateway(collection.made, fill, created=False)
     if collection.timestamps:
         stamps |= {"updated_at": asking.now, "updated_by": asking.principal.subject}
     for grant in reach.grants:

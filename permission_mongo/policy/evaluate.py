@@ -51,11 +51,17 @@ def holds(expression: Expression, document: Mapping[str, Any]) -> bool:
 def verdict(expression: Expression, document: Any) -> Truth:
     """True, False or None (unknown), by Kleene's tables. `document` is the element inside any()."""
     known = _compiled.get(id(expression))
+    return (test_of(expression) if known is None else known[1])(document)
+
+
+def test_of(expression: Expression) -> Test:
+    """The verdict as a function: for who asks it of many documents."""
+    known = _compiled.get(id(expression))
     if known is None:
         if len(_compiled) >= _MOST_COMPILED:
             _compiled.clear()
         known = _compiled[id(expression)] = expression, _test_of(expression)
-    return known[1](document)
+    return known[1]
 
 
 def judged(expression: Expression, document: Any) -> Truth:
@@ -102,7 +108,7 @@ def _conjoined(tests: tuple[Test, ...]) -> Test:
 def _leaf(test: Compare | Member | Has | StartsWith | Contains | AnyElement) -> Test:
     match test:
         case Compare("==", Path() as path, Value(value)) if type(value) is str:
-            return _equal_text(_at(path), value)
+            return _equal_text(path, value)
         case Compare(op, Path() as path, Value(value)):
             return _of_scalar(_at(path), lambda stored: compare_values(op, stored, value))
         case Member(Path() as path, Items(items)):
@@ -146,9 +152,12 @@ def _is_container(value: Any) -> bool:
     return isinstance(value, dict | list | DBRef)
 
 
-def _equal_text(at: Callable[[Any], Any], text: str) -> Test:
+def _equal_text(path: Path, text: str) -> Test:
+    """What most rules ask: of a name at the top it is told without a further call."""
+    at, name = _at(path), path.segments[0] if len(path.segments) == 1 else None
+
     def equal(document: Any) -> Truth:
-        stored = at(document)
+        stored = document.get(name, _ABSENT) if name is not None and type(document) is dict else at(document)
         if type(stored) is str:
             return bool(stored == text)
         return None if stored is _ABSENT or _is_container(stored) else compare_values("==", stored, text)

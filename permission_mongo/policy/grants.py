@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import cast
 
-from permission_mongo.documents.etags import Tags, tag_of
+from permission_mongo.documents.etags import Tags, tag_of, tag_of_json
 from permission_mongo.documents.fields import FieldRules
 from permission_mongo.documents.paths import Path as FieldPath
 from permission_mongo.documents.paths import canonical, touches
@@ -158,6 +158,10 @@ class Lens:
     def tag(self, shown: Document) -> str:
         """The entity tag of what this lens shows of a document."""
         return tag_of(shown, self.mask_key)
+
+    def tag_of_json(self, shown: bytes) -> str:
+        """The same of what is written already."""
+        return tag_of_json(shown, self.mask_key)
 
     def is_known(self, stored: Document, wanted: Tags) -> bool:
         """Whether what this lens shows of the document is among what was last seen (`If-Match`)."""

@@ -123,7 +123,10 @@ def _line(rule: Rule, act: str) -> _Line:
 
 
 def _enforcer(lines: list[_Line], inherits: Mapping[str, Sequence[str]]) -> Any:
-    enforcer = casbin.Enforcer(casbin.Enforcer.new_model(text=MODEL), _Lines(lines, inherits))
+    # Without an adapter, which would have it copy its whole model first.
+    enforcer = casbin.Enforcer(casbin.Enforcer.new_model(text=MODEL))
+    _load(enforcer.model, lines, inherits)
+    enforcer.build_role_links()
     enforcer.add_function("anyrole", _anyrole)
     enforcer.add_function("applies", _applies)
     return enforcer
@@ -146,19 +149,13 @@ def _applies(context: _Plan | _Check, rule_id: RuleId, effect: str) -> bool:
     return truth is True if effect == "allow" else truth is not False
 
 
-class _Lines(casbin.persist.Adapter):  # type: ignore[misc]  # casbin ships no types
-    """Loads the lines straight into the model: adding them one by one costs quadratic time."""
-
-    def __init__(self, lines: list[_Line], inherits: Mapping[str, Sequence[str]]) -> None:
-        self._lines = lines
-        self._inherits = inherits
-
-    def load_policy(self, model: Any) -> None:
-        for line in self._lines:
-            load_policy_line(line, model)
-        for role, parents in self._inherits.items():
-            for parent in parents:
-                load_policy_line(f"g, {_subject(role)}, {_subject(parent)}, {_DOMAIN}", model)
+def _load(model: Any, lines: list[_Line], inherits: Mapping[str, Sequence[str]]) -> None:
+    """Straight into the model: adding lines one by one costs quadratic time."""
+    for line in lines:
+        load_policy_line(line, model)
+    for role, parents in inherits.items():
+        for parent in parents:
+            load_policy_line(f"g, {_subject(role)}, {_subject(parent)}, {_DOMAIN}", model)
 
 
 def inheritance_faults(inherits: Mapping[str, Sequence[str]]) -> dict[str, str]:

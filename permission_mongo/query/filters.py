@@ -251,9 +251,9 @@ class _Reader:
         return value
 
     def _size(self, value: Any, place: str) -> int:
-        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**31:
+        if isinstance(value, bool) or not isinstance(value, int | float) or value % 1 or not 0 <= value < 2**31:
             raise InvalidRequest(f"{place}: expected a whole number")
-        return value
+        return int(value)  # 5.0 is 5, as in documents
 
     def _element(self, value: Any, path: str, place: str, depth: int) -> dict[str, Any]:
         if not isinstance(value, dict) or not value or is_extended(value):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -25,14 +25,13 @@ class Fill:
     new_uuid: Callable[[], UUID]
 
 
-def made_by_gateway(fields: Mapping[str, Field], fill: Fill, *, created: bool) -> dict[str, Any]:
-    """The values of `auto` fields, at a creation, and of `auto_update` fields, at every write.
+def made_by_gateway(fields: Iterable[Field], fill: Fill, *, created: bool) -> dict[str, Any]:
+    """The values of `auto` fields, at a creation, and of `auto_update` fields, at every write, of those given.
 
     A date is the moment, a uuid fresh, a string a fresh UUID's text, and what has a default is made from that.
     The caller's id is not typed yet.
     """
-    made = ((one.name, one) for one in fields.values() if one.auto_update or (one.auto and created))
-    return {name: _made(one, fill) for name, one in made}
+    return {one.name: _made(one, fill) for one in fields if one.auto_update or (one.auto and created)}
 
 
 def _made(one: Field, fill: Fill) -> Any:

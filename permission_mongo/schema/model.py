@@ -121,6 +121,11 @@ class Collection:
         return _stamped_of(self)
 
     @property
+    def made(self) -> tuple[Field, ...]:
+        """The fields that the gateway makes by itself, at a creation or at every write."""
+        return _made_of(self)
+
+    @property
     def placing(self) -> frozenset[str]:
         """The fields that say who is above whom."""
         found = self.hierarchy
@@ -203,6 +208,11 @@ def _stamped_of(collection: Collection) -> frozenset[str]:
 
 
 @lru_cache(maxsize=1024)
+def _made_of(collection: Collection) -> tuple[Field, ...]:
+    return tuple(one for one in collection.fields.values() if one.auto or one.auto_update)
+
+
+@lru_cache(maxsize=1024)
 def _computed_of(collection: Collection) -> Computing:
     fields = ((name, one.computed) for name, one in collection.fields.items())
     return tuple((name, computed.expression) for name, computed in fields if computed is not None)
@@ -211,6 +221,18 @@ def _computed_of(collection: Collection) -> Computing:
 @lru_cache(maxsize=1024)
 def _immutable_of(collection: Collection) -> tuple[Path, ...]:
     return tuple(_immutable(collection.fields, ()))
+
+
+def innermost(fields: Mapping[str, Field], prefix: Path = ()) -> Iterator[Path]:
+    """Of each declared field the innermost that are declared, items of arrays looked through."""
+    for name, one in fields.items():
+        inner = one
+        while inner.items is not None:
+            inner = inner.items
+        if inner.properties:
+            yield from innermost(inner.properties, (*prefix, name))
+        elif canonical(name):
+            yield (*prefix, *canonical(name))
 
 
 def _immutable(fields: Mapping[str, Field], prefix: Path) -> Iterator[Path]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from math import isfinite
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from bson.decimal128 import Decimal128
 
@@ -46,16 +46,33 @@ def names_are_surely_fit(value: Any, known: frozenset[str], depth: int = 0) -> b
     return True
 
 
-def document_reader(fields: Mapping[str, Field], open_value: Callable[[Any], Any]) -> Read:
-    """A reader of objects with these fields. `open_value` reads what the schema leaves open, or raises Doubt."""
+class ReadDocument(Protocol):
+    """Reads an object by its fields. `ready` are values of it that were read before: they stand behind the others."""
+
+    def __call__(self, value: Any, fill: Fill, ready: Document | None = None, /) -> Document: ...
+
+
+def document_reader(
+    fields: Mapping[str, Field], open_value: Callable[[Any], Any], *, fills: bool = True
+) -> ReadDocument:
+    """A reader of objects with these fields. `open_value` reads what the schema leaves open, or raises Doubt.
+
+    It `fills` in what is absent, and doubts where it can't.
+    """
     readers = {name: _reader(one, open_value) for name, one in fields.items()}
     absent = [one for one in fields.values() if one.default is not None or (one.required and not one.auto)]
+    absent = absent if fills else []
 
-    def read(value: Any, fill: Fill) -> Document:
+    def read(value: Any, fill: Fill, ready: Document | None = None, /) -> Document:
         found: Document = {}
         for name, inner in value.items():
             reader = readers.get(name)
-            found[name] = open_value(inner) if reader is None else reader(inner, fill)
+            if type(inner) is str and (reader is _plain_text or reader is _required_text) and "\x00" not in inner:
+                found[name] = inner  # what these would say, without a call
+            else:
+                found[name] = open_value(inner) if reader is None else reader(inner, fill)
+        if ready:
+            found.update(ready)
         for one in absent:
             if one.name not in found:
                 if one.default is None:

@@ -14,7 +14,7 @@ from permission_mongo.errors import SchemaViolation
 from permission_mongo.schema.defaults import Fill, default_of
 from permission_mongo.schema.formats import has_format
 from permission_mongo.schema.model import RESERVED_FIELDS, Collection, Field
-from permission_mongo.schema.quick import Doubt, Read, document_reader, names_are_surely_fit
+from permission_mongo.schema.quick import Doubt, ReadDocument, document_reader, names_are_surely_fit
 from permission_mongo.values import (
     MAX_DEPTH,
     SCALAR_TYPES,
@@ -244,12 +244,39 @@ def unknown_paths(document: Mapping[str, Any], collection: Collection, prefix: P
     return unknown
 
 
-def read_document(document: Mapping[str, Any], collection: Collection, fill: Fill) -> tuple[Document, list[FieldError]]:
-    """The document with BSON values and defaults, and everything that is wrong with it."""
+@dataclass(frozen=True, slots=True)
+class Stamped:
+    """What the gateway writes into a document beside what was sent. `ready`: the same as read by the schema, if it
+    surely is right and nothing of it can be changed, so that many documents may share it.
+    """
+
+    values: Document
+    ready: Document | None = None
+
+
+def read_stamps(stamps: Document, collection: Collection, fill: Fill) -> Stamped:
+    """Stamps that are read once for all documents that get them."""
+    if any(isinstance(value, dict | list) for value in stamps.values()):
+        return Stamped(stamps)
     try:
-        return _quick_reader(collection)(document, fill), []
+        return Stamped(stamps, _quick_stamps(collection)(stamps, fill))
     except (Doubt, ValueError):
-        return read_carefully(document, collection, fill)
+        return Stamped(stamps)
+
+
+_UNSTAMPED: Final = Stamped({}, {})
+
+
+def read_document(
+    document: Mapping[str, Any], collection: Collection, fill: Fill, stamped: Stamped = _UNSTAMPED
+) -> tuple[Document, list[FieldError]]:
+    """The document and its stamps with BSON values and defaults, and everything that is wrong with it."""
+    try:
+        if stamped.ready is not None:
+            return _quick_reader(collection)(document, fill, stamped.ready), []
+    except (Doubt, ValueError):
+        pass
+    return read_carefully({**document, **stamped.values}, collection, fill)
 
 
 def read_carefully(
@@ -261,8 +288,13 @@ def read_carefully(
 
 
 @lru_cache(maxsize=_MOST_COMPILED)
-def _quick_reader(collection: Collection) -> Read:
+def _quick_reader(collection: Collection) -> ReadDocument:
     return document_reader(collection.fields, _surely_open)
+
+
+@lru_cache(maxsize=_MOST_COMPILED)
+def _quick_stamps(collection: Collection) -> ReadDocument:
+    return document_reader(collection.fields, _surely_open, fills=False)
 
 
 @lru_cache(maxsize=_MOST_COMPILED)

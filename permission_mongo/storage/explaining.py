@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pymongo
+
 from permission_mongo.audit import entry
 from permission_mongo.explanations import Examined, ExplainPlan
 from permission_mongo.plans import Actor
@@ -11,6 +13,11 @@ from permission_mongo.values import MongoFilter
 
 async def examine(plan: ExplainPlan, actor: Actor, rooms: Rooms) -> Examined:
     """The document where the plan lets it be looked at. Nothing is looked at that is not in the audit already."""
+    with pymongo.timeout(rooms.timeout):
+        return await _examined(plan, actor, rooms)
+
+
+async def _examined(plan: ExplainPlan, actor: Actor, rooms: Rooms) -> Examined:
     if plan.audited:
         ids = [] if plan.id is None else [plan.id]
         written = entry(actor, "explain", plan.collection.name, ids)

@@ -13,17 +13,18 @@ from permission_mongo.storage.faults import refusing
 from permission_mongo.values import Document
 
 COLLECTION = "_pm_keys"
-_PATIENCE = 5.0  # seconds; a silent server must not hold a caller's authentication
+_PATIENCE = 5.0  # seconds at most; a silent server must not hold a caller's authentication
 
 
 class MongoKeyStore:
-    """Reads and writes key records; it never sees a secret."""
+    """Reads and writes key records; it never sees a secret. `timeout` bounds a look, in seconds."""
 
-    def __init__(self, database: AsyncDatabase[Document]) -> None:
+    def __init__(self, database: AsyncDatabase[Document], timeout: float = _PATIENCE) -> None:
         self._collection = database[COLLECTION]
+        self._patience = min(timeout, _PATIENCE)
 
     async def find_key(self, prefix: str) -> KeyRecord | None:
-        with refusing(), pymongo.timeout(_PATIENCE):
+        with refusing(), pymongo.timeout(self._patience):
             found = await self._collection.find_one({"_id": {"$eq": prefix}})
         return None if found is None else _record(found)
 

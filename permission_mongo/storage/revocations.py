@@ -17,7 +17,7 @@ from permission_mongo.values import Document
 
 COLLECTION: Final = "_pm_revocations"
 _NUMBER: Final = "generation"
-_PATIENCE: Final = 5.0  # seconds; a silent server must not hold a caller's authentication
+_PATIENCE: Final = 5.0  # seconds at most; a silent server must not hold a caller's authentication
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,19 +34,20 @@ class Revocation:
 
 
 class MongoRevocations:
-    """Reads and writes revocations."""
+    """Reads and writes revocations. `timeout` bounds a look, in seconds."""
 
-    def __init__(self, database: AsyncDatabase[Document]) -> None:
+    def __init__(self, database: AsyncDatabase[Document], timeout: float = _PATIENCE) -> None:
         self._collection = database[COLLECTION]
+        self._patience = min(timeout, _PATIENCE)
 
     async def generation(self) -> int:
-        with _asked():
+        with _asked(self._patience):
             found = await self._collection.distinct("number", {"_id": _NUMBER})  # one answer, and no cursor
         return int(found[0]) if found else 0
 
     async def in_force(self) -> Revocations:
         tokens, subjects = set[str](), dict[str, float]()
-        with _asked():
+        with _asked(self._patience):
             async for one in self._collection.find({"kind": {"$in": ["jti", "sub"]}}):
                 if one["kind"] == "jti":
                     tokens.add(one["name"])
@@ -78,8 +79,8 @@ class MongoRevocations:
 
 
 @contextmanager
-def _asked() -> Iterator[None]:
-    with refusing(), pymongo.timeout(_PATIENCE):
+def _asked(seconds: float) -> Iterator[None]:
+    with refusing(), pymongo.timeout(seconds):
         yield
 
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
 from datetime import datetime
 from time import monotonic
 from types import TracebackType
 from typing import Any, Final, TypeVar, cast
 
 import pymongo
-from bson.codec_options import CodecOptions
 from bson.errors import InvalidBSON
-from bson.raw_bson import DEFAULT_RAW_BSON_OPTIONS, RawBSONDocument
+from bson.raw_bson import RawBSONDocument
 from pymongo import AsyncMongoClient
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.collection import AsyncCollection
@@ -31,16 +31,16 @@ from permission_mongo.storage.jobs import Jobs
 from permission_mongo.storage.layout import BATCHES, PARTS, VERSIONS
 from permission_mongo.storage.outbox import Outbox
 from permission_mongo.storage.people import People
+from permission_mongo.storage.replies import RAW, REPLY, Reply
 from permission_mongo.storage.sequences import Sequences
 from permission_mongo.storage.transactions import Transactor
 from permission_mongo.values import CODEC, Document, DocumentId, MongoFilter
 from permission_mongo.versions import DAY, Former, behind, with_end
 
 T = TypeVar("T")
-_TURN: Final = 1.0  # seconds that a read waits for its turn
+_TURN: Final = 1.0  # seconds that a request waits for its turn
+_SPARE: Final = 4  # connections for what asks without a turn: who is revoked, what a job's lease is, a ping
 _SILENCE: Final = 0.25  # seconds that an answer may take on its way
-# The bytes stay as stored; the representation is for the filters and ids that are sent.
-_RAW: CodecOptions[Any] = DEFAULT_RAW_BSON_OPTIONS.with_options(uuid_representation=CODEC.uuid_representation)
 # The ids decide: no time is spent on trying other indexes.
 BY_ID: Final = [("_id", 1)]
 # Whether a life has ended or not, as the index is led: `gone` is true or absent.
@@ -52,8 +52,20 @@ class NumberTaken(Exception):
     """A record of this number is kept already, as after a writer beside the gateway."""
 
 
+async def take_turn(slots: asyncio.Semaphore, seconds: float) -> None:
+    """One of the slots, for the caller to release. NoConnectionFree after so many seconds: others hold all."""
+    if not slots.locked():
+        await slots.acquire()
+        return
+    try:
+        async with asyncio.timeout(seconds):
+            await slots.acquire()
+    except TimeoutError as error:
+        raise NoConnectionFree("MongoDB is busy just now") from error
+
+
 class Bounded:
-    """A read's turn and its deadline. NoConnectionFree after a second without a turn: others hold every connection.
+    """A read's turn and its deadline. NoConnectionFree after a second without a turn.
 
     Waiting here costs a third of waiting in the driver's pool, where it takes a task of its own.
     """
@@ -63,14 +75,7 @@ class Bounded:
         self._timeout = asyncio.timeout(seconds)
 
     async def __aenter__(self) -> None:
-        if self._slots.locked():
-            try:
-                async with asyncio.timeout(_TURN):
-                    await self._slots.acquire()
-            except TimeoutError as error:
-                raise NoConnectionFree("MongoDB is busy just now") from error
-        else:
-            await self._slots.acquire()
+        await take_turn(self._slots, _TURN)
         await self._timeout.__aenter__()
 
     async def __aexit__(
@@ -81,19 +86,25 @@ class Bounded:
 
 
 class Rooms:
-    """One database. `timeout` bounds each command and each transaction, in seconds; `slots` are the reads at once."""
+    """One database. `timeout` bounds each command and each transaction, in seconds; `connections` are all there are.
+
+    Each has its user: within its deadline the driver would wait for one as long as that, and not for a second.
+    """
 
     def __init__(
         self,
         client: AsyncMongoClient[Document],
         database: str,
         timeout: float,
-        slots: int,
+        connections: int,
         told_of_audit: Receiver | None = None,
         *,
         observe: Callable[[Observation], None] = lambda _: None,
     ) -> None:
-        self._slots = asyncio.Semaphore(slots)
+        free = max(connections - _SPARE, 0)
+        # Of one command each, and of several with work in between. Neither keeps the other from having a turn.
+        self._slots = asyncio.Semaphore(max(1, free * 3 // 5))
+        self._long_slots = asyncio.Semaphore(max(1, free * 2 // 5))
         self._database = client.get_database(database, codec_options=CODEC)
         self._live: dict[str, AsyncCollection[Document]] = {}
         self._raw: dict[str, AsyncCollection[RawBSONDocument]] = {}
@@ -120,7 +131,7 @@ class Rooms:
         """The same collection, its documents as the bytes stored."""
         found = self._raw.get(name)
         if found is None:
-            raw = cast("AsyncCollection[Any]", self._database.get_collection(name, codec_options=_RAW))
+            raw = cast("AsyncCollection[Any]", self._database.get_collection(name, codec_options=RAW))
             found = self._raw[name] = raw
         return found
 
@@ -147,17 +158,19 @@ class Rooms:
         # One beyond the limit, so that MongoDB sees that there is no more and keeps no cursor.
         command = {"find": name, **asked, "limit": most + 1, "batchSize": most + 2, "maxTimeMS": self.max_time_ms}
         try:
-            answer: Any = await self._database.command(command, codec_options=_RAW)
+            answer: Reply = await self._database.command(command, codec_options=REPLY)
         except AutoReconnect:
             return None  # a find is repeated by the driver, a command is not
         if len(answer.raw) <= most_bytes:
-            cursor = document_of(answer.raw)["cursor"]
+            cursor = answer.read()["cursor"]
+            found: list[Document] = cursor["firstBatch"]
             if not cursor["id"]:
-                return cursor["firstBatch"][:most], len(cursor["firstBatch"]) > most
-        rows: list[RawBSONDocument] = answer["cursor"]["firstBatch"]
-        await self._forget(name, answer["cursor"]["id"])
+                return (found[:most], True) if len(found) > most else (found, False)
+        cursor = answer.unread()["cursor"]
+        rows: list[RawBSONDocument] = cursor["firstBatch"]
+        await self._forget(name, cursor["id"])
         fitting = rows[: how_many_fit((len(row.raw) for row in rows), most_bytes)]
-        if len(fitting) == len(rows) and answer["cursor"]["id"]:
+        if len(fitting) == len(rows) and cursor["id"]:
             return None
         return [document_of(row.raw) for row in fitting[:most]], len(rows) > min(len(fitting), most)
 
@@ -210,7 +223,7 @@ class Rooms:
 
     async def alone(self, document: Document, stages: list[Document]) -> list[Document]:
         """What stages make of one document that is stored nowhere as it is."""
-        raw = self._database.with_options(codec_options=cast("Any", _RAW))
+        raw = self._database.with_options(codec_options=cast("Any", RAW))
         found = await raw.aggregate([{"$documents": [{"$literal": document}]}, *stages])
         return [document_of(cast("RawBSONDocument", one).raw) for one in await found.to_list()]
 
@@ -269,6 +282,18 @@ class Rooms:
         Cheaper than the driver's own deadline, which runs each write to the socket as a task.
         """
         return Bounded(self._slots, self.longest)
+
+    @asynccontextmanager
+    async def turn(self, *, first: bool = True) -> AsyncIterator[None]:
+        """That of a write, or of reads one behind the other. Within it none of its kind may be asked for.
+
+        NoConnectionFree after a second without one; what goes on with work begun waits as long as a command may take.
+        """
+        await take_turn(self._long_slots, _TURN if first else self.timeout)
+        try:
+            yield
+        finally:
+            self._long_slots.release()
 
     def deadline(self, seconds: float | None = None) -> float:
         return monotonic() + (self.timeout if seconds is None else seconds)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import assert_never
+from typing import Final, assert_never
+
+import pymongo
 
 from permission_mongo.aggregations import AggregatePlan
 from permission_mongo.audit import entry
@@ -57,6 +59,20 @@ from permission_mongo.storage.rooms import Rooms
 from permission_mongo.storage.undo import undo
 from permission_mongo.storage.updates import update_one
 
+# By one command, for which each waits as it is sent; and what asks for nothing.
+_WITH_TURNS_OF_THEIR_OWN: Final = (
+    ReadPlan,
+    ListPlan,
+    AsOfPlan,
+    AsOfOnePlan,
+    CountPlan,
+    GetManyPlan,
+    AggregatePlan,
+    DeletedPlan,
+    AuditPlan,
+    TellPlan,
+)
+
 
 class Store:
     """Executes plans. It asks no policy question and reads no configuration."""
@@ -71,9 +87,12 @@ class Store:
         Of a filter's work one chunk is done, as it is its `turn`.
         """
         with refusing():
-            if actor.once is not None:
-                return await self._once(plan, actor, actor.once, turn)
-            return await self._execute(plan, actor, turn)
+            if isinstance(plan, _WITH_TURNS_OF_THEIR_OWN):
+                return await self._read(plan)
+            async with self._rooms.turn(first=turn is AT_FIRST or turn.origin is not None):
+                if actor.once is not None:
+                    return await self._once(plan, actor, actor.once, turn)
+                return await self._execute(plan, actor, turn)
 
     async def _once(self, plan: Plan, actor: Actor, once: Once, turn: Turn) -> Outcome:
         """What happened, now or when the same request came first."""
@@ -114,7 +133,7 @@ class Store:
 
     async def note_policy(self, actor: Actor, file: str) -> None:
         """The audit's entry of a policy that is about to be written, for each attempt."""
-        with refusing():
+        with refusing(), pymongo.timeout(self._rooms.timeout):
             written = entry(actor, "policy_write", "", [])
             await self._rooms.audit.insert_one({**written, "asked": {"file": file}})
 
@@ -186,7 +205,7 @@ class Store:
 
     async def kin(self, plan: KinPlan) -> Kin:
         """The people around a caller."""
-        with refusing():
+        with refusing(), pymongo.timeout(self._rooms.timeout):
             return await self._rooms.people.around(plan)
 
     async def take_job(self, holder: str, seconds: float) -> TakenJob | Unreadable | None:

@@ -145,8 +145,15 @@ class Transactor:
             in_doubt = committing or is_in_doubt(error)
             raise
         finally:
-            # A task of its own: a cancelled request or a passed deadline must not leave locks behind.
-            await asyncio.shield(self._keep(asyncio.create_task(self._end(session, committed, in_doubt))))
+            if committed:
+                await session.end_session()  # nothing is left to be sent
+                if session in self._kept:
+                    self.observe(self._kept.pop(session))
+            else:
+                # A task of its own: a cancelled request or a passed deadline must not leave locks behind. Whoever asked
+                # is not kept waiting for a server that is silent.
+                ending = self._keep(asyncio.create_task(self._end(session, in_doubt)))
+                await asyncio.wait({ending}, timeout=max(deadline - monotonic(), _LAST_TRY))
 
     async def _require_primary(self, deadline: float) -> None:
         """ServerSelectionTimeoutError after the time set for that: within a deadline PyMongo looks for all of it."""
@@ -186,15 +193,14 @@ class Transactor:
         except PyMongoError as error:
             raise Lost from error
 
-    async def _end(self, session: AsyncClientSession, committed: bool, in_doubt: bool) -> None:
+    async def _end(self, session: AsyncClientSession, in_doubt: bool) -> None:
+        """Of a transaction that was not committed, as far as is known."""
         try:
-            if not committed and session.in_transaction:
+            if session.in_transaction:
                 with pymongo.timeout(_TO_END):
                     await session.abort_transaction()
-            if not committed and in_doubt:
+            if in_doubt:
                 await self._kill(session)
-            if committed and session in self._kept:
-                self.observe(self._kept[session])
         except PyMongoError as error:
             _LOG.warning("a transaction could not be aborted: %s", type(error).__name__)
         finally:

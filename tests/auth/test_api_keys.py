@@ -1,11 +1,14 @@
 """API keys on a real store."""
 
+import base64
 import time
 from datetime import timedelta
+from hmac import compare_digest
 
 import pymongo
 import pytest
 
+from permission_mongo.auth import api_keys
 from permission_mongo.auth.api_keys import KeyVerifier, new_key
 from permission_mongo.auth.authenticate import Authenticator
 from permission_mongo.auth.tokens import TokenVerifier
@@ -61,6 +64,42 @@ async def test_t6_unknown_wrong_malformed_and_expired_keys_are_told_alike(store)
     wrong = key.text[:-2] + ("AA" if key.text[-2:] != "AA" else "BB")
     texts = [wrong, a_key().text, expired.text, "pmk_x_y", "pmk_" + "0" * 16 + "_" + "é" * 43, key.text + "\n"]
     assert {await refused(verifier, text) for text in texts} == {"the API key is not valid"}
+
+
+async def test_t6_a_key_is_compared_in_constant_time_also_where_there_is_none(store, monkeypatch):
+    """Two hashes each time: how long it takes tells neither how much is right nor whether the prefix is known."""
+    compared = []
+    monkeypatch.setattr(
+        api_keys, "compare_digest", lambda a, b: compared.append((len(a), len(b))) or compare_digest(a, b)
+    )
+    key = a_key()
+    await store.add(key.record)
+    verifier = KeyVerifier(store)
+    await verifier.verify(key.text)
+    for text in (key.text[:-2] + ("AA" if key.text[-2:] != "AA" else "BB"), a_key().text):
+        await refused(verifier, text)
+    assert compared == [(32, 32)] * 3
+
+
+def test_t6_keys_are_of_256_random_bits_and_none_is_made_twice():
+    texts = [a_key().text for _ in range(200)]
+    parts = [text.split("_", 2) for text in texts]
+    assert len({prefix for _, prefix, _ in parts}) == len({secret for _, _, secret in parts}) == 200
+    assert {len(base64.urlsafe_b64decode(secret + "=")) for _, _, secret in parts} == {32}
+    # Over so many each bit is one of both.
+    ones = [sum(base64.urlsafe_b64decode(s + "=")[n // 8] >> n % 8 & 1 for _, _, s in parts) for n in range(256)]
+    assert 40 < min(ones) <= max(ones) < 160
+
+
+async def test_t6_a_dump_of_the_store_opens_nothing(store, mongo_uri):
+    """All that is kept of a key, as a key: as it stands, in hexadecimal, and as text that is sent."""
+    key = a_key()
+    await store.add(key.record)
+    with pymongo.MongoClient(mongo_uri) as client:
+        kept = client["keys_test"]["_pm_keys"].find_one({})
+    stolen = base64.urlsafe_b64encode(kept["secret_hash"]).decode().rstrip("=")
+    for secret in (stolen, kept["secret_hash"].hex(), kept["secret_hash"].hex()[:43]):
+        await refused(KeyVerifier(store), f"pmk_{kept['_id']}_{secret}")
 
 
 async def test_t5_t36_a_revoked_key_is_refused_within_two_seconds(store):

@@ -240,6 +240,91 @@ def test_t31_aliases_that_explode_and_deep_nesting_are_refused():
     assert read_yaml("x: '" + "y" * 5_000_000 + "'", "x")[1]
 
 
+@pytest.mark.parametrize(
+    ("changed", "place"),
+    [
+        ({"policy": POLICY + "    user: {actions: [delete]}\n"}, "policy.yml:6:5"),
+        ({"policy": POLICY + "policies: {}\n"}, "policy.yml:6:1"),
+        ({"policy": POLICY.replace("actions: [read]", "actions: [read], actions: [delete]")}, "policy.yml:5:29"),
+        ({"policy": POLICY + '    "user": {actions: [delete]}\n'}, "policy.yml:6:5"),
+        ({"schema": SCHEMA + "      title: {type: integer}\n"}, "schema.yml:13:7"),
+        ({"config": CONFIG + "auth: {secret: '" + "y" * 32 + "'}\n"}, "config.yaml:"),
+    ],
+)
+def test_t31_what_stands_twice_is_refused_and_never_the_last_taken(tmp_path, changed, place):
+    """A rule, a field or a secret would vanish without a word."""
+    found = mistakes(tmp_path, **changed)
+    assert any(line.startswith(place) and "stands here twice" in line for line in found), found
+
+
+def test_t31_only_plain_values_are_made_of_a_file():
+    tags = (
+        "!!python/object/apply:os.system [x]",
+        "!!python/name:os.system",
+        "!!binary eA==",
+        "!x 1",
+        "!!set {b}",
+        "!x {b: 1}",
+    )
+    for tagged in tags:
+        _, findings = read_yaml(f"a: {tagged}", "x")
+        assert [one for one in findings if "is not taken here" in one.message], tagged
+    for text in ("? [a]\n: 1", "a: 1\n---\nb: 2"):
+        assert read_yaml(text, "x")[1], text
+    assert set(read_yaml("<<: {a: 1}\nb: 2", "x")[0].entries) == {"<<", "b"}, "nothing is merged in"
+
+
+def test_t34_an_empty_policy_is_one_that_allows_nothing(tmp_path):
+    for text in ("", "roles: {user: {}}", "roles: {user: {}}\npolicies: {}", "roles: {}\npolicies: {notes: {}}"):
+        config = load(tmp_path, policy=text)
+        assert config.policy.rules == {}
+        for roles in ({"user"}, {"*"}, {""}, {"admin", "root"}, set()):
+            assert config.policy.engine.speaking(frozenset(roles), "notes", "read") == ()
+
+
+@pytest.mark.parametrize(
+    ("rule", "told"),
+    [
+        ("user: {actions: [raed]}", "did you mean 'read'"),
+        ("user: {actions: [READ]}", "READ"),
+        ("user: {actions: ['']}", "actions"),
+        ("user: {actions: [read, '**']}", "**"),
+        ("usr: {actions: [read]}", "unknown role 'usr'"),
+        ("'*': {actions: [read]}", "unknown role '*'"),
+        ("user: {actions: [read], effect: Deny}", "did you mean 'deny'"),
+        ("user: {actions: [read], effect: permit}", "is one of allow, deny"),
+        ("user: {actions: [read], effect: ''}", "effect"),
+        ("user: {effect: deny}", "actions"),
+    ],
+)
+def test_t34_an_unknown_action_role_or_effect_is_no_policy(tmp_path, rule, told):
+    """Passed over, a deny would be none."""
+    found = mistakes(tmp_path, policy=f"roles: {{user: {{}}}}\npolicies:\n  notes:\n    {rule}\n")
+    assert any(told in line for line in found), found
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "system.js",
+        "system.users",
+        "_pm_keys",
+        "_pm_versions",
+        "$cmd",
+        "a.b",
+        "a b",
+        "..",
+        "a/b",
+        "''",
+        "admin\\x",
+        '"a\\0b"',
+        "n\u0302otes",
+    ],
+)
+def test_t26_a_collection_of_the_servers_or_the_gateways_can_not_be_declared(tmp_path, name):
+    assert mistakes(tmp_path, schema=SCHEMA + f"  {name}: {{fields: {{tenant_id: {{type: string}}}}}}\n")
+
+
 def test_t31_words_and_times_of_old_yaml_are_text():
     tree, findings = read_yaml("a: no\nb: 1:30\nc: 2026-01-31\nd: 0o7\ne: true\nf: 010", "x")
     assert not findings

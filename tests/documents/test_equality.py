@@ -37,16 +37,16 @@ def test_a_value_is_found_where_an_equal_one_is_known():
 @pytest.mark.parametrize("operator", ["$addToSet", "$pull"])
 def test_t14_a_long_operand_on_a_long_array_ends_soon(operator):
     values, others = list(range(50_000)), list(range(50_000, 100_000))
-    begun = time.perf_counter()
+    begun = time.process_time()
     new, unfit = apply_steps({"list": values}, (Step(operator, "list", tuple(others), True),), datetime(2020, 1, 1))
     assert (len(new["list"]), unfit) == (100_000 if operator == "$addToSet" else 50_000, [])
-    assert time.perf_counter() - begun < 5  # each compared with each: half an hour
+    assert time.process_time() - begun < 5  # each compared with each: half an hour
 
 
 def test_t14_values_with_equal_hashes_end_soon():
     values = tuple(Decimal128(str(7 + n * (2**61 - 1))) for n in range(20_000))
     assert len({hash(value.to_decimal()) for value in values}) == 1
-    begun = time.perf_counter()
+    begun = time.process_time()
     new, _ = apply_steps({"list": []}, (Step("$addToSet", "list", values),), datetime(2020, 1, 1))
     assert len(new["list"]) == 20_000
-    assert time.perf_counter() - begun < 5
+    assert time.process_time() - begun < 5

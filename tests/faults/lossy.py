@@ -7,6 +7,7 @@ import struct
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from typing import Protocol
 
 import bson
 
@@ -83,10 +84,23 @@ def _command(rest: bytes) -> str:
     return next(iter(bson.decode(rest[5 : 5 + size]))) if rest[4] == 0 else ""
 
 
+class Path(Protocol):
+    """Takes connections on a port of its own until it is told to end."""
+
+    async def serve(self, ready: threading.Event, ending: asyncio.Event) -> None: ...
+
+
 @contextmanager
 def a_lossy_path(host: str, port: int) -> Iterator[LossyPath]:
+    path = LossyPath(host, port)
+    with at_work(path):
+        yield path
+
+
+@contextmanager
+def at_work(path: Path) -> Iterator[None]:
     """In a thread with a loop of its own."""
-    path, ready, ending = LossyPath(host, port), threading.Event(), asyncio.Event()
+    ready, ending = threading.Event(), asyncio.Event()
     loop = asyncio.new_event_loop()
 
     async def serve_until_the_end() -> None:
@@ -104,7 +118,7 @@ def a_lossy_path(host: str, port: int) -> Iterator[LossyPath]:
     thread.start()
     assert ready.wait(10)
     try:
-        yield path
+        yield
     finally:
         loop.call_soon_threadsafe(ending.set)
         thread.join(10)

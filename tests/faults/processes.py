@@ -40,11 +40,18 @@ class GatewayProcess:
         self, method: str, path: str, body: dict | None = None, headers: dict[str, str] | None = None
     ) -> tuple[int, dict]:
         """Status and body. OSError or HTTPException if the gateway ends before it has answered."""
+        return self.told(method, path, body, headers)[:2]
+
+    def told(
+        self, method: str, path: str, body: dict | None = None, headers: dict[str, str] | None = None
+    ) -> tuple[int, dict, dict[str, str]]:
+        """With the answer's headers, their names in small letters."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
             connection.request(method, path, self.text(body), {**self.headers(), **(headers or {})})
             answer = connection.getresponse()
-            return answer.status, json.loads(answer.read())
+            sent = {name.lower(): value for name, value in answer.getheaders()}
+            return answer.status, json.loads(answer.read()), sent
         finally:
             connection.close()
 
@@ -82,14 +89,17 @@ class Asked:
         headers: dict[str, str] | None = None,
     ) -> None:
         self.answer: tuple[int, dict] | None = None
+        self.seconds = 0.0
         self._thread = threading.Thread(target=self._ask, args=(gateway, body, route, headers))
         self._thread.start()
 
     def _ask(self, gateway: GatewayProcess, body: dict, route: tuple[str, str], headers: dict[str, str] | None) -> None:
+        began = time.monotonic()
         try:
             self.answer = gateway.ask(*route, body, headers)
         except (OSError, http.client.HTTPException, ValueError):
             self.answer = None
+        self.seconds = time.monotonic() - began
 
     @property
     def is_over(self) -> bool:
@@ -101,8 +111,10 @@ class Asked:
 
 
 @contextmanager
-def a_gateway_process(folder: Path, mongo_uri: str, module: str = "permission_mongo") -> Iterator[GatewayProcess]:
-    command = [sys.executable, "-m", module, "serve", "--config", str(folder), "--port", "0"]
+def a_gateway_process(
+    folder: Path, mongo_uri: str, module: str = "permission_mongo", port: int = 0
+) -> Iterator[GatewayProcess]:
+    command = [sys.executable, "-m", module, "serve", "--config", str(folder), "--port", str(port)]
     surroundings = {**os.environ, "MONGODB_URI": mongo_uri}
     with (
         (folder / "stderr").open("ab") as stderr,

@@ -31,6 +31,7 @@ class Member:
     folder: Path
     port: int
     child: subprocess.Popen | None = None
+    more: str = ""  # of its options
 
     @property
     def host(self) -> str:
@@ -44,7 +45,7 @@ class Member:
     def start(self) -> None:
         """On its data, as they are; on the main thread, with which it ends."""
         words = f"--port {self.port} --bind_ip 127.0.0.1 --replSet {NAME} --quiet --nounixsocket --noscripting"
-        words += " --wiredTigerCacheSizeGB 0.25 --oplogSize 200 --setParameter enableTestCommands=1"
+        words += f" --wiredTigerCacheSizeGB 0.25 --oplogSize 200 {self.more} --setParameter enableTestCommands=1"
         words += " --setParameter diagnosticDataCollectionEnabled=false"
         with (self.folder / "log").open("ab") as log:
             self.child = subprocess.Popen(
@@ -165,7 +166,7 @@ def until(found: Callable[[], object], otherwise: str, patience: float = PATIENC
 @contextmanager
 def a_replica_set(folder: Path) -> Iterator[ReplicaSet]:
     """Running, with a primary; no member outlives it, nor do their data."""
-    members = [Member(folder / f"member-{n}", port) for n, port in enumerate(_free_ports(3))]
+    members = [Member(folder / f"member-{n}", port) for n, port in enumerate(free_ports(3))]
     found = ReplicaSet(members)
     try:
         for one in members:
@@ -180,7 +181,7 @@ def a_replica_set(folder: Path) -> Iterator[ReplicaSet]:
                 shutil.rmtree(one.folder, ignore_errors=True)
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     probes = [socket.socket() for _ in range(count)]
     try:
         for probe in probes:

@@ -7,18 +7,18 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from itertools import count
 from uuid import uuid4
 
 import pymongo
 import pytest
 from pymongo.uri_parser import parse_uri
 
+from tests.faults.begun import UNKNOWN, Begun, a_group
 from tests.faults.lossy import LossyPath, a_lossy_path
-from tests.faults.processes import Asked, GatewayProcess, a_gateway_process, write_config
+from tests.faults.processes import GatewayProcess, a_gateway_process, write_config
 from tests.faults.rows import open_transactions, settle
 from tests.faults.summaries import Summary, tell
-from tests.faults.writes import WRITES, Write
+from tests.faults.writes import WRITES
 
 pytestmark = [pytest.mark.mongo, pytest.mark.faults]
 CHANGES = ("insert", "update", "delete", "findAndModify")
@@ -26,9 +26,7 @@ READS = ("find", "aggregate")
 COMMIT = ("commitTransaction",)
 NEVER_TOLD = {"code": 64, "codeName": "WriteConcernFailed", "errmsg": "waiting for replication timed out"}
 STEPPED_DOWN = {"code": 189, "codeName": "PrimarySteppedDown", "errmsg": "primary stepped down"}
-UNKNOWN = "did not say whether the write happened"
 ONE_BY_ONE = "FAULT_LONG" in os.environ
-_NUMBERS = count()
 
 
 @dataclass
@@ -116,59 +114,6 @@ PASSING = {
 }
 
 
-def a_group() -> str:
-    return f"group-{next(_NUMBERS)}"
-
-
-def a_key(group: str) -> dict[str, str]:
-    return {"idempotency-key": group}
-
-
-class Begun:
-    """A write that is ready, and what was said to it."""
-
-    def __init__(self, gateway: GatewayProcess, write: Write, *, keyed: bool) -> None:
-        self.write, self.group = write, a_group()
-        self.asking = write.ready(gateway, self.group)
-        self.headers = a_key(self.group) if keyed else {}
-        self.answer: tuple[int, dict] | None = None
-        self._asked: Asked | None = None
-
-    def send(self, gateway: GatewayProcess) -> Begun:
-        method, path, body = self.asking
-        self._asked = Asked(gateway, body, (method, path), self.headers)
-        return self
-
-    def end(self) -> tuple[int, dict] | None:
-        """The answer, None if there was none; the first one is remembered."""
-        assert self._asked is not None
-        found = self._asked.end()
-        self.answer = self.answer or found
-        return found
-
-    @property
-    def status(self) -> int | None:
-        return self.answer[0] if self.answer else None
-
-    def effects(self, scene: Scene) -> int:
-        return self.write.effects(scene.database, self.group)
-
-    def told(self, scene: Scene) -> tuple[str, int | None, object, int]:
-        return self.write.name, self.status, self.answer and self.answer[1].get("error"), self.effects(scene)
-
-    def is_true(self, scene: Scene) -> bool:
-        """Done and there; or an error, and nothing there; or not known."""
-        if self.answer is None:
-            return False
-        status, told = self.answer
-        if status in (200, 201):
-            return self.effects(scene) == 1
-        if status == 503 and UNKNOWN in told["error"]["message"]:
-            return self.effects(scene) in (0, 1)
-        # A batch that was split and met it again in each part says of each item that it was not done.
-        return status in (207, 409, 503, 504) and self.effects(scene) == 0
-
-
 # Those that the driver, or the loop of a transaction, meets more often than it asks again.
 TOLD_AT_TIMES = {
     "NotWritablePrimary at a read",
@@ -202,13 +147,13 @@ def test_f4_a_fault_that_passes_has_one_effect(scene, fault, keyed):
         with PASSING[fault](scene, len(begun)):
             for one in [one.send(scene.patient) for one in begun]:
                 one.end()
-    assert [one.told(scene) for one in begun if not one.is_true(scene)] == []
+    assert [one.told(scene.database) for one in begun if not one.is_true(scene.database)] == []
     if ONE_BY_ONE and fault not in TOLD_AT_TIMES:
-        assert [one.told(scene) for one in begun if one.status not in (200, 201)] == []
+        assert [one.told(scene.database) for one in begun if one.status not in (200, 201)] == []
     for one in begun if keyed else []:
         again = one.send(scene.patient).end()
         assert again is not None
-        assert (again[0] in (200, 201), one.effects(scene)) == (True, 1), (again, one.told(scene))
+        assert (again[0] in (200, 201), one.effects(scene.database)) == (True, 1), (again, one.told(scene.database))
         assert one.status not in (200, 201) or again == one.answer
 
 
@@ -240,11 +185,11 @@ def test_f4_what_a_fault_that_lasts_is_told_as_is_true(scene, fault):
         for one in [one.send(scene.hasty) for one in begun]:
             one.end()
     settle(scene.database.client)
-    assert [one.told(scene) for one in begun if not one.is_true(scene)] == []
+    assert [one.told(scene.database) for one in begun if not one.is_true(scene.database)] == []
     for one in begun:
         again = one.send(scene.patient).end()
         assert again is not None
-        assert (again[0] in (200, 201), one.effects(scene)) == (True, 1), (again, one.told(scene))
+        assert (again[0] in (200, 201), one.effects(scene.database)) == (True, 1), (again, one.told(scene.database))
     tell(summary_of(fault, [one.status for one in begun]))
 
 

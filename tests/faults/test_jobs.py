@@ -204,6 +204,6 @@ def test_a_gateway_that_ends_does_not_wait_for_who_listens_to_a_job(mongo_uri, d
         answer = connection.getresponse()
         assert answer.readline() == b"event: progress\n"
         gateway.child.terminate()
-        gateway.child.wait(5)
+        gateway.child.wait(30)
         assert answer.read().endswith(b"\n\n")
         connection.close()

@@ -200,8 +200,10 @@ async def _serving(uri: str, config: Config, look: AsyncMongoClient, carriers: i
             yield World(client, database, app.state.gateway, app)
 
 
-# Worlds that are served on, by server and configuration; to begin and to end one costs more than most tests do.
-_KEPT: dict[tuple[str, str], list[tuple[World, AsyncExitStack]]] = {}
+# Worlds that are served on, with their server and configuration, the last used at the end; to begin and to end one
+# costs more than most tests do. Few: each looks for work now and then.
+_KEPT: list[tuple[tuple[str, str], World, AsyncExitStack]] = []
+_MOST_KEPT = 3
 
 
 @asynccontextmanager
@@ -214,8 +216,11 @@ async def a_kept_world(mongo_uri: str, config: Config) -> AsyncIterator[World]:
     if config.mongodb.database in _MADE:
         _SPARE[config.digest].append(config.mongodb.database)
         config = replace(config, mongodb=replace(config.mongodb, database=_new_name()))
-    kept = _KEPT.setdefault((mongo_uri, config.digest), [])
-    world, stack = kept.pop() if kept else await _begun(mongo_uri, config)
+    key = (mongo_uri, config.digest)
+    found = next((one for one in reversed(_KEPT) if one[0] == key), None)
+    if found is not None:
+        _KEPT.remove(found)
+    _, world, stack = found or (key, *await _begun(mongo_uri, config))
     fit = False
     try:
         yield replace(world)
@@ -223,9 +228,10 @@ async def a_kept_world(mongo_uri: str, config: Config) -> AsyncIterator[World]:
         fit = world.app.state.gateway is world.gateway and await _emptied(world.database, SETTINGS)
     finally:
         if fit:
-            kept.append((world, stack))
+            _KEPT.append((key, world, stack))
         else:
             await stack.aclose()
+    await end_kept_worlds(but=_MOST_KEPT)
 
 
 async def _begun(uri: str, config: Config) -> tuple[World, AsyncExitStack]:
@@ -235,8 +241,7 @@ async def _begun(uri: str, config: Config) -> tuple[World, AsyncExitStack]:
     return await stack.enter_async_context(_serving(uri, config, look)), stack
 
 
-async def end_kept_worlds() -> None:
-    """At the end of the run. Their server goes with all that is in them."""
-    while _KEPT:
-        for _, stack in _KEPT.popitem()[1]:
-            await stack.aclose()
+async def end_kept_worlds(but: int = 0) -> None:
+    """All `but` those that were used last."""
+    while len(_KEPT) > but:
+        await _KEPT.pop(0)[2].aclose()

@@ -51,6 +51,8 @@ WITH_READER = POLICY.replace(
 )
 BODIES = {
     "check_policy": {"files": {"policy.yml": WITH_READER}},
+    "run_policy_tests": {"files": {"policy.yml": WITH_READER}},
+    "compare_policy": {"files": {"policy.yml": WITH_READER}},
     "explain": {"action": "read", "collection": "notes", "id": "a"},
     "create_one": {"title": "t", "ssn": f"{HIDDEN}-1234", "tags": [HIDDEN]},
     "create_many": {"documents": [{"title": "t", "ssn": f"{HIDDEN}-1234"}]},
@@ -154,7 +156,9 @@ async def a_path(world: World, template: str, endpoint: str) -> str:
     if endpoint in ("delete_one", "purge_one", "delete_many"):
         one = "c"
         await world.database["notes"].update_one(
-            {"_id": one}, {"$set": {"title": "t", "tenant_id": "acme", "owner_id": "boss", "ssn": HIDDEN}}, upsert=True
+            {"_id": one},
+            {"$set": {"title": "t", "tenant_id": "acme", "owner_id": "boss", "status": "open", "ssn": HIDDEN}},
+            upsert=True,
         )
     batch = await world.database["_pm_batches"].find_one({}) or {"_id": SENT}
     job = await world.database["_pm_jobs"].find_one({}) or {"_id": SENT}

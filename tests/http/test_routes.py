@@ -1,6 +1,8 @@
 """Every route of the app stands in this table: a new one without an entry fails."""
 
+import json
 import time
+from urllib.parse import unquote
 
 import pytest
 from starlette.routing import Route
@@ -54,7 +56,12 @@ ADMIN = {
     ("POST", "/_pm/hierarchy/sync"): "/_pm/hierarchy/sync",
     ("POST", "/api/hierarchy/sync"): "/api/hierarchy/sync",
 }
-OPEN = {("GET", "/health"): "/health", ("GET", "/ready"): "/ready", ("GET", "/metrics"): "/metrics"}
+OPEN = {
+    ("GET", "/health"): "/health",
+    ("GET", "/ready"): "/ready",
+    ("GET", "/metrics"): "/metrics",
+    ("GET", "/_pm/openapi.json"): "/_pm/openapi.json",  # a credential that is shown all the same must hold
+}
 CREDENTIALS = {
     "none": {},
     "empty": {"authorization": ""},
@@ -149,6 +156,62 @@ async def test_t26_a_collection_that_is_not_declared_is_no_route(world, route):
             method, path.replace("/notes", f"/{name}", 1), body, token=a_token(roles=["boss", "root"])
         )
         assert (answer.status_code, answer.json()["error"]["code"]) == (404, "collection_not_found"), name
+
+
+async def test_a_credential_that_a_description_does_not_need_must_hold_all_the_same(world):
+    for name, headers in CREDENTIALS.items():
+        answer = await world.client.get("/_pm/openapi.json", headers=headers)
+        assert answer.status_code == (401 if headers else 200), name
+    assert (await world.client.get("/_pm/openapi.json", headers={"x-namespace": "default"})).status_code == 401
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"/../notes",
+        b"/notes/../_pm/me",
+        b"//notes",
+        b"/notes//a",
+        b"/./notes",
+        b"/%2e%2e/notes",
+        b"/notes%2fa",
+        b"/%2fnotes",
+        b"/notes/%2e%2e/plain",
+        b"/notes\\a",
+        b"/notes%00",
+        b"/notes;a",
+        b"/NOTES",
+        b"/_PM/me",
+        b"/_pm",
+        b"/_pm_keys",
+        b"/admin",
+        b"/local",
+        b"/config",
+        b"/system.js",
+        b"/$cmd",
+    ],
+)
+async def test_t26_a_path_is_taken_as_it_is_sent_and_leads_nowhere_else(world, raw):
+    """No segment is resolved, folded or split: what is sent so is another name, of a collection or document that is not."""
+    await world.add("a", token=a_token(roles=["boss"]))
+    status, body = await sent_as_it_is(world.app, raw, a_token(roles=["boss", "root"]))
+    assert (status, set(json.loads(body))) == (404, {"error"}), body
+
+
+async def sent_as_it_is(app, raw: bytes, token: str) -> tuple[int, bytes]:
+    """A path as the server hands it on, which no client has put in order before."""
+    headers = [(b"authorization", f"Bearer {token}".encode())]
+    scope = {"type": "http", "method": "GET", "path": unquote(raw.decode()), "raw_path": raw, "query_string": b""}
+    told = []
+
+    async def receive():
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message):
+        told.append(message)
+
+    await app({**scope, "headers": headers, "client": None, "app": app, "root_path": ""}, receive, send)
+    return told[0]["status"], b"".join(one.get("body", b"") for one in told)
 
 
 @pytest.mark.parametrize("route", OPEN, ids=" ".join)

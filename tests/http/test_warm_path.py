@@ -1,5 +1,7 @@
 """Warm requests do no work that was done before: Casbin is not asked, no signature is checked, no rule is compiled."""
 
+import asyncio
+
 import casbin
 import jwt
 import pytest
@@ -26,3 +28,13 @@ async def test_the_warm_path_asks_casbin_checks_signatures_and_compiles_rules_ne
     assert calls == []
     assert (await world.get("/notes/a", token=a_token("bob"))).status_code == 404
     assert set(calls) == {"decode", "compile"}, "another caller is verified and bound, by the plan that is there"
+
+
+async def test_warm_lists_of_two_callers_stay_their_own(world):
+    await world.add("a", title="alice's")
+    await world.add("b", token=a_token("bob"), title="bob's")
+    tokens = [a_token(), a_token("bob"), a_token(roles=("viewer",))]
+    for _ in range(3):
+        answers = await asyncio.gather(*(world.get("/notes?_limit=5", token=token) for token in tokens))
+        ids = [[one["_id"] for one in answer.json()["data"]] for answer in answers]
+        assert ids == [["a"], ["b"], []]

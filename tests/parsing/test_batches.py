@@ -33,6 +33,13 @@ def test_a_change_each_with_what_its_document_must_be():
     assert [(one.id, one.change) for one in found.items] == [("a", Merge(CHANGE)), ("b", Merge(CHANGE))]
 
 
+def test_a_whole_number_is_one_however_it_is_written():
+    assert read(ids=["a"], update=CHANGE, max_affected=3.0).options.max_affected == 3
+    for wrong in (3.5, -1.0, 1e300, "3", True, None):
+        with pytest.raises(InvalidRequest, match="max_affected: expected a whole number"):
+            read(ids=["a"], update=CHANGE, max_affected=wrong)
+
+
 @pytest.mark.parametrize(
     ("body", "message"),
     [

@@ -29,6 +29,7 @@ from permission_mongo.operations import (
     CreateOne,
     DeleteMany,
     DeleteOne,
+    Describe,
     Each,
     Explain,
     GetAsOf,
@@ -175,6 +176,7 @@ JOBS = [GetJob("j"), CancelJob("j"), ListJobs(10)]
 QUESTIONS = [
     Explain(NOTES, "purge", "x"),
     TellMe(),
+    Describe(),
     TellPolicy(),
 ]
 AUDIT = [ListAudit(10)]

@@ -35,6 +35,8 @@ def test_values_are_read_by_the_schemas_type():
     assert read({"ref": {"$in": [oid]}}).match == {"ref": {"$in": [ObjectId(oid)]}}
     assert read({"at": {"$gt": {"$date": "2026-01-31T00:00:00Z"}}}).match == {"at": {"$gt": datetime(2026, 1, 31)}}
     assert read({"lines": {"$elemMatch": {"n": {"$gt": 1}}}}).match == {"lines": {"$elemMatch": {"n": {"$gt": 1}}}}
+    size = read({"tags": {"$size": 2.0}}).match  # 2.0 is 2, as in documents
+    assert (size, type(size["tags"]["$size"])) == ({"tags": {"$size": 2}}, int)
     assert read_equality("age", "18", NOTES).match == {"age": {"$eq": 18}}
     assert read_equality("name", "18", NOTES).match == {"name": {"$eq": "18"}}
 
@@ -79,6 +81,8 @@ def test_a_wrong_value_is_kept_back_until_the_paths_are_judged():
         ({"age": {"$exists": 1}}, "true or false"),
         ({"age": {"$size": True}}, "whole number"),
         ({"age": {"$size": -1}}, "whole number"),
+        ({"age": {"$size": 1.5}}, "whole number"),
+        ({"age": {"$size": 1e300}}, "whole number"),
         ({"age": {"$in": [1, 2, 3, 4]}}, "more than 3 values"),
         ({"a": 1, "b": 1, "c": 1, "d": 1, "e": 1, "f": 1}, "more than 5 conditions"),
         ({"$and": [{"$and": [{"$and": [{"age": 1}]}]}]}, "nested deeper than 3"),

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from permission_mongo.schema.defaults import Fill
 from permission_mongo.schema.model import FIELD_TYPES, Collection, Field
-from permission_mongo.schema.validate import _Reader, read_carefully, read_document, unfit_names
+from permission_mongo.schema.validate import _Reader, read_carefully, read_document, read_stamps, unfit_names
 
 FILL = Fill(datetime(2026, 1, 31), "alice", lambda: UUID(int=1))
 INNER = {"n": Field("n", "integer", required=True), "s": Field("s", "string", default="x")}
@@ -73,6 +73,27 @@ def test_both_readings_agree_on_every_text_by_itself_and_as_an_element(field):
         for value in (one, [one], [one, one], {"s": one}, [{"n": 1, "s": one}], {"$oid": one}):
             read = read_document({"f": value}, collection, FILL)
             assert repr(read) == repr(read_carefully({"f": value}, collection, FILL)), value
+
+
+@pytest.mark.parametrize("field", FIELDS)
+@pytest.mark.parametrize("sent", [{}, {"other": "a"}, {"other": 1}])
+def test_a_stamp_read_once_is_what_it_is_when_it_is_read_in_each_document(field, sent):
+    collection = Collection(
+        "c", {"f": field, "other": Field("other", "string"), "filled": Field("filled", "string", default="x")}
+    )
+    for value in [*TEXTS, None, True, 1, 1.0, datetime(2026, 1, 1), [1], {"n": 1}]:
+        stamped = read_stamps({"f": value}, collection, FILL)
+        for _ in range(2):
+            read = read_document(sent, collection, FILL, stamped)
+            assert repr(read) == repr(read_carefully({**sent, "f": value}, collection, FILL)), value
+
+
+def test_what_could_be_changed_in_one_document_is_no_stamp_of_all():
+    collection = Collection("c", {"f": Field("f", "array")})
+    stamped = read_stamps({"f": [[]]}, collection, FILL)
+    first, _ = read_document({}, collection, FILL, stamped)
+    first["f"][0].append(1)
+    assert read_document({}, collection, FILL, stamped)[0] == {"f": [[]]}
 
 
 @settings(max_examples=500, deadline=None)

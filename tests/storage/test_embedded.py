@@ -162,7 +162,7 @@ def test_revive_brings_a_killed_server_back_in_place(tmp_path, mongod):
         assert [row["_id"] for row in client.trial.rows.find()] == [1]
 
 
-def test_a_server_that_keeps_crashing_is_tried_with_back_off_and_given_up(tmp_path, mongod):
+def test_f13_a_server_that_keeps_crashing_is_tried_with_back_off_and_given_up(tmp_path, mongod):
     binary = script(tmp_path / "mongod", f'exec {mongod} "$@"')
     with started(tmp_path / "db", binary) as server:
         script(binary, "echo the disk is on fire >&2; exit 14")

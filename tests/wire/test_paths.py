@@ -81,6 +81,15 @@ def test_t26_a_path_with_what_no_path_has_is_400(served: Served, path):
     assert answer.status == 400
 
 
+@pytest.mark.parametrize("path", ["/notes%2fdivided", "/notes%2Fdivided", "/notes/divided%00", "/%6eotes%2fdivided"])
+def test_t26_an_encoded_slash_divides_no_path(served: Served, path):
+    """What stands in front of the gateway may have judged it as one name."""
+    if served.as_boss("GET", "/notes/divided").status == 404:
+        assert served.as_boss("POST", "/notes", b'{"_id": "divided", "title": "x"}').status == 201
+    answer = served.as_boss("GET", path)
+    assert (answer.status, answer.code) == (404, "collection_not_found")
+
+
 def test_an_encoded_letter_is_that_letter(served: Served):
     assert served.as_boss("GET", "/n%6ftes").status == 200
 

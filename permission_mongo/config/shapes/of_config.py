@@ -55,6 +55,10 @@ def config_shape() -> Shape:
             "console": section(
                 "What may be changed by requests.", {"write": boolean("Whether policy.yml may.", False)}
             ),
+            "openapi": section(
+                "The description of the routes.",
+                {"public": boolean("Whether all of it is shown without a credential.", False)},
+            ),
             "scalability": section("Read as `limits`.", {key: _limits()["properties"][key] for key in _OF_GO}),
             **_ignored(""),
         },
@@ -105,7 +109,7 @@ def _mongodb() -> Shape:
             "max_pool_size": integer("Connections of one process.", own.max_pool_size, 1, 1000),
             "min_pool_size": integer("Connections that are kept open.", own.min_pool_size, 0, 1000),
             "server_selection_timeout": duration("Until a server must be found.", "5s"),
-            "connect_timeout": duration("Until a connection must stand.", "10s"),
+            "connect_timeout": duration("Until a connection must stand.", "1500ms"),
             "write_concern": choice(["majority"], "Nothing else is taken.", "majority"),
         },
     )

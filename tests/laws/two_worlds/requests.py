@@ -305,6 +305,7 @@ GENERATORS: dict[Route, Generator] = {
     ("POST", "/{collection}/count"): _count,
     ("POST", "/{collection}/aggregate"): _aggregate,
     ("GET", "/_pm/me"): _plain,
+    ("GET", "/_pm/openapi.json"): _plain,
     ("GET", "/_pm/policy"): _plain,
     ("PUT", "/_pm/policy"): _policy,
     ("POST", "/_pm/policy/check"): _policy,

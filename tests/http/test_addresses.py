@@ -1,0 +1,27 @@
+"""The address by which rules judge a caller: `request.ip`."""
+
+import pytest
+
+from tests.http.harness import CONFIG, POLICY, a_config, a_token, a_world
+
+pytestmark = pytest.mark.mongo
+TOLD = {"x-forwarded-for": "192.0.2.1, 198.51.100.7", "forwarded": "for=192.0.2.9", "x-real-ip": "192.0.2.8"}
+
+
+@pytest.mark.parametrize(
+    ("trusted", "place", "status"),
+    [
+        ("[]", "127.0.0.1", 200),
+        ("[]", "198.51.100.7", 404),
+        ("[127.0.0.0/8]", "198.51.100.7", 200),
+        ("[127.0.0.0/8]", "192.0.2.1", 404),
+        ("[127.0.0.0/8]", "127.0.0.1", 404),
+    ],
+)
+async def test_t28_a_rule_on_addresses_believes_configured_proxies_alone(mongo_uri, tmp_path, trusted, place, status):
+    policy = POLICY.replace("resource.status == 'closed'", f"request.ip == '{place}'")
+    config = a_config(tmp_path, f"{CONFIG}server: {{trusted_proxies: {trusted}}}\n", policy=policy)
+    async with a_world(mongo_uri, config) as world:
+        await world.add("n1")
+        answer = await world.get("/notes/n1", token=a_token("eve", ("viewer",)), headers=TOLD)
+        assert answer.status_code == status
