@@ -5,6 +5,7 @@ import json
 import logging
 import threading
 import warnings
+from contextlib import contextmanager
 
 import pytest
 
@@ -26,6 +27,17 @@ NASTY = {
 }
 
 
+@contextmanager
+def unreported():
+    """Nothing of the log comes into the run's report: with half a pair in it no worker could hand it over."""
+    handlers = logging.root.handlers
+    logging.root.handlers = [one for one in handlers if not type(one).__module__.startswith("_pytest")]
+    try:
+        yield
+    finally:
+        logging.root.handlers = handlers
+
+
 @pytest.fixture(params=[True, False], ids=["json", "console"])
 def log(request):
     """What was written so far."""
@@ -36,8 +48,9 @@ def log(request):
 @pytest.mark.parametrize("text", NASTY.values(), ids=NASTY)
 def test_t33_a_record_is_one_line_without_control_or_bidi_characters(log, text):
     logger = logging.getLogger("permission_mongo.x")
-    logger.info("it says %s", text)
-    logger.info(text, extra={"told": {"subject": text}})
+    with unreported():
+        logger.info("it says %s", text)
+        logger.info(text, extra={"told": {"subject": text}})
     lines = log().split("\n")
     assert lines.pop() == ""
     assert len(lines) == 2
