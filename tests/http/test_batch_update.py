@@ -8,6 +8,14 @@ from permission_mongo.revisions import Rewrite
 from tests.http.harness import CONFIG, SCHEMA, a_config, a_kept_world, a_token
 
 pytestmark = pytest.mark.mongo
+
+
+@pytest.fixture
+def world(new_world):
+    """Its gateway remembers nothing of other tests."""
+    return new_world
+
+
 BOB, BOSS, STRANGER = a_token("bob"), a_token("boss", ["boss"]), a_token("eve", ["boss"], "evil")
 UNIQUE_EMAIL = "    indexes: [{fields: [tenant_id, email], unique: true, partial: {email: {$exists: true}}}]\n"
 

@@ -9,6 +9,14 @@ from tests.http.harness import SCHEMA, a_config, a_world
 from tests.http.test_jobs import ADMINS, OPEN, SMALL, add_many, ended, has_done, held
 
 pytestmark = pytest.mark.mongo
+
+
+@pytest.fixture
+def world(new_world):
+    """Its gateway remembers nothing of other tests."""
+    return new_world
+
+
 KEYED = {"idempotency-key": "once"}
 
 

@@ -8,6 +8,14 @@ import pytest
 from tests.http.harness import CONFIG, a_config, a_token, a_world
 
 pytestmark = pytest.mark.mongo
+
+
+@pytest.fixture
+def world(new_world):
+    """Its gateway remembers nothing of other tests."""
+    return new_world
+
+
 KEY = {"idempotency-key": "order-17"}
 A_NOTE = {"title": "once", "ssn": "123456789"}
 

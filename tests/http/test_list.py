@@ -8,6 +8,14 @@ import pytest
 from tests.http.harness import CONFIG, a_config, a_token, a_world
 
 pytestmark = pytest.mark.mongo
+
+
+@pytest.fixture
+def world(new_world):
+    """Its gateway remembers nothing of other tests."""
+    return new_world
+
+
 BOB, BOSS, CLERK = a_token("bob"), a_token("boss", ["boss"]), a_token("carl", ["clerk"])
 ROOT, STRANGER = a_token("root", ["root"], None), a_token("eve", ["boss"], "evil")
 

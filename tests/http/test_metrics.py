@@ -8,6 +8,14 @@ import pytest
 from tests.http.harness import CONFIG, a_config, a_token, a_world
 
 pytestmark = pytest.mark.mongo
+
+
+@pytest.fixture
+def world(new_world):
+    """Its gateway remembers nothing of other tests."""
+    return new_world
+
+
 BOSS = a_token("boss", ["boss"])
 
 

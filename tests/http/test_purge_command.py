@@ -11,6 +11,12 @@ pytestmark = pytest.mark.mongo
 
 
 @pytest.fixture
+def world(new_world):
+    """Its gateway remembers nothing of other tests."""
+    return new_world
+
+
+@pytest.fixture
 async def purge(world, mongo_uri, monkeypatch, tmp_path_factory):
     """The command, on the world's database: its exit code."""
     folder = tmp_path_factory.mktemp("purge")

@@ -10,6 +10,14 @@ from tests.http.harness import CONFIG, a_config, a_token, a_world
 from tests.http.test_reload import a_reloaded_world
 
 pytestmark = pytest.mark.mongo
+
+
+@pytest.fixture
+def world(new_world):
+    """Its gateway remembers nothing of other tests."""
+    return new_world
+
+
 BOSS, BOB = a_token("boss", ["boss"]), a_token("bob")
 NAMESPACES = ("default", "eu")
 

@@ -36,7 +36,7 @@ async def test_T13_T15_F7_a_slow_query_is_told_in_time_and_nothing_is_left_runni
             started = time.perf_counter()
             answer = await world.post(path, body)
             assert (answer.status_code, answer.json()["error"]["code"]) == (504, "timeout"), body
-            assert time.perf_counter() - started < 0.3 + 0.5
+            assert time.perf_counter() - started < 0.3 + 2  # without a limit: far longer
             assert await left_running(world) == []
         assert (await world.get("/notes?_limit=1")).status_code == 200
 
@@ -64,7 +64,7 @@ async def test_T15_a_server_that_hangs_is_told_in_time(mongo_uri, tmp_path):
             ):
                 started = time.perf_counter()
                 assert (await world.ask(method, path, body)).status_code == 504
-                assert time.perf_counter() - started < 0.3 + 0.5
+                assert time.perf_counter() - started < 1.4  # and before the server answers
         finally:
             await admin.command({"configureFailPoint": "failCommand", "mode": "off"})
             await asyncio.sleep(1.5)

@@ -20,11 +20,17 @@ from tests.http.test_jobs import ADMINS, ALONE, OPEN, SMALL, add_many, ended, he
 pytestmark = pytest.mark.mongo
 
 
+@pytest.fixture
+def world(new_world):
+    """Its gateway remembers nothing of other tests."""
+    return new_world
+
+
 def now() -> int:
     return int(time.time())
 
 
-async def until_refused(world, token, within=2.0) -> float:
+async def until_refused(world, token, within=8.0) -> float:
     begun = time.monotonic()
     while (answer := await world.get("/notes", token=token)).status_code != 401:
         assert time.monotonic() - begun < within, "still taken"

@@ -11,6 +11,14 @@ from permission_mongo.auth.development import make_token
 from tests.http.harness import SECRET, a_token
 
 pytestmark = pytest.mark.mongo
+
+
+@pytest.fixture
+def world(new_world):
+    """Its gateway remembers nothing of other tests."""
+    return new_world
+
+
 BATCH = "0" * 32
 
 # route -> a request that is right but for who asks, the action it needs, and a role that has not got it

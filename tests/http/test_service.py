@@ -15,6 +15,14 @@ from permission_mongo.assembly import open_gateway
 from tests.http.harness import CONFIG, World, a_config, a_token, a_world
 
 pytestmark = pytest.mark.mongo
+
+
+@pytest.fixture
+def world(new_world):
+    """Its gateway remembers nothing of other tests."""
+    return new_world
+
+
 BOSS = a_token("boss", ["boss"])
 BODY_ROUTES = (
     "/notes",

@@ -9,6 +9,14 @@ from tests.http.harness import a_config, a_token
 from tests.http.moments import a_timed_world
 
 pytestmark = pytest.mark.mongo
+
+
+@pytest.fixture
+def world(new_world):
+    """Its gateway remembers nothing of other tests."""
+    return new_world
+
+
 ROOT = a_token("root", ["root"], None)
 AGAIN = {"_id": "a", "tenant_id": "acme", "owner_id": "alice", "title": "made beside", "status": "open"}
 

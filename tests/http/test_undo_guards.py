@@ -15,6 +15,14 @@ from permission_mongo.storage.works import Share
 from tests.http.harness import a_token
 
 pytestmark = pytest.mark.mongo
+
+
+@pytest.fixture
+def world(new_world):
+    """Its gateway remembers nothing of other tests."""
+    return new_world
+
+
 BOB, BOSS = a_token("bob"), a_token("boss", ["boss"])
 ALICE = Asking(
     Principal("alice", "acme", frozenset({"user"}), {}, "token"),

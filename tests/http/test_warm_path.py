@@ -12,6 +12,12 @@ from tests.http.harness import a_token
 pytestmark = pytest.mark.mongo
 
 
+@pytest.fixture
+def world(new_world):
+    """Its gateway remembers nothing of other tests."""
+    return new_world
+
+
 async def test_the_warm_path_asks_casbin_checks_signatures_and_compiles_rules_never(world, monkeypatch):
     await world.add("a")
     token, calls = a_token(), []

@@ -157,7 +157,7 @@ def test_revive_brings_a_killed_server_back_in_place(tmp_path, mongod):
         crash(server)
         began = time.monotonic()
         assert server.revive() is True
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < 10
         assert (server.uri, server.pid != killed, server.is_running()) == (uri, True, True)
         assert [row["_id"] for row in client.trial.rows.find()] == [1]
 
