@@ -10,7 +10,7 @@ LOWEST ?= tests/auth tests/config tests/documents tests/outgoing tests/parsing t
 	tests/schema tests/storage tests/http tests/test_serve.py
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-fast test-lowest laws faults check audit lint bench serve clean
+.PHONY: help run test test-fast test-lowest laws faults soak check audit lint bench serve clean
 
 help:  ## list the tasks
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -44,6 +44,9 @@ laws: $(READY)  ## the property tests, ten times as long as in `make test`
 
 faults: $(READY)  ## kills, failovers and races, long: some 25 minutes (FAULTS=FILE, FAULT_SEED, FAULT_ROUNDS, FAULT_WRITES)
 	@FAULT_LONG=1 $(BIN)/python -m pytest $(or $(FAULTS),tests/faults) -s
+
+soak: $(READY)  ## everything at once with faults, half an hour (SOAK_MINUTES): exit 1 where a promise breaks
+	@$(BIN)/python -m tests.soak
 
 lint: $(READY)  ## ruff: style and likely mistakes
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .

@@ -21,6 +21,7 @@ from permission_mongo.query.expressions import EXPRESSIONS
 from permission_mongo.query.filters import OPERATORS
 from permission_mongo.query.pipeline import ACCUMULATORS, STAGES
 from permission_mongo.schema.computed import OPERATORS as COMPUTED_OPERATORS
+from tests.test_numbered import FAULTS, THREATS, names_of_tests, numbers_in
 
 ROOT = Path(__file__).parent.parent
 HTTP, CONFIGURATION, OPERATIONS, OBSERVABILITY = (
@@ -294,3 +295,40 @@ def test_every_link_and_named_file_is_there():
 def test_the_commands_of_the_readme_are_understood():
     for line in re.findall(r"`(permission-mongo check [^`]+)`", README):
         assert _parser().parse_args(shlex.split(line)[1:])
+
+
+# -- threats and faults
+
+
+def rows_of_numbers(page: str, letter: str) -> dict[str, str]:
+    """The text of each table row that begins with such a number, several of one number joined."""
+    found: dict[str, str] = {}
+    for number, rest in re.findall(rf"^\| ({letter}\d+) \|(.*)\|$", (ROOT / "docs" / page).read_text(), re.MULTILINE):
+        found[number] = found.get(number, "") + rest
+    return found
+
+
+@pytest.fixture(scope="module")
+def borne() -> dict[str, set[str]]:
+    """By number the files in which a test bears it."""
+    found: dict[str, set[str]] = {}
+    for file, name in names_of_tests():
+        for number in numbers_in(name):
+            found.setdefault(number, set()).add(file)
+    return found
+
+
+@pytest.mark.parametrize(("page", "letter", "known"), [("threats.md", "T", THREATS), ("faults.md", "F", FAULTS)])
+def test_every_threat_and_fault_is_documented_and_tried_and_no_other(borne, page, letter, known):
+    rows = rows_of_numbers(page, letter)
+    assert set(rows) == set(known)
+    assert {number for number in borne if number.startswith(letter)} == set(known)
+    for number, text in rows.items():
+        files = {Path(named).stem for named in re.findall(r"`([\w/]*test_\w+)\.py`", text)}
+        assert files & borne[number], f"{number} names no test that bears it"
+        assert letter == "F" or files <= borne[number], f"{number}: no test of {files - borne[number]} bears it"
+
+
+def test_a_threat_is_told_in_the_words_of_the_tests():
+    told = {number: text.split(" | ")[0].strip() for number, text in rows_of_numbers("threats.md", "T").items()}
+    assert told == THREATS
