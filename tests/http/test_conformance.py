@@ -91,6 +91,25 @@ async def test_the_gateway_does_what_its_description_says(letters):
     assert len(found.checks) >= 14
 
 
+async def test_other_methods_and_what_lies_at_a_bound_are_answered_as_described(letters):
+    """Of routes that take no body: the bounds of bodies are more than each run can ask."""
+    document = await described(letters)
+    taken = (
+        "/health",
+        "/ready",
+        "/_pm/me",
+        "/_pm/jobs",
+        "/_pm/jobs/{job}",
+        "/letters/deleted",
+        "/letters/{id}/versions",
+    )
+    document["paths"] = {path: document["paths"][path] for path in taken}
+    phases = {name: {"enabled": name == "coverage"} for name in ("examples", "coverage", "fuzzing", "stateful")}
+    found = await examined(letters, document, {**settings(A_ROUND), "phases": phases})
+    assert found.failures == {}, found.text()
+    assert found.statuses[405] >= len(taken)
+
+
 async def test_a_description_that_is_wrong_is_noticed(letters):
     """Or the law above would be empty."""
     document = await described(letters)
