@@ -40,7 +40,17 @@ class _DocumentConvertor(StringConvertor):
     regex = f"(?!(?:{'|'.join(map(re.escape, sorted(RESERVED_IDS)))})(?:/|$))[^/]+"
 
 
+class _CollectionConvertor(StringConvertor):
+    """A segment that can be a collection's name: none with which a route of the service begins.
+
+    Else another method of such a route would be asked of a collection of that name, and told 404 instead of 405.
+    """
+
+    regex = "(?!(?:health|ready|metrics|api|_pm)(?:/|$))[^/]+"
+
+
 register_url_convertor("document", _DocumentConvertor())
+register_url_convertor("collection", _CollectionConvertor())
 
 # The routes asked most stand first, behind one that would be taken for a document's. An id can't be a word of the other
 # routes, nor a collection one of the service's.
@@ -189,7 +199,8 @@ class _Front:
 
 def _route(path: str, by_method: dict[str, Endpoint]) -> Route:
     answers = _Answers(path, by_method)
-    route = Route(path.replace("{id}", "{id:document}"), answers, methods=list(by_method))
+    typed = path.replace("{id}", "{id:document}").replace("{collection}", "{collection:collection}")
+    route = Route(typed, answers, methods=list(by_method))
     route.methods = set(by_method)  # a HEAD that the table does not name is not answered like a GET
     return route
 

@@ -97,14 +97,14 @@ ANSWERS: Final[Mapping[str, Shape]] = {
     "Health": an_object({"status": {"const": "ok"}}, ["status"]),
     "Readiness": an_object(
         {
-            "status": {"enum": ["ready", "not_ready"]},
+            "status": {"enum": ["ready", "not_ready", "ending"]},
             "checks": an_object(
                 {"mongodb": {"enum": ["ok", "unavailable"]}, "policy": {"enum": ["ok", "stale"]}},
                 ["mongodb", "policy"],
             ),
             "policy": text("Begins the SHA-256 of schema and policy in force."),
         },
-        ["status", "checks", "policy"],
+        ["status"],
     ),
     "Me": {
         "type": "object",
@@ -148,6 +148,25 @@ ANSWERS: Final[Mapping[str, Shape]] = {
     ),
     "PolicyFindings": an_object(
         {"findings": a_list({"type": "object"}), "fine": {"type": "boolean"}}, ["findings", "fine"]
+    ),
+    "PolicyTrial": {
+        "type": "object",
+        "properties": {
+            "tests": a_list(
+                an_object(
+                    {"name": text(), "at": text(), "passed": {"type": "boolean"}, "faults": a_list(text())},
+                    ["name", "at", "passed", "faults"],
+                )
+            ),
+            "passed": {"type": "integer"},
+            "failed": {"type": "integer"},
+            "coverage": {"type": "object", "required": ["percent", "rules"]},
+        },
+        "required": ["tests", "passed", "failed", "coverage"],
+    },
+    "PolicyDifference": an_object(
+        {"widens": {"type": "boolean"}, "changes": a_list({"type": "object", "required": ["kind", "roles", "text"]})},
+        ["widens", "changes"],
     ),
     "PolicyWritten": an_object({"file": text(), "sha256": text()}, ["file", "sha256"]),
     "AuditPage": an_object(

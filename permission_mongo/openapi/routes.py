@@ -58,7 +58,7 @@ def _many(name: str, first: tuple[int, ...] = (200, 207), *, may_be_job: bool = 
     return lambda seen: {**dict.fromkeys(first, ref(name)), **jobs}
 
 
-_BODY: Final = ("payload_too_large", "unsupported_media_type")
+_BODY: Final = ("payload_too_large", "unsupported_media_type", "request_timeout")
 _ABSENT: Final = ("document_not_found",)
 _CHANGED: Final = ("conflict", "schema_validation", "hook_rejected")
 _WRITE: Final = (*_BODY, *_CHANGED)

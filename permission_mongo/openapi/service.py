@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from permission_mongo.openapi.audience import Audience
-from permission_mongo.openapi.words import Shape, an_object, ref, text
+from permission_mongo.openapi.words import Shape, a_list, an_object, ref, text
 from permission_mongo.policy.rules import ACTIONS
 
 _JSON: Final = "application/json"
-_BODY: Final = ("payload_too_large", "unsupported_media_type")
+_BODY: Final = ("payload_too_large", "unsupported_media_type", "request_timeout")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +41,7 @@ def _body(schema: Shape, *, required: bool = True) -> Shape:
 
 _FILE: Final = text("Its text.")
 _FILES: Final = dict.fromkeys(("policy.yml", "schema.yml"), _FILE)
+_ROLE_SETS: Final[Shape] = {"type": "array", "maxItems": 20, "items": {**a_list(text()), "minItems": 1}}
 _SYNC: Final = _body(
     an_object({"tenant_id": text(minLength=1), "user_collection": text(minLength=1)}),
     required=False,
@@ -149,6 +150,28 @@ ROUTES: Final[tuple[Served, ...]] = (
         (),
         _BODY,
         _body(an_object({"files": an_object(_FILES, minProperties=1)}, ["files"])),
+    ),
+    Served(
+        "POST",
+        "/_pm/policy/test",
+        "testPolicy",
+        "What the policy tests come to with these files",
+        {200: ref("PolicyTrial")},
+        "admin",
+        (),
+        _BODY,
+        _body(an_object({"files": an_object({**_FILES, "policy_tests.yml": _FILE}, minProperties=1)})),
+    ),
+    Served(
+        "POST",
+        "/_pm/policy/diff",
+        "diffPolicy",
+        "What each role gains and loses by these files",
+        {200: ref("PolicyDifference")},
+        "admin",
+        (),
+        _BODY,
+        _body(an_object({"files": an_object(_FILES, minProperties=1), "roles": _ROLE_SETS}, ["files"])),
     ),
     Served(
         "PUT",

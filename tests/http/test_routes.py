@@ -222,6 +222,15 @@ async def sent_as_it_is(app, raw: bytes, token: str) -> tuple[int, bytes]:
     return told[0]["status"], b"".join(one.get("body", b"") for one in told)
 
 
+async def test_another_method_of_a_service_route_is_405_and_asked_of_no_collection(world):
+    for path in {*OPEN.values(), *OWN.values(), *ADMIN.values()}:
+        taken = {method for (method, _), at in {**OPEN, **OWN, **ADMIN}.items() if at == path}
+        for method in {"GET", "POST", "PUT", "PATCH", "DELETE"} - taken:
+            answer = await world.ask(method, path, token=a_token(roles=["boss"]))
+            assert (answer.status_code, answer.json()["error"]["code"]) == (405, "method_not_allowed"), (method, path)
+            assert set(answer.headers["allow"].split(", ")) == taken
+
+
 @pytest.mark.parametrize("route", OPEN, ids=" ".join)
 async def test_a_service_route_asks_for_no_credential(world, route):
     assert (await world.client.get(OPEN[route])).status_code == 200
