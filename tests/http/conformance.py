@@ -26,6 +26,8 @@ BEYOND_SCHEMA = {
     r"can't both be changed|^(update\.?:? ?)?\$rename": "paths of one change, held against each other",
     r"given in two ways|_sort: a list with _as_of|_count: a list with _as_of": "parameters held against each other",
     r"is named twice|may both be arrays|leads through a field that may be an array": "an order, field by field",
+    r"the files have mistakes|^roles: no policy has": "what a policy says, and not how it is sent",
+    r"expected a string without NUL": "every sign but one",
     r"nested deeper than|more than \d+ (conditions|paths|values)": "bounds over the whole of it",
     r"the document breaks its schema": "@errors",
 }
@@ -102,6 +104,9 @@ class Summary:
         ):
             self.beyond[answer.json()["error"]["code"]] += 1
             return
+        if check.name == "negative_data_rejection" and answer is not None and is_of_nothing(answer):
+            self.beyond["of nothing"] += 1
+            return
         found = self.failures[check.name, case.operation.label]
         if len(found) < MOST_TOLD:
             told = f"{answer.status_code} {answer.text[:400]}" if answer is not None else "no answer"
@@ -118,6 +123,12 @@ class Summary:
         return "\n".join(
             [*lines, *(f"  {name} at {route}: {one}" for (name, route), some in self.failures.items() for one in some)]
         )
+
+
+def is_of_nothing(answer: Any) -> bool:
+    """Whether a batch found no document: what its operators take is read by the document that they change."""
+    told = answer.json() if answer.status_code == 200 else None
+    return isinstance(told, dict) and told.get("matched") == 0 and not told["failed"]
 
 
 def is_beyond_schema(route: str, error: dict) -> bool:

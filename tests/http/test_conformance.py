@@ -12,7 +12,12 @@ import pytest
 from tests.http.conformance import Bridge, run
 from tests.http.harness import CONFIG, a_config, a_token, a_world
 
-pytestmark = pytest.mark.mongo
+pytestmark = [
+    pytest.mark.mongo,
+    # The app is at work in another thread of this process, and its driver may draw from `random` as well.
+    pytest.mark.filterwarnings("ignore:Do not use the .random. module"),
+    pytest.mark.filterwarnings("ignore:Generating overly large repr"),
+]
 DEFAULT = 1000
 EXAMPLES = int(os.environ.get("OPENAPI_EXAMPLES", str(DEFAULT)))
 A_ROUND = 62  # requests of one example at each operation, and of one sequence of them
