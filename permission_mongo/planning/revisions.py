@@ -15,7 +15,7 @@ from permission_mongo.planning.hooks import pre_hooks
 from permission_mongo.planning.references import referable_from
 from permission_mongo.planning.stamps import update_stamps
 from permission_mongo.policy.grants import Reach
-from permission_mongo.policy.nodes import ALWAYS, conjunction, negation
+from permission_mongo.policy.nodes import ALWAYS
 from permission_mongo.prehooks import Pre
 from permission_mongo.query.filters import Query
 from permission_mongo.revisions import Again, Holding, Named, Referable, Revision, Sight, Writer, unwritable
@@ -207,13 +207,11 @@ def _writers(
     `guarded` fields are out of reach as well, where a rule does not name them in `reassign`; `stamped` ones always.
     """
     judging = callers.judging(asking, collection)
-    unstamped = negation(reach.denied)
-    for grant in reach.grants:
-        own = callers.has_own_check(grant.rule_id)
+    for grant, changing in zip(reach.grants, reach.changing, strict=True):
         yield Writer(
-            conjunction((reach.within, unstamped, grant.rows)),
+            changing.rows,
             # A check of its own says all; by default the document stays one that the rule, and no deny, reaches.
-            conjunction((reach.within, grant.check) if own else (reach.within, unstamped, grant.check)),
+            changing.own if callers.has_own_check(grant.rule_id) else changing.default,
             grant.fields,
             kept_paths(grant.fields, {*judging[grant.rule_id], *((name,) for name in guarded)}, stamped),
         )

@@ -47,6 +47,15 @@ class Hiding:
 
 
 @dataclass(frozen=True, slots=True)
+class Changing:
+    """Of a document before a change: `rows`. Of it afterwards: the rule's `own` check, or the one of who has none."""
+
+    rows: Expression
+    own: Expression
+    default: Expression
+
+
+@dataclass(frozen=True, slots=True)
 class Reach:
     """What a caller may touch in one collection by one action. `within` is the tenant: no matter of policy text."""
 
@@ -56,6 +65,7 @@ class Reach:
     hiding: tuple[Hiding, ...] = ()
     _rows: Expression | None = field(default=None, init=False, compare=False, repr=False)
     _finals: tuple[Expression, ...] | None = field(default=None, init=False, compare=False, repr=False)
+    _changing: tuple[Changing, ...] | None = field(default=None, init=False, compare=False, repr=False)
 
     @property
     def rows(self) -> Expression:
@@ -76,6 +86,21 @@ class Reach:
         # Each rule's rows are within the tenant already, unless it is one that crosses tenants.
         own = () if grant.check == grant.rows else (grant.check,)
         return conjunction((self.within, negation(self.denied), grant.rows, *own))
+
+    @property
+    def changing(self) -> tuple[Changing, ...]:
+        """For each grant, what must hold of a document that is changed by it. Made once: conditions are compiled."""
+        if self._changing is None:
+            object.__setattr__(self, "_changing", tuple(self._changed_by(grant) for grant in self.grants))
+        return cast("tuple[Changing, ...]", self._changing)
+
+    def _changed_by(self, grant: Grant) -> Changing:
+        free = negation(self.denied)
+        return Changing(
+            conjunction((self.within, free, grant.rows)),
+            conjunction((self.within, grant.check)),
+            conjunction((self.within, free, grant.check)),
+        )
 
     @property
     def accepted_rows(self) -> Expression:

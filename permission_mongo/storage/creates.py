@@ -62,8 +62,9 @@ async def create_one(plan: CreatePlan, actor: Actor, rooms: Rooms) -> Created:
 async def _by_one_command(collection: str, draft: Draft, rooms: Rooms) -> Created:
     """Lost where the answer is: the driver has sent it twice, and what a majority did not confirm it may do later."""
     try:
-        with pymongo.timeout(rooms.timeout):
-            await rooms.raw(collection).insert_one(draft.stored)
+        async with rooms.turn():
+            with pymongo.timeout(rooms.timeout):
+                await rooms.raw(collection).insert_one(draft.stored)
     except PyMongoError as error:
         if is_in_doubt(error):
             raise Lost from error

@@ -27,18 +27,18 @@ from permission_mongo.storage.chains import prune, thin
 from permission_mongo.storage.decoding import document_of, documents_of
 from permission_mongo.storage.faults import DUPLICATE
 from permission_mongo.storage.idempotency import Answers
+from permission_mongo.storage.insistence import Insistent
 from permission_mongo.storage.jobs import Jobs
 from permission_mongo.storage.layout import BATCHES, PARTS, VERSIONS
 from permission_mongo.storage.outbox import Outbox
 from permission_mongo.storage.people import People
 from permission_mongo.storage.replies import RAW, REPLY, Reply
 from permission_mongo.storage.sequences import Sequences
-from permission_mongo.storage.transactions import Transactor
+from permission_mongo.storage.transactions import TURN, Transactor
 from permission_mongo.values import CODEC, Document, DocumentId, MongoFilter
 from permission_mongo.versions import DAY, Former, behind, with_end
 
 T = TypeVar("T")
-_TURN: Final = 1.0  # seconds that a request waits for its turn
 _SPARE: Final = 4  # connections for what asks without a turn: who is revoked, what a job's lease is, a ping
 _SILENCE: Final = 0.25  # seconds that an answer may take on its way
 # The ids decide: no time is spent on trying other indexes.
@@ -72,10 +72,10 @@ class Bounded:
 
     def __init__(self, slots: asyncio.Semaphore, seconds: float) -> None:
         self._slots = slots
-        self._timeout = asyncio.timeout(seconds)
+        self._timeout = Insistent(seconds)
 
     async def __aenter__(self) -> None:
-        await take_turn(self._slots, _TURN)
+        await take_turn(self._slots, TURN)
         await self._timeout.__aenter__()
 
     async def __aexit__(
@@ -110,7 +110,7 @@ class Rooms:
         self._raw: dict[str, AsyncCollection[RawBSONDocument]] = {}
         self.timeout = timeout
         self.max_time_ms = int(timeout * 1000)
-        self.transactor = Transactor(client, database, observe)
+        self.transactor = Transactor(client, database, observe, self.turn)
         self.versions = self._database[VERSIONS]
         self.batches = self._database[BATCHES]
         self.parts = self._database[PARTS]
@@ -284,12 +284,12 @@ class Rooms:
         return Bounded(self._slots, self.longest)
 
     @asynccontextmanager
-    async def turn(self, *, first: bool = True) -> AsyncIterator[None]:
-        """That of a write, or of reads one behind the other. Within it none of its kind may be asked for.
+    async def turn(self, seconds: float = TURN) -> AsyncIterator[None]:
+        """That of a transaction, or of reads one behind the other. Within it none of its kind may be asked for.
 
-        NoConnectionFree after a second without one; what goes on with work begun waits as long as a command may take.
+        NoConnectionFree after so many seconds without one.
         """
-        await take_turn(self._long_slots, _TURN if first else self.timeout)
+        await take_turn(self._long_slots, seconds)
         try:
             yield
         finally:

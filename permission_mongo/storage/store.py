@@ -87,24 +87,21 @@ class Store:
         Of a filter's work one chunk is done, as it is its `turn`.
         """
         with refusing():
-            if isinstance(plan, _WITH_TURNS_OF_THEIR_OWN):
-                return await self._read(plan)
-            async with self._rooms.turn(first=turn is AT_FIRST or turn.origin is not None):
-                if actor.once is not None:
-                    return await self._once(plan, actor, actor.once, turn)
-                return await self._execute(plan, actor, turn)
+            if actor.once is not None:
+                return await self._once(plan, actor, actor.once, turn)
+            return await self._execute(plan, actor, turn)
 
     async def _once(self, plan: Plan, actor: Actor, once: Once, turn: Turn) -> Outcome:
         """What happened, now or when the same request came first."""
-        answers = self._rooms.answers
-        earlier = await answers.find(once)
+        async with self._rooms.turn():
+            earlier = await self._rooms.answers.find(once)
         if earlier is not None:
             return Replayed(earlier)
         try:
             with refusing():
                 outcome = await self._execute(plan, actor, turn)
             if isinstance(outcome, BatchOutcome) and outcome.more is None and not outcome.is_job:
-                await answers.settle(once, added(turn.before, outcome), actor.now)
+                await self._rooms.answers.settle(once, added(turn.before, outcome), actor.now)
             return outcome
         except Unavailable:
             raise  # whether it took effect is not known
@@ -127,9 +124,12 @@ class Store:
     async def _execute(self, plan: Plan, actor: Actor, turn: Turn) -> Outcome:
         if isinstance(plan, Writing):
             return await self._write(plan, actor, turn)
-        if isinstance(plan, ExplainPlan):
-            return await examine(plan, actor, self._rooms)
-        return await self._read(plan)
+        if isinstance(plan, _WITH_TURNS_OF_THEIR_OWN):
+            return await self._read(plan)
+        async with self._rooms.turn():
+            if isinstance(plan, ExplainPlan):
+                return await examine(plan, actor, self._rooms)
+            return await self._read(plan)
 
     async def note_policy(self, actor: Actor, file: str) -> None:
         """The audit's entry of a policy that is about to be written, for each attempt."""

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any, Final, TypeVar
@@ -39,6 +40,9 @@ _LOG: Final = logging.getLogger("permission_mongo.storage")
 _TO_END: Final = 2.0  # seconds for an abort, under a deadline of its own
 _LAST_TRY: Final = 0.25
 _SHORTEST: Final = 0.02  # of an attempt
+TURN: Final = 1.0  # seconds that a request waits for its turn
+# Within it one of the connections is the caller's; it is not had within so many seconds: NoConnectionFree.
+TurnTaker = Callable[[float], AbstractAsyncContextManager[None]]
 
 
 class Contended(Exception):
@@ -90,8 +94,10 @@ class Transactor:
         client: AsyncMongoClient[Document],
         database: str,
         observe: Callable[[Observation], None] = lambda _: None,
+        turn: TurnTaker = lambda _: nullcontext(),
     ) -> None:
         self._client = client
+        self._turn = turn
         self._database = database
         self._ending: set[asyncio.Task[None]] = set()
         self._kept: dict[AsyncClientSession, VersionsKept] = {}
@@ -102,16 +108,27 @@ class Transactor:
         before = self._kept.get(session)
         self._kept[session] = VersionsKept(collection, count + (before.count if before else 0))
 
-    async def run(self, body: Body[T], *, deadline: float, proof: Proof, attempts: int = 8, commit: bool = True) -> T:
+    async def run(
+        self,
+        body: Body[T],
+        *,
+        deadline: float,
+        proof: Proof,
+        attempts: int = 8,
+        commit: bool = True,
+        patience: float = TURN,
+    ) -> T:
         """What `body` returns, committed on a majority; or aborted after it, where `commit` is False.
 
         `deadline` is a `time.monotonic()` moment. `body` may run several times: it reads no clock and counts nothing.
         Contended when the attempts or the time are used up, Late when only the commit was wanting, Lost when nobody
-        knows, else what PyMongo raised.
+        knows, else what PyMongo raised. Each attempt waits for a turn, the first for `patience` seconds: who pauses
+        between two holds no connection.
         """
         for attempt in range(1, attempts + 1):
             try:
-                return await self._attempt(body, deadline, proof, commit)
+                async with self._turn(patience if attempt == 1 else max(deadline - monotonic(), _SHORTEST)):
+                    return await self._attempt(body, deadline, proof, commit)
             except (PyMongoError, Raced) as error:
                 if isinstance(error, PyMongoError) and not _passes(error):
                     raise

@@ -25,7 +25,7 @@ from permission_mongo.storage.layout import VERSIONS
 from permission_mongo.storage.ledger import Ledger, Traces
 from permission_mongo.storage.parts import Ids, KeyExists, Progress, TooMuch, first_refusal, in_parts, tries
 from permission_mongo.storage.rooms import BY_ID, NumberTaken, Rooms
-from permission_mongo.storage.transactions import Body, Contended, Raced
+from permission_mongo.storage.transactions import TURN, Body, Contended, Raced
 from permission_mongo.storage.turns import decoded, in_turns
 from permission_mongo.values import Document, DocumentId, MongoFilter
 from permission_mongo.versions import LARGEST, made, number_of, record
@@ -123,6 +123,8 @@ class Work(ABC):
                 proof=self._ledger.proof(part),
                 attempts=tries(ids, atomic=batch.atomic),
                 commit=not batch.dry_run,
+                # A job that was begun does not end because others are busy.
+                patience=TURN if self._turn.lease is None or self._turn.origin is not None else self._rooms.timeout,
             )
         except NumberTaken as error:
             # Go on behind the highest kept.

@@ -17,6 +17,7 @@ import pytest
 
 from tests.conftest import a_server
 from tests.faults.processes import Asked, a_gateway_process, write_config
+from tests.faults.replica_set import until
 from tests.faults.rows import open_transactions, rounds, settle
 from tests.faults.scenes import BEYOND, HEALS_WITHIN, LIMIT, READS, Scene, late, send_again
 from tests.faults.summaries import Summary, tell
@@ -120,6 +121,7 @@ def test_f7_control_a_query_without_a_limit_is_seen_running(scene):
     with pymongo.MongoClient(scene.database.client.address[0], scene.database.client.address[1], appname="permission-mongo", directConnection=True) as bare, scene.endless():  # fmt: skip
         reading = Thread(target=bare[scene.database.name]["notes"].find_one)
         reading.start()
+        until(scene.running, "it does not begin", 10)
         is_idle = scene.is_idle_within(LIMIT + 1.0)
         found = len(scene.running())
     reading.join(10)

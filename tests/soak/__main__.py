@@ -240,7 +240,7 @@ def cursors_left(client: pymongo.MongoClient) -> int:
 
 def quiet(client: pymongo.MongoClient, lasting: Lasting) -> Held:
     """What is held once everything has come to its end."""
-    settle(client, 10)
+    settle(client, 75)  # what a killed gateway left open the servers end after a minute
     until = time.monotonic() + 20
     while connections_at(lasting.gateway.port) and time.monotonic() < until:
         time.sleep(0.2)
