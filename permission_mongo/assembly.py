@@ -34,6 +34,7 @@ from permission_mongo.rates import Rates
 from permission_mongo.running import Running
 from permission_mongo.sampling import Sampling
 from permission_mongo.service import Engine
+from permission_mongo.shares import Budget
 from permission_mongo.spans import sent_to
 from permission_mongo.standing import Standing
 from permission_mongo.storage.connection import Database, new_client, require_server
@@ -76,6 +77,7 @@ class Lasting:
     caller: Caller
     metrics: Metrics
     standing: Standing
+    budget: Budget
     rates: Rates = field(default_factory=Rates)
 
     def database(self, config: Config, namespace: str) -> Any:
@@ -155,11 +157,14 @@ async def open_lasting(config: Config, uri: str, carriers: int = CARRIERS) -> As
         keys, revoked = KeyVerifier(MongoKeyStore(database)), RevocationList(MongoRevocations(database))
         with suppress(Refusal):
             await revoked.refresh()  # or the first request does
-        standing = Standing(config.digest)
+        standing, budget = (
+            Standing(config.digest),
+            Budget(config.limits.max_bytes_in_flight, config.limits.query_timeout),
+        )
         stack.callback(standing.leave)
         metrics.observe(ConfigTaken(config.policy_digest))
         caller = await stack.enter_async_context(Caller(config.allowed, observe=metrics.observe, spans=spans))
-        lasting = Lasting(client, secret, former, Fresh(), keys, revoked, engine, caller, metrics, standing)
+        lasting = Lasting(client, secret, former, Fresh(), keys, revoked, engine, caller, metrics, standing, budget)
         known = lasting.known_by(config, tokens)
         beside: dict[str, Gateway] = {}
         for name in config.namespaces:
@@ -207,7 +212,8 @@ async def _serving(
     asks = Consulting(config, planner, store, rooms.sequences, lasting.caller)
     running = Running(config, known, asks, store, fresh, utc_now, observe, holder, waiting, in_force)
     kept = (fresh, trail, utc_now, in_force)
-    gateway = Gateway(config, known, planner, store, running, lasting.metrics, *kept, rates=lasting.rates)
+    shared = Gateway(config, known, planner, store, running, lasting.metrics, *kept, rates=lasting.rates)
+    gateway = replace(shared, budget=lasting.budget, sizes=rooms.sizes)
     told = Delivering(rooms.outbox, lambda: gateway.current.config.receivers(), lasting.caller, observe, holder)
     sealing = _sealing(config, database, holder, lasting.metrics)
     try:
