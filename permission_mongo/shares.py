@@ -121,7 +121,7 @@ class Budget:
 
     def let_in(self, share: Share) -> bool:
         """Whether there is room; then it is taken."""
-        return self._enters(share, behind=bool(self._waiting))
+        return self._enters(share, behind=any(map(self._holds_up, self._waiting)))
 
     async def wait(self, share: Share) -> None:
         loop = asyncio.get_running_loop()
@@ -157,8 +157,12 @@ class Budget:
                     told.set_result(None)
                 else:
                     self.hold(share, 0)
-            elif share.seen.is_known and not self._has_its_part(share, share.need()):
-                behind = True
+            else:
+                behind = behind or self._holds_up(share)
+
+    def _holds_up(self, share: Share) -> bool:
+        """Whether large ones behind it wait for it: for room, and not because its caller holds enough."""
+        return share.seen.is_known and not self._has_its_part(share, share.need())
 
     def _enters(self, share: Share, *, behind: bool) -> bool:
         if not share.seen.is_known:
