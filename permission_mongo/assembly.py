@@ -34,6 +34,7 @@ from permission_mongo.rates import Rates
 from permission_mongo.running import Running
 from permission_mongo.sampling import Sampling
 from permission_mongo.service import Engine
+from permission_mongo.shares import Budget
 from permission_mongo.spans import sent_to
 from permission_mongo.standing import Standing
 from permission_mongo.storage.connection import Database, new_client, require_server
@@ -76,6 +77,7 @@ class Lasting:
     caller: Caller
     metrics: Metrics
     standing: Standing
+    budget: Budget
     rates: Rates = field(default_factory=Rates)
 
     def database(self, config: Config, namespace: str) -> Any:
@@ -153,15 +155,12 @@ async def open_lasting(config: Config, uri: str, carriers: int = CARRIERS) -> As
         secret = own.encode() if own else await patiently(lambda: shared_secret(database))
         former = tuple(one.encode() for one in config.server.previous_secrets)
         patience = config.limits.query_timeout  # who asks is told no later than what is asked
-        keys = KeyVerifier(MongoKeyStore(database, patience))
-        revoked = RevocationList(MongoRevocations(database, patience))
-        with suppress(Refusal):
-            await revoked.refresh()  # or the first request does
-        standing = Standing(config.digest)
+        keys, revoked = await _known_at(database, patience)
+        standing, budget = Standing(config.digest), Budget(config.limits.max_bytes_in_flight, patience)
         stack.callback(standing.leave)
         metrics.observe(ConfigTaken(config.policy_digest))
         caller = await stack.enter_async_context(Caller(config.allowed, observe=metrics.observe, spans=spans))
-        lasting = Lasting(client, secret, former, Fresh(), keys, revoked, engine, caller, metrics, standing)
+        lasting = Lasting(client, secret, former, Fresh(), keys, revoked, engine, caller, metrics, standing, budget)
         known = lasting.known_by(config, tokens)
         beside: dict[str, Gateway] = {}
         for name in config.namespaces:
@@ -172,6 +171,13 @@ async def open_lasting(config: Config, uri: str, carriers: int = CARRIERS) -> As
         looks = (lambda: _remembering(gateway), lambda: [pool_stands(client)], lambda: _dropped(lines))
         await stack.enter_async_context(Sampling(metrics.observe, looks).at_work())
         yield gateway, lasting
+
+
+async def _known_at(database: Database, patience: float) -> tuple[KeyVerifier, RevocationList]:
+    revoked = RevocationList(MongoRevocations(database, patience))
+    with suppress(Refusal):
+        await revoked.refresh()  # or the first request does
+    return KeyVerifier(MongoKeyStore(database, patience)), revoked
 
 
 def _dropped(lines: RequestLog) -> Iterator[LinesDropped]:
@@ -207,7 +213,8 @@ async def _serving(
     asks = Consulting(config, planner, store, rooms.sequences, lasting.caller)
     running = Running(config, known, asks, store, fresh, utc_now, observe, holder, waiting, in_force)
     kept = (fresh, trail, utc_now, in_force)
-    gateway = Gateway(config, known, planner, store, running, lasting.metrics, *kept, rates=lasting.rates)
+    shared = Gateway(config, known, planner, store, running, lasting.metrics, *kept, rates=lasting.rates)
+    gateway = replace(shared, budget=lasting.budget, sizes=rooms.sizes)
     told = Delivering(rooms.outbox, lambda: gateway.current.config.receivers(), lasting.caller, observe, holder)
     sealing = _sealing(config, database, holder, lasting.metrics)
     try:

@@ -35,6 +35,7 @@ from permission_mongo.principal import DEFAULT_NAMESPACE, Principal
 from permission_mongo.rates import Rates
 from permission_mongo.running import Running
 from permission_mongo.service import CheckPlan, DiffPlan, TrialPlan, WritePlan
+from permission_mongo.shares import Budget, Sizes
 from permission_mongo.spans import Spans
 from permission_mongo.standing import Standing
 from permission_mongo.storage.store import Store
@@ -69,6 +70,8 @@ class Gateway:
     rates: Rates = field(default_factory=Rates)  # one for all namespaces, and for what a reload puts in its place
     lines: RequestLog = field(default_factory=lambda: RequestLog(Logging()))
     spans: Spans | None = None
+    budget: Budget = field(default_factory=Budget)  # of the process, as the rates
+    sizes: Sizes = field(default_factory=Sizes)  # of the rows of this namespace
 
     def within(self, namespace: str, principal: Principal) -> Gateway:
         """That of one of the caller's namespaces. Forbidden alike for another's and for one that there is not."""

@@ -95,6 +95,8 @@ class Running:
         With `waits` False what is left after the first chunk is done by whoever finds it.
         """
         plan, asking = await self.consulting.planned(operation, asking)
+        if asking.share is not None:
+            await asking.share.enter()
         work = self._work(operation, asking)
         try:
             if work is None:

@@ -22,6 +22,7 @@ from permission_mongo.api import endpoints
 from permission_mongo.api.calls import Call, request_id_of
 from permission_mongo.api.door import Door
 from permission_mongo.api.errors import MethodNotAllowed, unforeseen
+from permission_mongo.api.large import deliver
 from permission_mongo.api.refused import action_of, note_refusal
 from permission_mongo.api.render import complete, refuse
 from permission_mongo.api.streams import Streams
@@ -140,21 +141,27 @@ class _Answers:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = perf_counter()
         request = Request(scope, receive)
-        method: str = scope["method"]
         opened: Gateway = scope["app"].state.gateway
         gateway = opened.current  # looked at once: the whole request is judged by one configuration
         request_id = request_id_of(request)
         call = Call(request, gateway, request_id)
-        endpoint = self.by_method[method]
+        endpoint = self.by_method[scope["method"]]
         answering = _answered(endpoint, call)
         spans = gateway.spans
-        response = await (answering if spans is None else traced(spans, call, self.path, answering))
-        complete(response, request_id)
+        try:
+            response = await (answering if spans is None else traced(spans, call, self.path, answering))
+            self._tell(call, complete(response, request_id), endpoint, started)
+            await deliver(response, call, send)
+        finally:
+            if call.share is not None:
+                call.share.leave()
+
+    def _tell(self, call: Call, response: Response, endpoint: Endpoint, started: float) -> None:
+        gateway, method = call.gateway, call.request.scope["method"]
         status, seconds, action = response.status_code, perf_counter() - started, action_of(endpoint.__name__)
         gateway.observe(Served(method, self.path, status, seconds))
         if gateway.lines.wants(status, seconds, writes=writes(action)):
             gateway.lines.tell(line_of(call, action, self.path, status, seconds))
-        await response(scope, receive, send)
 
 
 class _Application(Starlette):

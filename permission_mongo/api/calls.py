@@ -24,6 +24,7 @@ from permission_mongo.planning.callers import Asking
 from permission_mongo.principal import DEFAULT_NAMESPACE
 from permission_mongo.rates import Payer, cost_of, paying_address, paying_principal
 from permission_mongo.schema.model import Collection
+from permission_mongo.shares import Share
 
 _LENGTH: Final = re.compile(rb"[0-9]+")
 _LONGEST_LENGTH: Final = 18
@@ -48,7 +49,7 @@ def _only(namespaces: list[bytes]) -> str:
 class Call:
     """A request at a gateway. `keys` are its idempotency keys, `sent` the headers that tell of its body, `received` the
     body, `asked` who asks, and `payers` whose rates it counts for, once they are read. `refused` is the code of what it
-    was refused with, `trace` the id of its trace.
+    was refused with, `trace` the id of its trace, `share` what its answer holds if it is large.
     """
 
     request: Request
@@ -61,6 +62,7 @@ class Call:
     payers: tuple[Payer, ...] = ()
     refused: str | None = None
     trace: str | None = None
+    share: Share | None = None
 
     @property
     def collection(self) -> Collection:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from starlette.responses import Response
 
 from permission_mongo import metrics
 from permission_mongo.api.calls import IF_MATCH, IF_NONE_MATCH, MERGE_PATCH, Call
 from permission_mongo.api.events import events_of
+from permission_mongo.api.large import share_of
 from permission_mongo.api.render import render, respond, unless_known
 from permission_mongo.errors import InvalidRequest
 from permission_mongo.openapi.document import public_description
@@ -47,6 +50,9 @@ async def _answer(call: Call, operation: Operation, asking: Asking, *, waits: bo
         asking = call.keyed(asking, operation)
     if call.payers:
         call.pay_for(operation)
+    call.share = share_of(call, operation)
+    if call.share is not None:
+        asking = replace(asking, share=call.share)
     shown = await call.gateway.answer(operation, asking, waits=waits)
     if call.payers:
         call.gateway.rates.owe(call.payers, owed_for(operation, shown))

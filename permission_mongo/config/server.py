@@ -250,6 +250,7 @@ def _limits(section: Section) -> Limits:
         max_result_size=section.integer("max_result_size", 10_000, 1, 100_000),
         max_aggregation_stages=section.integer("max_aggregation_stages", 20, 1, 100),
         max_result_bytes=section.bytes("max_result_bytes", 16 * 2**20),
+        max_bytes_in_flight=section.bytes("max_bytes_in_flight", 64 * 2**20),
         max_body_bytes=section.bytes("max_body_bytes", 16 * 2**20),
         max_document_bytes=section.bytes("max_document_bytes", 15 * 2**20),
         max_transaction_bytes=section.bytes("max_transaction_bytes", 16 * 2**20),

@@ -11,14 +11,15 @@ from permission_mongo.query.limits import Limits
 # Sockets, connections, routes and handlers are made once.
 _AT_START = ("server", "mongodb", "metrics", "logging", "tracing")
 _OF_AUDIT = ("enabled", "ttl", "seal", "receiver")  # who seals, up to which age, and who is told is settled then
+_OF_LIMITS = ("query_timeout", "max_bytes_in_flight")
 # The same, by the names of their keys.
 _WHOLE = {"allowed": "hooks.allow_addresses", "namespaces": "namespaces"}
 
 
 def taken(running: Config, read: Config) -> Config:
     """What was read, with what only a restart can change as it is."""
-    # Storage was built with this one.
-    limits = replace(read.limits, query_timeout=running.limits.query_timeout)
+    # Storage was built with these.
+    limits = replace(read.limits, **{key: getattr(running.limits, key) for key in _OF_LIMITS})
     kept = {name: getattr(running, name) for name in (*_AT_START, *_WHOLE)}
     audit = replace(read.audit, **{key: getattr(running.audit, key) for key in _OF_AUDIT})
     return replace(read, **kept, limits=limits, audit=audit)
@@ -42,5 +43,6 @@ def _changed(former: Config, read: Config) -> Iterator[str]:
 
 
 def _changed_limits(former: Limits, read: Limits) -> Iterator[str]:
-    if former.query_timeout != read.query_timeout:
-        yield "limits.query_timeout"
+    for name in _OF_LIMITS:
+        if getattr(former, name) != getattr(read, name):
+            yield f"limits.{name}"

@@ -25,6 +25,7 @@ from permission_mongo.principal import Principal
 from permission_mongo.query.filters import Query
 from permission_mongo.schema.model import Collection
 from permission_mongo.service import KinPlan
+from permission_mongo.shares import Share
 from permission_mongo.values import MongoFilter, read_scalar
 
 _MOST_BOUND: Final = 8192
@@ -38,7 +39,7 @@ class Asking:
 
     `kin` are the people around the caller, once a rule has asked for them.
     `asked` has what the outside said of its documents, where hooks ask it. `repeats`: the write was done before, and
-    the plan is for telling what it did.
+    the plan is for telling what it did. `share` is what an answer that may be large waits for, before its query.
     """
 
     principal: Principal
@@ -49,6 +50,7 @@ class Asking:
     kin: Kin | None = None
     asked: Mapping[Any, Asked] = field(default_factory=dict)
     repeats: bool = False
+    share: Share | None = None
 
     def actor(self) -> Actor:
         who = self.principal

@@ -22,6 +22,7 @@ class Limits:
     max_result_size: int = 10_000
     max_aggregation_stages: int = 20
     max_result_bytes: int = 16 * 2**20
+    max_bytes_in_flight: int = 64 * 2**20
     max_body_bytes: int = 16 * 2**20
     max_document_bytes: int = 15 * 2**20
     max_transaction_bytes: int = 16 * 2**20

@@ -11,6 +11,7 @@ from permission_mongo.aggregations import AggregatePlan, JoinPlan
 from permission_mongo.documents.paths import Path
 from permission_mongo.errors import DeadlineExceeded, InvalidRequest, PayloadTooLarge, Refusal
 from permission_mongo.outcomes import Computed
+from permission_mongo.shares import made_of
 from permission_mongo.storage.decoding import document_of
 from permission_mongo.storage.rooms import Rooms
 from permission_mongo.values import Document
@@ -45,7 +46,10 @@ async def _computed(plan: AggregatePlan, rooms: Rooms) -> Computed:
             found.append(bytes(row.raw))
             size += len(row.raw)
             if size > plan.most_bytes:
-                raise PayloadTooLarge(f"the result has more than {plan.most_bytes} bytes; group or limit further")
+                break
+    rooms.sizes[made_of(plan.collection)].saw(size, 1)
+    if size > plan.most_bytes:
+        raise PayloadTooLarge(f"the result has more than {plan.most_bytes} bytes; group or limit further")
     if len(found) > plan.most_rows:
         raise PayloadTooLarge(
             f"the result has more than {plan.most_rows} rows; group or limit further", max_result_size=plan.most_rows

@@ -130,6 +130,7 @@ async def _present(past: Past, rooms: Rooms) -> tuple[Document, bool]:
     """
     live = None if past.live.is_empty else await rooms.raw(past.collection).find_one(past.live.one(past.id))
     if live is not None:
+        rooms.sizes[past.collection].saw(len(live.raw), 1)
         return document_of(live.raw), True
     last = await last_record(past, rooms)
     if last is None:

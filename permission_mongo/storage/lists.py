@@ -17,6 +17,7 @@ from permission_mongo.outcomes import Counted, Page
 from permission_mongo.plans import CountPlan, DeletedPlan, ListPlan
 from permission_mongo.query.keyset import behind, bounds, key_of
 from permission_mongo.query.sorting import Ordered
+from permission_mongo.shares import Seen
 from permission_mongo.storage.computed import computed_by_id, computed_by_order, computed_contents, count_computed
 from permission_mongo.storage.decoding import documents_of
 from permission_mongo.storage.layout import HISTORY
@@ -50,7 +51,9 @@ async def list_page(plan: ListPlan, rooms: Rooms) -> Page:
 
 async def _by_id(plan: ListPlan, rooms: Rooms) -> tuple[list[Document], bool]:
     if plan.computed:
-        return await read_rows(await computed_by_id(plan, rooms), plan.limit, plan.max_bytes)
+        return await read_rows(
+            await computed_by_id(plan, rooms), plan.limit, plan.max_bytes, rooms.sizes[plan.collection]
+        )
     if plan.after is None:
         skip = {"skip": plan.skip} if plan.skip else {}
         return await _found(plan, {"filter": plan.match.encoded, "sort": {"_id": 1}, **skip}, rooms)
@@ -83,7 +86,9 @@ async def _sorted(plan: ListPlan, by: Ordered, rooms: Rooms) -> tuple[list[Docum
 async def _by_order(plan: ListPlan, by: Ordered, rooms: Rooms) -> tuple[list[Document], bool]:
     """With the key each row is sorted by, as MongoDB tells it, under the one name that is never shown."""
     if plan.computed:
-        return await read_rows(await computed_by_order(plan, by, rooms), plan.limit, plan.max_bytes)
+        return await read_rows(
+            await computed_by_order(plan, by, rooms), plan.limit, plan.max_bytes, rooms.sizes[plan.collection]
+        )
     asked: Document = {"filter": plan.match.encoded, "projection": {MADE: {"$meta": "sortKey"}}, "sort": dict(by.order)}
     if plan.after is not None:
         asked["filter"] = plan.match.also(behind(by.order, plan.after))
@@ -108,7 +113,7 @@ async def _found(plan: ListPlan, asked: Document, rooms: Rooms) -> tuple[list[Do
         max_time_ms=rooms.max_time_ms,
         **{**options, **({"hint": list(options["hint"].items())} if "hint" in options else {})},
     )
-    return await read_rows(cursor, plan.limit, plan.max_bytes)
+    return await read_rows(cursor, plan.limit, plan.max_bytes, rooms.sizes[plan.collection])
 
 
 def _keys(rows: Sequence[Document], by: Ordered, *, more: bool) -> Any | None:
@@ -117,18 +122,25 @@ def _keys(rows: Sequence[Document], by: Ordered, *, more: bool) -> Any | None:
     return key_of(by.order, keys[-1], rows[-1]) if more else None
 
 
-async def read_rows(cursor: Rows, most: int, max_bytes: int) -> tuple[list[Document], bool]:
-    """At most `most` rows and `max_bytes`, the first row of any size; and whether there are more."""
+async def read_rows(cursor: Rows, most: int, max_bytes: int, seen: Seen) -> tuple[list[Document], bool]:
+    """At most `most` rows and `max_bytes`, the first row of any size; and whether there are more.
+
+    `seen` is told how large they are.
+    """
     rows: list[Document] = []
     size = 0
     async for batch in cast("AsyncIterator[bytes]", cursor):
         fitting = _fitting(batch, max_bytes - size, first=not rows)
-        rows += documents_of(fitting)
+        found = documents_of(fitting)
+        seen.saw(len(fitting), len(found))
+        rows += found
         if len(fitting) < len(batch):
             # Only here: after a failure the driver closes it by itself, and nobody waits for a server that hangs.
             await cursor.close()
             return rows[:most], True
         size += len(batch)
+    if not rows:
+        seen.saw(0, 0)
     return rows[:most], len(rows) > most
 
 
@@ -168,13 +180,14 @@ async def list_deleted(plan: DeletedPlan, rooms: Rooms) -> Page:
     """In the order of the records' ids: unique, though two tenants may have deleted one id."""
     if plan.match.is_empty:
         return Page((), None, False)
+    seen = rooms.sizes[plan.collection]
     async with rooms.bounded():
         if plan.computed:
             match = plan.match.filter if plan.after is None else plan.match.also({"_id": {"$gt": plan.after}})
-            rows, more = await read_rows(await computed_contents(match, plan, rooms), plan.limit, plan.max_bytes)
+            rows, more = await read_rows(await computed_contents(match, plan, rooms), plan.limit, plan.max_bytes, seen)
             keys = [row.pop(MADE) for row in rows]
             return Page(tuple(rows), keys[-1] if more else None, more)
-        rows, more = await read_rows(_gone(plan, rooms), plan.limit, plan.max_bytes)
+        rows, more = await read_rows(_gone(plan, rooms), plan.limit, plan.max_bytes, seen)
     return Page(tuple(row["data"] for row in rows), rows[-1]["_id"] if more else None, more)
 
 

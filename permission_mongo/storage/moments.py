@@ -172,7 +172,7 @@ class _Walk:
         found = await self.rooms.live(collection).aggregate_raw_batches(
             stages, batchSize=self.size + 2, maxTimeMS=self._left(), **options
         )
-        return await read_rows(found, self.size, self.plan.max_bytes)
+        return await read_rows(found, self.size, self.plan.max_bytes, self.rooms.sizes[self.plan.collection])
 
     def _left(self) -> int:
         return max(1, int((self.ends - monotonic()) * 1000))

@@ -21,7 +21,7 @@ async def read_one(plan: ReadPlan, gathering: Gathering, rooms: Rooms) -> Found:
     if plan.computed and not plan.rows.is_empty:
         async with rooms.bounded():
             asked = await find_computed(plan.collection, plan.rows.one(plan.id), plan.computed, rooms)
-            rows, _ = await read_rows(asked, 1, 0)
+            rows, _ = await read_rows(asked, 1, 0, rooms.sizes[plan.collection])
         found = rows[0] if rows else None
     else:
         found = await gathering.find(plan)
@@ -36,7 +36,7 @@ async def get_many(plan: GetManyPlan, rooms: Rooms) -> Gathered:
         return Gathered((), plan.ids)
     most = plan.max_bytes
     async with rooms.bounded():
-        rows, more = await read_rows(await _asked(plan, rooms), len(plan.ids), most)
+        rows, more = await read_rows(await _asked(plan, rooms), len(plan.ids), most, rooms.sizes[plan.collection])
     if more:
         raise PayloadTooLarge(f"these documents have more than {most} bytes; ask for fewer", max_result_bytes=most)
     by_id = {row["_id"]: row for row in rows}

@@ -11,7 +11,6 @@ from types import TracebackType
 from typing import Any, Final, TypeVar, cast
 
 import pymongo
-from bson.errors import InvalidBSON
 from bson.raw_bson import RawBSONDocument
 from pymongo import AsyncMongoClient
 from pymongo.asynchronous.client_session import AsyncClientSession
@@ -22,6 +21,7 @@ from permission_mongo.errors import NoConnectionFree
 from permission_mongo.hooks import Receiver
 from permission_mongo.observations import Observation
 from permission_mongo.schema.model import Keeping
+from permission_mongo.shares import Sizes
 from permission_mongo.storage.audit_entries import AuditEntries
 from permission_mongo.storage.chains import prune, thin
 from permission_mongo.storage.decoding import document_of, documents_of
@@ -101,6 +101,7 @@ class Rooms:
         *,
         observe: Callable[[Observation], None] = lambda _: None,
     ) -> None:
+        self.sizes = Sizes()
         free = max(connections - _SPARE, 0)
         # Of one command each, and of several with work in between. Neither keeps the other from having a turn.
         self._slots = asyncio.Semaphore(max(1, free * 3 // 5))
@@ -140,14 +141,12 @@ class Rooms:
         command = {"find": name, "filter": match, "limit": 1, "singleBatch": True, "maxTimeMS": self.max_time_ms}
         async with self.bounded():
             try:
-                answer = await self._database.command(command, codec_options=cast("Any", CODEC))
+                answer: Any = await self._database.command(command, codec_options=RAW)
             except AutoReconnect:
                 # A new primary, or a connection that was closed: the driver repeats a find, and no command.
                 return await self.live(name).find_one(match, max_time_ms=self.max_time_ms)
-            except InvalidBSON:
-                found = await self.raw(name).find_one(match, max_time_ms=self.max_time_ms)
-                return None if found is None else document_of(found.raw)
-        rows: list[Document] = answer["cursor"]["firstBatch"]
+        self.sizes[name].saw(len(answer.raw), 1)
+        rows: list[Document] = document_of(answer.raw)["cursor"]["firstBatch"]
         return rows[0] if rows else None
 
     async def few(self, name: str, asked: Document, most: int, most_bytes: int) -> tuple[list[Document], bool] | None:
@@ -164,10 +163,12 @@ class Rooms:
         if len(answer.raw) <= most_bytes:
             cursor = answer.read()["cursor"]
             found: list[Document] = cursor["firstBatch"]
+            self.sizes[name].saw(len(answer.raw), len(found))
             if not cursor["id"]:
                 return (found[:most], True) if len(found) > most else (found, False)
         cursor = answer.unread()["cursor"]
         rows: list[RawBSONDocument] = cursor["firstBatch"]
+        self.sizes[name].saw(len(answer.raw), len(rows))
         await self._forget(name, cursor["id"])
         fitting = rows[: how_many_fit((len(row.raw) for row in rows), most_bytes)]
         if len(fitting) == len(rows) and cursor["id"]:
@@ -184,8 +185,12 @@ class Rooms:
             asked = self.live(name).find_raw_batches(
                 match, hint=BY_ID, batch_size=most + 1, max_time_ms=self.max_time_ms
             )
-            batches = cast("AsyncIterator[bytes]", asked)
-            return {row["_id"]: row async for batch in batches for row in documents_of(batch)}
+            found: dict[DocumentId, Document] = {}
+            async for batch in cast("AsyncIterator[bytes]", asked):
+                rows = documents_of(batch)
+                self.sizes[name].saw(len(batch), len(rows))
+                found |= {row["_id"]: row for row in rows}
+            return found
 
     async def keep(self, session: AsyncClientSession, records: list[Document], keeping: Keeping) -> None:
         """Store versions, and let those go that these make superfluous. NumberTaken if one has the number of another.

@@ -117,6 +117,9 @@ TABLE: dict[str, list[Case] | Elsewhere] = {
         Case(pipeline(lambda n: [{"$facet": {"a": NAMED * (n - 1)}}]), 400, "more than 3 stages"),
     ],
     "max_result_bytes": Elsewhere("test_limits", "test_t16_an_answer_has_at_most_its_bytes"),
+    "max_bytes_in_flight": Elsewhere(
+        "test_large_answers", "test_t16_large_answers_at_once_hold_no_more_than_the_limit"
+    ),
     "max_body_bytes": [Case(lambda n: Asked("POST", "/notes/count", {}, padded=n), 413, "larger than 3000 bytes")],
     "max_document_bytes": [
         Case(lambda n: Asked("POST", "/notes", sized(n)), 413, "1500"),

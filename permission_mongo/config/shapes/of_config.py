@@ -153,6 +153,7 @@ def _limits() -> Shape:
             "max_result_size": integer("Rows of a page, and of an aggregation.", own.max_result_size, 1, 100_000),
             "max_aggregation_stages": integer("Stages of a pipeline.", own.max_aggregation_stages, 1, 100),
             "max_result_bytes": size("Of an answer.", "16MiB"),
+            "max_bytes_in_flight": size("Of large answers at once, in one process.", "64MiB"),
             "max_body_bytes": size("Of a request; at most 40MiB.", "16MiB"),
             "max_document_bytes": size("Of a document; at most 16 MiB - 64 KiB.", "15MiB"),
             "max_transaction_bytes": size("Written by one transaction; at most 40MiB.", "16MiB"),
