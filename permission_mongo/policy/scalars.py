@@ -28,6 +28,7 @@ GROUP_OF_KIND: Final = {
     "uuid": "uuid",
 }
 MAX_TEXT: Final = 4096
+_REPLACED: Final = "\ufffd"
 _EPOCH: Final = datetime(1970, 1, 1)
 _ORDER: Final[dict[str, Callable[[Any, Any], bool]]] = {
     "<": operator.lt,
@@ -61,7 +62,8 @@ def group_of(value: Any) -> str:
 def compare_values(op: Comparator, left: Any, right: Any) -> Truth:
     """`left op right`. Equality across types is False; order across types or with NaN is unknown."""
     if type(left) is str and type(right) is str:
-        return _OF_TEXTS[op](left, right)
+        # Where stored text was no UTF-8 this sign stands for bytes that sort elsewhere.
+        return None if op in _ORDER and _REPLACED in left else _OF_TEXTS[op](left, right)
     group = group_of(left)
     alike = group == group_of(right) and group != "other"
     if op == "==":

@@ -42,6 +42,8 @@ _OPERATOR: Final = {"==": "$eq", "!=": "$ne", "<": "$lt", "<=": "$lte", ">": "$g
 _HOP: Final[MongoFilter] = {"$type": "object", "$not": {"$type": "array"}}
 _NO_CONTAINER: Final[MongoFilter] = {"$not": {"$type": ["array", "object"]}}
 _EXISTS: Final[MongoFilter] = {"$exists": True}
+# No pattern matches text that is no UTF-8, as another writer may store it: how it begins is unknown, and not false.
+_LEGIBLE: Final[MongoFilter] = {"$regex": ""}
 
 _AND: Final = {"$and": None}.keys()
 
@@ -120,7 +122,7 @@ def _wanted(test: Expression, positive: bool) -> Operators | None:
             return {"$in" if positive else "$nin": _values(items)}
         case StartsWith(_, Value(prefix)):
             pattern = {"$regex": "^" + re.escape(prefix)}
-            return pattern if positive else {"$not": pattern}
+            return pattern if positive else {**_LEGIBLE, "$not": pattern}
         case Constant(truth):
             return {} if truth is positive else None
         case _:
@@ -195,10 +197,12 @@ def _no_false_object(test: Expression) -> list[Operators]:
 
 def _no_false_scalar(test: Expression) -> list[Operators]:
     wanted = _wanted(test, False)
-    unfit: Operators = {"$not": {"$type": "string"}} if _is_about_text(test) else {"$type": ["array", "object"]}
+    unfit: list[Operators] = [{"$type": ["array", "object"]}]
+    if _is_about_text(test):
+        unfit = [{"$not": {"$type": "string"}}, {"$not": _LEGIBLE}]
     if wanted is None:
-        return [unfit, dict(_NO_CONTAINER)]
-    return [unfit, wanted.get("$not", {"$not": wanted})] if wanted else [unfit]
+        return [*unfit, dict(_NO_CONTAINER)]
+    return [*unfit, wanted.get("$not", {"$not": wanted})] if wanted else unfit
 
 
 def _is_about_text(test: Expression) -> bool:

@@ -26,16 +26,21 @@ collections:
   plain:
     client_ids: true
     versioning: {enabled: true}
-    fields: {title: {type: string}, n: {type: integer}, key: {type: uuid}, odd: {type: any}}
+    fields: {title: {type: string}, n: {type: integer}, key: {type: uuid}, odd: {type: any}, at: {type: string}}
 """
 POLICY = """
-roles: {boss: {system: [explain]}, clerk: {}, other: {}}
+roles: {boss: {system: [explain]}, clerk: {}, other: {}, warded: {}}
 policies:
   notes: {boss: {actions: ["*", purge]}}
   plain:
     boss: {actions: ["*", purge]}
     clerk: {actions: [read], fields: {mask: {title: hash, odd: hash}}}
     other: {actions: [read, update], when: "resource.odd != 'x'"}
+    warded:
+      - {actions: [read]}
+      - {effect: deny, actions: [read], when: "startsWith(resource.title, 'secret')"}
+      - {effect: deny, actions: [read], when: "any(resource.odd, x => startsWith(x, 'secret'))"}
+      - {effect: deny, actions: [read], when: "resource.at < 'é'", fields: [n]}
 """
 SPOILT = b"\xff\xfe" + b"x" * 14
 MARK = "M" * len(SPOILT)
@@ -148,3 +153,41 @@ async def test_t18_no_page_begins_behind_a_text_that_is_none(world):
     assert "no UTF-8" in first.json()["error"]["message"]
     assert (await world.get(f"{order}&_limit=2", token=BOSS)).status_code == 200
     assert len((await world.get(order, token=BOSS)).json()["data"]) == 6
+
+
+async def test_t18_a_deny_on_how_a_text_begins_holds_of_one_that_is_none(world):
+    """No pattern matches it: taken for one that begins otherwise, it would be shown."""
+    sound = {"title": "secret", "odd": ["secret"]}
+    rows = [
+        {"_id": f"{name} {how}", "title": "open", "odd": ["open"], name: [text] if name == "odd" else text}
+        for name in sound
+        for how, text in (("sound", "secret"), ("spoilt", "secret" + MARK))
+    ]
+    stored = [RawBSONDocument(bson.encode(row).replace(MARK.encode(), SPOILT)) for row in rows]
+    await world.database["plain"].insert_many([*stored, {"_id": "open", "title": "open", "odd": ["open"]}])
+    token = a_token("wanda", ["warded"])
+    assert [one["_id"] for one in (await world.get("/plain", token=token)).json()["data"]] == ["open"]
+    for row in rows:
+        assert (await world.get(f"/plain/{row['_id']}", token=token)).status_code == 404
+
+
+async def test_t18_a_field_hidden_by_the_order_of_a_text_stays_hidden_where_it_is_none(world):
+    """U+FFFD sorts behind what the bytes it stands for sort before."""
+    row = bson.encode({"_id": "m", "title": "open", "odd": ["open"], "n": 7, "at": MARK})
+    spoilt = row.replace(MARK.encode(), b"\xc1\xa1" + MARK.encode()[2:])
+    plain = {"_id": "o", "title": "open", "odd": ["open"], "n": 7, "at": "z"}
+    await world.database["plain"].insert_many([RawBSONDocument(spoilt), plain, {**plain, "_id": "p", "at": "éa"}])
+    rows = (await world.get("/plain", token=a_token("wanda", ["warded"]))).json()["data"]
+    assert [(one["_id"], one.get("n")) for one in rows] == [("m", None), ("o", None), ("p", 7)]
+
+
+async def test_t18_bytes_that_tell_another_length_of_themselves_are_read_beside_the_rest(world):
+    wrong = bson.encode({"_id": "m", "n": 1, "odd": [bson.Binary(b"abcdefgh", 9)]}).replace(b"\x09abc", b"\x02abc")
+    await world.database["plain"].insert_one(RawBSONDocument(wrong))
+    shown = [{"$binary": {"base64": "YWJjZGVmZ2g=", "subType": "80"}}]
+    for path in ("/plain", "/plain?_sort=n", "/plain?_limit=4"):
+        rows = (await world.get(path, token=BOSS)).json()["data"]
+        assert next(one for one in rows if one["_id"] == "m")["odd"] == shown, path
+    assert (await world.get("/plain/m", token=BOSS)).json()["odd"] == shown
+    found = await world.post("/plain/batch/get", {"ids": ["m", "text"]}, token=BOSS)
+    assert found.json()["documents"][0]["odd"] == shown
