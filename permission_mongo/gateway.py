@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from permission_mongo.apart import changes_apart, findings_apart, results_apart
 from permission_mongo.audit import read_entry
 from permission_mongo.auth.authenticate import Authenticator
 from permission_mongo.config.model import Config, Logging
@@ -22,15 +23,7 @@ from permission_mongo.planning.make import Planner
 from permission_mongo.planning.me import plan_files
 from permission_mongo.planning.noting import noted_of
 from permission_mongo.planning.showing import Shown, ShownAgain, ShownDocument, ShownTold, id_alone, show
-from permission_mongo.policy_files import (
-    LONGEST_CHECK,
-    changes_of,
-    findings_of,
-    findings_told,
-    in_turn,
-    replace_file,
-    results_of,
-)
+from permission_mongo.policy_files import in_turn, replace_file
 from permission_mongo.principal import DEFAULT_NAMESPACE, Principal
 from permission_mongo.rates import Rates
 from permission_mongo.running import Running
@@ -126,12 +119,11 @@ class Gateway:
         """What is asked of the policy's files, and of no document."""
         match plan_files(operation, asking, self.planner.callers):
             case CheckPlan(texts):
-                found = await in_turn(lambda: findings_of(texts), within=LONGEST_CHECK)
-                return ShownTold({"findings": findings_told(found), "fine": all(one.warning for one in found)})
+                return ShownTold(await findings_apart(texts))
             case TrialPlan(texts):
-                return ShownTold(await in_turn(lambda: results_of(texts), within=LONGEST_CHECK))
+                return ShownTold(await results_apart(texts))
             case DiffPlan(loaded, texts, beside):
-                return ShownTold(await in_turn(lambda: changes_of(loaded, texts, beside), within=LONGEST_CHECK))
+                return ShownTold(await changes_apart(loaded, texts, beside))
             case WritePlan(folder, name, if_match, texts):
                 if self.config.audit.enabled:
                     await self.store.note_policy(asking.actor(), name)

@@ -20,7 +20,6 @@ from permission_mongo.config.yaml import read_yaml
 from permission_mongo.documents.etags import Tags
 from permission_mongo.errors import (
     Conflict,
-    DeadlineExceeded,
     Finding,
     InvalidRequest,
     Misconfigured,
@@ -40,18 +39,13 @@ if sys.platform != "win32":
 _CONFIG: Final = "config.yaml"
 # What stands in a file without a default: the text itself is put in, so that no finding tells a value of the machine.
 _VARIABLE: Final = re.compile(r"\$\{ENV\.([A-Za-z_][A-Za-z0-9_]*)\}")
-LONGEST_CHECK: Final = 20.0  # seconds
 _ONE: Final = ThreadPoolExecutor(max_workers=1, thread_name_prefix="policy-files")
 T = TypeVar("T")
 
 
-async def in_turn(work: Callable[[], T], *, within: float | None = None) -> T:
-    """The work in a thread, one after the other. DeadlineExceeded where it and those before it take too long."""
-    try:
-        async with asyncio.timeout(within):
-            return await asyncio.get_running_loop().run_in_executor(_ONE, work)
-    except TimeoutError as error:
-        raise DeadlineExceeded("the files take long to check; use `permission-mongo check`") from error
+async def in_turn(work: Callable[[], T]) -> T:
+    """The work in a thread, one after the other."""
+    return await asyncio.get_running_loop().run_in_executor(_ONE, work)
 
 
 def findings_of(texts: Mapping[str, str]) -> list[Finding]:

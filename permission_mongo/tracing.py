@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Final
+from random import getrandbits
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from opentelemetry import context, trace
@@ -15,7 +16,7 @@ from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExport
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
-from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased, TraceIdRatioBased
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased, SamplingResult, TraceIdRatioBased
 from opentelemetry.trace import SpanKind, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
@@ -30,12 +31,19 @@ def spans_to(endpoint: str, ratio: float) -> OpenTelemetrySpans:
     """Spans of this part of the traces, sent there. OTEL_* variables of the environment tell headers and sizes."""
     # A caller that is sampled itself must not make us trace more than the ratio; one that is not is left out.
     by_ratio = TraceIdRatioBased(ratio)
-    sampler = ParentBased(by_ratio, remote_parent_sampled=by_ratio, remote_parent_not_sampled=ALWAYS_OFF)
+    sampler = ParentBased(by_ratio, remote_parent_sampled=_ByDraw(ratio), remote_parent_not_sampled=ALWAYS_OFF)
     resource = Resource.create({"service.name": "permission-mongo", "service.version": __version__})
     provider = TracerProvider(sampler=sampler, resource=resource, shutdown_on_exit=False)
     exporter = OTLPSpanExporter(endpoint=_address(endpoint), timeout=_TIMEOUT)
     provider.add_span_processor(BatchSpanProcessor(exporter))
     return OpenTelemetrySpans(provider)
+
+
+class _ByDraw(TraceIdRatioBased):
+    """Of a trace whose id a caller chose: it decides nothing, or one id would have every request traced."""
+
+    def should_sample(self, parent_context: Any, trace_id: int, *more: Any, **named: Any) -> SamplingResult:
+        return super().should_sample(parent_context, getrandbits(64), *more, **named)
 
 
 def _address(endpoint: str) -> str:

@@ -27,7 +27,8 @@ def client_address(request: Request) -> str | None:
     gateway: Gateway = request.app.state.gateway
     trusted = gateway.config.server.trusted_proxies
     if not trusted:
-        return str(client[0])
+        # A socket that takes both kinds tells IPv4 as ::ffff:10.0.0.1; rules compare with the usual form.
+        return forwarded_address(client[0], (), ()) if ":" in client[0] else str(client[0])
     told = [value for name, value in request.scope["headers"] if name == _FORWARDED_FOR]
     return forwarded_address(client[0], told, trusted)
 

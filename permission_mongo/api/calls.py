@@ -101,10 +101,8 @@ class Call:
 
         RateLimited for who asked too much before; InvalidRequest for a condition that the route does not take.
         """
-        address, rate = client_address(self.request), self.gateway.config.limits.rate
-        if rate is not None:
-            # First of all: whoever guesses credentials pays for each.
-            self._pay(paying_address(rate, address))
+        # First of all: whoever guesses credentials pays for each.
+        address, rate = self.pay_by_address(), self.gateway.config.limits.rate
         conditions: set[bytes] = set()
         authorization: list[str] = []
         api_key: list[str] = []
@@ -131,6 +129,13 @@ class Call:
         for name in sorted(conditions - {takes}):
             raise InvalidRequest(f"the header '{name.decode()}' is not taken here")
         return asking
+
+    def pay_by_address(self) -> str | None:
+        """The address, which paid for one request. RateLimited for one that asked too much before."""
+        address, rate = client_address(self.request), self.gateway.config.limits.rate
+        if rate is not None:
+            self._pay(paying_address(rate, address))
+        return address
 
     def _pay(self, payers: tuple[Payer, ...]) -> None:
         self.gateway.rates.charge(payers, 1)

@@ -213,6 +213,7 @@ async def describe(call: Call) -> Response:
     asking = await call.asking() if call.names_caller else None
     call.parameters.require_known(())
     if asking is None:
+        call.pay_by_address()
         return respond(200, public_description(call.gateway.config))
     return await _serve(call, Describe(), asking)
 

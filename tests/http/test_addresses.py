@@ -1,5 +1,6 @@
 """The address by which rules judge a caller: `request.ip`."""
 
+import httpx
 import pytest
 
 from tests.http.harness import CONFIG, POLICY, a_config, a_token, a_world
@@ -25,3 +26,15 @@ async def test_t28_a_rule_on_addresses_believes_configured_proxies_alone(mongo_u
         await world.add("n1")
         answer = await world.get("/notes/n1", token=a_token("eve", ("viewer",)), headers=TOLD)
         assert answer.status_code == status
+
+
+async def test_t28_an_ipv4_peer_of_a_socket_of_ipv6_has_its_usual_form(mongo_uri, tmp_path):
+    """Else a rule that denies 10.0.0.1 would let it in."""
+    policy = POLICY.replace("resource.status == 'closed'", "request.ip == '10.0.0.1'")
+    async with a_world(mongo_uri, a_config(tmp_path, policy=policy)) as world:
+        await world.add("n1")
+        headers = {"authorization": f"Bearer {a_token('eve', ('viewer',))}"}
+        for peer, status in (("10.0.0.1", 200), ("::ffff:10.0.0.1", 200), ("::ffff:10.0.0.2", 404)):
+            transport = httpx.ASGITransport(world.app, client=(peer, 1))
+            async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
+                assert (await client.get("/notes/n1", headers=headers)).status_code == status

@@ -1,11 +1,14 @@
 """The policy's tests run, and a change of it compared, by requests: to whom, and what they never tell."""
 
+import asyncio
+
 import pytest
 
+from permission_mongo import apart
 from permission_mongo.config.load import load_config
 from permission_mongo.impact.compare import compare
 from permission_mongo.trials.run import run_tests
-from tests.http.harness import a_config, a_world
+from tests.http.harness import SCHEMA, a_config, a_world
 from tests.http.test_policy import CHIEF, GOVERNED, OTHERS, files
 
 pytestmark = pytest.mark.mongo
@@ -108,3 +111,28 @@ async def test_no_answer_tells_a_value_of_the_environment(world, monkeypatch):
         assert answer.status_code == 200
         assert "hunter2" not in answer.text
     assert "CANARY_SECRET" in answer.text
+
+
+async def test_t13_a_pattern_that_is_sent_and_never_ends_holds_nobody_up(world, monkeypatch):
+    """Python lets no other thread run while it matches: in this process no request would be answered meanwhile."""
+    monkeypatch.setattr(apart, "LONGEST", 4)
+    endless = SCHEMA.replace("title: {", 'title: {pattern: "^(a+)+$", ')
+    assert endless != SCHEMA
+    document = "{title: " + "a" * 30 + "!}"
+    tests = f"""
+principals: {{alice: {{sub: alice, tenant: acme, roles: [user]}}}}
+tests:
+  - {{principal: alice, action: create, collection: notes, document: {document}, expect: schema_validation}}
+"""
+    sent = files(schema=endless, policy=GOVERNED, policy_tests=tests)
+    trying = asyncio.create_task(world.post(TRIED, sent, token=CHIEF))
+    answered = 0
+    while not trying.done():
+        assert (await world.client.get("/health")).status_code == 200
+        answered += 1
+        await asyncio.sleep(0.05)
+    answer = trying.result()
+    assert (answer.status_code, answer.json()["error"]["code"]) == (504, "timeout")
+    assert answered >= 10
+    monkeypatch.setattr(apart, "LONGEST", 20)
+    assert (await world.post(TRIED, {}, token=CHIEF)).json()["passed"] == 2, "the next one need not wait for it"

@@ -74,6 +74,14 @@ async def test_t33_failed_logins_count_for_the_address_before_they_are_looked_at
         assert await statuses(world, 1) == [429]
 
 
+async def test_t33_the_description_for_nobody_counts_for_the_address(mongo_uri, tmp_path):
+    """It is a hundred kilobytes, and needs no credential."""
+    async with a_world(mongo_uri, limited(tmp_path, per_address="1/h", per_principal="1/h")) as world:
+        asked = [(await world.client.get("/_pm/openapi.json")).status_code for _ in range(12)]
+        assert asked == [200] * 10 + [429] * 2
+        assert await statuses(world, 1) == [429]
+
+
 async def test_addresses_have_a_bucket_each(mongo_uri, tmp_path):
     async with a_world(mongo_uri, limited(tmp_path, per_address="1/h")) as world:
 

@@ -3,11 +3,13 @@
 import sys
 
 import pytest
+from opentelemetry import trace
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from permission_mongo.config.load import load_config
 from permission_mongo.errors import Misconfigured, StartupFailure
 from permission_mongo.spans import sent_to
+from permission_mongo.tracing import spans_to
 from tests.collector import a_collector, told_of
 from tests.http.harness import CONFIG, POLICY, SCHEMA, a_config, a_token, a_world
 from tests.receivers import SECRET, a_receiver
@@ -62,6 +64,19 @@ async def test_a_caller_names_the_trace_and_makes_us_trace_less_and_never_more(m
     assert (lists[0].trace_id.hex(), lists[0].parent_span_id.hex()) == (TRACE, PARENT)
     assert len(lists) == 2
     assert {one.parent_span_id for one in lists[1:]} == {b""}
+
+
+def test_a_caller_can_choose_no_id_by_which_each_of_its_requests_is_traced():
+    """The ratio of OpenTelemetry goes by the id, and a small one is always within."""
+    with a_collector() as collector:
+        spans = spans_to(f"http://127.0.0.1:{collector.port}", 0.01)
+        chosen = {"traceparent": f"00-{1:032x}-{PARENT}-01"}
+        traced = 0
+        for _ in range(300):
+            with spans.serving("GET", "/health", chosen):
+                traced += trace.get_current_span().is_recording()
+        spans.close()
+    assert traced < 60
 
 
 async def test_a_call_of_a_hook_is_a_span_below_the_write_that_asks(mongo_uri, tmp_path):
