@@ -39,10 +39,17 @@ def ids_of(page):
 class Counting(pymongo.monitoring.CommandListener):
     def __init__(self):
         self.finds = []
+        self.sent = asyncio.Semaphore(0)
 
     def started(self, event):
         if event.command_name == "find":
             self.finds.append(event.command["filter"])
+            self.sent.release()
+
+    async def see(self, count):
+        """Wait until so many more were sent."""
+        for _ in range(count):
+            await self.sent.acquire()
 
     def succeeded(self, event):
         pass
@@ -114,8 +121,7 @@ async def test_a_page_is_read_after_it_was_asked_for(rooms):
     sharing, plan = Sharing(rooms), plan_of("alice")
     async with Failing(rooms, times=3, blockConnection=True, blockTimeMS=400, errorCode=50):
         earlier = [asyncio.create_task(sharing.page(plan)) for _ in range(3)]
-        while len(rooms.counting.finds) < 3:  # two at once, and who has waited long enough
-            await asyncio.sleep(0.01)
+        await rooms.counting.see(3)  # two at once, and who has waited long enough
         await rooms.live("notes").insert_one({"_id": "new", "owner": "alice"})
         later = [asyncio.create_task(sharing.page(plan)) for _ in range(3)]
         for page in await asyncio.gather(*later):
@@ -191,8 +197,7 @@ async def test_nobody_waits_for_long_behind_a_slow_command(rooms):
     sharing, plan = Sharing(rooms), plan_of("alice")
     async with Failing(rooms, times=2, blockConnection=True, blockTimeMS=1500, errorCode=50):
         slow = [asyncio.create_task(sharing.page(plan)) for _ in range(2)]
-        while len(rooms.counting.finds) < 2:
-            await asyncio.sleep(0.01)
+        await rooms.counting.see(2)
         assert ids_of(await sharing.page(plan))
         assert not any(one.done() for one in slow)
         await asyncio.gather(*slow, return_exceptions=True)
