@@ -33,8 +33,9 @@ def _get(name: str, collection: str, size: str, connections: int, must: float | 
     return partial(get, asked=Asked(name, what, connections, must), collection=collection, callers=callers)
 
 
-def _list(name: str, limit: int, must: float) -> Line:
-    return partial(listed, asked=Asked(name, f"list of {limit}, 300 B, 16 connections", 16, must), limit=limit)
+def _list(name: str, limit: int, must: float | None = None, callers: int = 1) -> Line:
+    what = f"list of {limit}, 300 B, 16 connections" + (f", {callers} callers" if callers > 1 else "")
+    return partial(listed, asked=Asked(name, what, 16, must), limit=limit, callers=callers)
 
 
 _SEALED: Final = "POST, 300 B, its audit sealed against not sealed, 64 connections"
@@ -46,7 +47,9 @@ _LINES: Final[tuple[tuple[str, Line], ...]] = (
     ("get-64-callers", _get("get-64-callers", SMALL, "300 B", 64, callers=64)),
     ("get-2kb-16", _get("get-2kb-16", LARGE, "2 KB", 16)),
     ("list-20", _list("list-20", 20, 0.8)),
+    ("list-20-callers", _list("list-20-callers", 20, callers=16)),
     ("list-100", _list("list-100", 100, 0.85)),
+    ("list-100-callers", _list("list-100-callers", 100, callers=16)),
     ("list-deep", partial(deep, name="list-deep")),
     (
         "post-plain",

@@ -23,8 +23,10 @@ async def get(world: World, extent: Extent, asked: Asked, collection: str, calle
     return await side_by_side(asked, extent, (world.floor, requests), (world.gateway, requests))
 
 
-async def listed(world: World, extent: Extent, asked: Asked, limit: int) -> Row:
-    requests = [request_bytes("GET", f"/{SMALL}?_limit={limit}", world.token)]
+async def listed(world: World, extent: Extent, asked: Asked, limit: int, callers: int = 1) -> Row:
+    """The first page. With several `callers` each one's requests carry another credential, as of `get`."""
+    tokens = [world.token] if callers == 1 else [caller_token(n) for n in range(callers)]
+    requests = [request_bytes("GET", f"/{SMALL}?_limit={limit}", token) for token in tokens]
     return await side_by_side(asked, extent, (world.floor, requests), (world.gateway, requests))
 
 

@@ -23,7 +23,8 @@ class Page:
     """`last` is the id or key the next page begins behind; None where there is no more.
 
     `total` is the number of rows of all pages, where it was asked for. `complete` is False where rows may be missing
-    of which nobody knows whether they belong here.
+    of which nobody knows whether they belong here. Several requests of one plan may be given one page: nobody changes
+    it, and `shown` keeps what was made of it, with the plan that it was made for.
     """
 
     documents: tuple[Document, ...]
@@ -31,6 +32,7 @@ class Page:
     has_more: bool
     total: int | None = None
     complete: bool = True
+    shown: list[tuple[object, object]] = field(default_factory=list, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,10 +89,10 @@ def render(shown: Shown, collection: str) -> Response:
             if tag is not None:
                 headers["etag"] = tag
             return _Answer(write_json(document) if written is None else written, 201 if created else 200, headers)
-        case ShownPage(documents, cursor, has_more, total, complete):
-            pagination = {"cursor": cursor, "has_more": has_more, **({} if total is None else {"total": total})}
-            incomplete = {} if complete else {"complete": False}
-            return respond(200, {"data": documents, "pagination": pagination, **incomplete})
+        case ShownPage(written=written):
+            if not written:
+                written.append(_page(shown))
+            return _Answer(written[0], 200)
         case ShownCount(count):
             return respond(200, {"data": {"count": count}})
         case ShownMany(documents, not_found):
@@ -120,6 +120,13 @@ def render(shown: Shown, collection: str) -> Response:
             return response
         case _:
             assert_never(shown)
+
+
+def _page(shown: ShownPage) -> bytes:
+    total = {} if shown.total is None else {"total": shown.total}
+    pagination = {"cursor": shown.cursor, "has_more": shown.has_more, **total}
+    incomplete = {} if shown.complete else {"complete": False}
+    return write_json({"data": shown.documents, "pagination": pagination, **incomplete})
 
 
 def _of_service(shown: Job | JobList | Started | ShownTold | Synced) -> Response:

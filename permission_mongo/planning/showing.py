@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, NewType, cast
 
 from permission_mongo.aggregations import AggregatePlan
@@ -71,11 +71,14 @@ class ShownDocument:
 
 @dataclass(frozen=True, slots=True)
 class ShownPage:
+    """`written` holds it as JSON once it was written: a page that answers several requests is written once."""
+
     documents: tuple[Revealed, ...]
     cursor: str | None
     has_more: bool
     total: int | None = None
     complete: bool = True
+    written: list[bytes] = field(default_factory=list, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,10 +160,8 @@ def show(plan: Plan, outcome: Outcome, cursors: CursorKey, posix: float) -> Show
     match plan, outcome:
         case ReadPlan(), Found(document):
             return _looked_at(plan.lens, document, plan.fields)
-        case ListPlan() | DeletedPlan() | AsOfPlan(), Page(documents, last, has_more, total, complete):
-            cursor = None if last is None else cursors.seal(last, plan.question, posix)
-            fields = None if isinstance(plan, DeletedPlan) else plan.fields
-            return ShownPage(_cut(_all_through(plan.lens, documents), fields), cursor, has_more, total, complete)
+        case ListPlan() | DeletedPlan() | AsOfPlan(), Page():
+            return _page(plan, outcome, cursors, posix)
         case CreatePlan(), Created(document):
             return _echoed(plan.lens, document, created=True)
         case AsOfOnePlan(page), Found(document):
@@ -198,6 +199,19 @@ def _of_service(plan: Plan, outcome: Outcome, cursors: CursorKey, posix: float) 
             return ShownTold(told, tag)
         case _:
             raise AssertionError(f"{type(plan).__name__} does not lead to {type(outcome).__name__}")
+
+
+def _page(plan: ListPlan | DeletedPlan | AsOfPlan, page: Page, cursors: CursorKey, posix: float) -> ShownPage:
+    """Made once for each plan, however many requests of that plan the page answers."""
+    for of, shown in page.shown:
+        if of is plan and isinstance(shown, ShownPage):
+            return shown
+    cursor = None if page.last is None else cursors.seal(page.last, plan.question, posix)
+    fields = None if isinstance(plan, DeletedPlan) else plan.fields
+    documents = _cut(_all_through(plan.lens, page.documents), fields)
+    made = ShownPage(documents, cursor, page.has_more, page.total, page.complete)
+    page.shown.append((plan, made))
+    return made
 
 
 def _through(lens: Lens, document: Document) -> Revealed:

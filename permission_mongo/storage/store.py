@@ -48,7 +48,7 @@ from permission_mongo.storage.faults import refusing
 from permission_mongo.storage.gathering import Gathering
 from permission_mongo.storage.history import read_past
 from permission_mongo.storage.idempotency import Taken, still_running
-from permission_mongo.storage.lists import count, list_deleted, list_page
+from permission_mongo.storage.lists import count, list_deleted
 from permission_mongo.storage.moments import as_of_one, as_of_page
 from permission_mongo.storage.reads import get_many, read_one
 from permission_mongo.storage.rebuilding import ensure_built, forget_built, sync
@@ -56,6 +56,7 @@ from permission_mongo.storage.removals import delete_one, purge_one
 from permission_mongo.storage.restores import restore_one
 from permission_mongo.storage.revising import update_many
 from permission_mongo.storage.rooms import Rooms
+from permission_mongo.storage.sharing import Sharing
 from permission_mongo.storage.undo import undo
 from permission_mongo.storage.updates import update_one
 
@@ -80,6 +81,7 @@ class Store:
     def __init__(self, rooms: Rooms) -> None:
         self._rooms = rooms
         self._gathering = Gathering(rooms)
+        self._sharing = Sharing(rooms)
 
     async def execute(self, plan: Plan, actor: Actor, turn: Turn = AT_FIRST) -> Outcome:
         """What happened; a Refusal where MongoDB, time or another writer stood in the way.
@@ -142,7 +144,7 @@ class Store:
             case ReadPlan():
                 return await read_one(plan, self._gathering, self._rooms)
             case ListPlan():
-                return await list_page(plan, self._rooms)
+                return await self._sharing.page(plan)
             case AsOfPlan():
                 return await as_of_page(plan, self._rooms)
             case AsOfOnePlan():
