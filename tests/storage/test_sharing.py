@@ -9,12 +9,14 @@ from bson.codec_options import DatetimeConversion
 from pymongo import AsyncMongoClient
 from pymongo.errors import ExecutionTimeout
 
-from permission_mongo.documents.fields import EVERYTHING
+from permission_mongo.documents.fields import EVERYTHING, FieldRules
 from permission_mongo.errors import DeadlineExceeded, NoConnectionFree
+from permission_mongo.planning.showing import show
 from permission_mongo.plans import ListPlan
 from permission_mongo.policy.grants import Grant, Lens, Reach
 from permission_mongo.policy.guard import narrow
 from permission_mongo.policy.nodes import ALWAYS, NEVER, Compare, Path, Value
+from permission_mongo.query.cursors import CursorKey
 from permission_mongo.storage import sharing as module
 from permission_mongo.storage.faults import refusing
 from permission_mongo.storage.rooms import Rooms
@@ -202,3 +204,15 @@ async def test_nobody_waits_for_long_behind_a_slow_command(rooms):
         assert not any(one.done() for one in slow)
         await asyncio.gather(*slow, return_exceptions=True)
     assert not sharing._lines
+
+
+async def test_what_was_made_of_a_page_is_shown_to_its_own_plan_alone(rooms):
+    """The same rows through another lens are made anew: what is kept stands under the plan that it was made for."""
+    plan, cursors = plan_of("alice"), CursorKey(b"k" * 32)
+    page = await Sharing(rooms).page(plan)
+    shown = show(plan, page, cursors, 0.0)
+    assert show(plan, page, cursors, 0.0) is shown
+    title_only = Reach(ALWAYS, (Grant("r", ALWAYS, FieldRules(allow=frozenset({("title",)})), ALWAYS),), NEVER)
+    other = replace(plan, lens=Lens(title_only, b""))
+    assert [one.get("owner") for one in show(other, page, cursors, 0.0).documents] == [None] * 6
+    assert [one["owner"] for one in shown.documents] == ["alice"] * 6
