@@ -29,6 +29,7 @@ from permission_mongo.parsing.fields import (
     MOST_FIELDS,
     boolean,
     fields_of,
+    is_empty,
     items_of,
     placed,
     read_body,
@@ -179,7 +180,7 @@ def read_get_many(body: bytes, collection: Collection, limits: Limits) -> GetMan
 
 def read_undo(body: bytes, batch: str, collection: Collection, fresh: Fresh) -> Undo:
     """`{}`, with the options of every batch."""
-    found = read_body(body) if body.strip() else {}
+    found = {} if is_empty(body) else read_body(body)
     require_known(found, _OPTIONS)
     undone = read_batch_id(batch)
     if undone is None:

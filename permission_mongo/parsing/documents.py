@@ -22,7 +22,7 @@ from permission_mongo.operations import (
 )
 from permission_mongo.parsing.changes import read_patch, read_put
 from permission_mongo.parsing.conditions import Conditions
-from permission_mongo.parsing.fields import read_body, reason_of, require_known
+from permission_mongo.parsing.fields import is_empty, read_body, reason_of, require_known
 from permission_mongo.parsing.ids import Fresh, read_id, read_new_id
 from permission_mongo.parsing.lists import Parameters, read_as_of, read_fields
 from permission_mongo.schema.model import Collection
@@ -79,7 +79,7 @@ def _update(text: str, change: Change, conditions: Conditions, collection: Colle
 
 
 def read_delete_one(text: str, body: bytes, conditions: Conditions, collection: Collection) -> DeleteOne:
-    if body.strip():
+    if not is_empty(body):
         raise InvalidRequest("a DELETE of one document takes no body; the id stands in the path")
     found = read_id(text, collection, "id")
     return DeleteOne(collection, found, conditions.if_match, reason_of(conditions.reason, "X-Change-Reason"))
@@ -115,7 +115,7 @@ def read_restore_one(
     text: str, version: str, body: bytes, conditions: Conditions, collection: Collection
 ) -> RestoreOne:
     """An empty body, or `{}`: the headers say the rest."""
-    if body.strip():
+    if not is_empty(body):
         require_known(read_body(body), ())
     found, reason = read_id(text, collection, "id"), reason_of(conditions.reason, "X-Change-Reason")
     return RestoreOne(collection, found, _version(version), conditions.if_match, reason)

@@ -15,9 +15,14 @@ MOST_VALUES = 100_000
 MOST_FIELDS = 200
 
 
+def is_empty(body: bytes) -> bool:
+    """Whether nothing but white space was sent, as JSON knows it (RFC 8259, section 2)."""
+    return not body.strip(b" \t\r\n")
+
+
 def read_body(body: bytes) -> Mapping[str, Any]:
     """A JSON object. InvalidRequest says where it is none."""
-    if not body.strip():
+    if is_empty(body):
         raise InvalidRequest("the body is empty; expected a JSON object")
     try:
         found = read_json(body)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from permission_mongo.errors import InvalidRequest
 from permission_mongo.operations import SyncHierarchy
-from permission_mongo.parsing.fields import read_body, require_known
+from permission_mongo.parsing.fields import is_empty, read_body, require_known
 from permission_mongo.parsing.lists import Parameters
 
 
 def read_sync(body: bytes, parameters: Parameters) -> SyncHierarchy:
     """Nothing, or `{"tenant_id"?, "user_collection"?}`: whose, where it is not told by the credential."""
     parameters.require_known(())
-    found = read_body(body) if body.strip() else {}
+    found = {} if is_empty(body) else read_body(body)
     require_known(found, ("tenant_id", "user_collection"))
     tenant, collection = (_text(found.get(name), name) for name in ("tenant_id", "user_collection"))
     return SyncHierarchy(tenant, collection)

@@ -11,7 +11,15 @@ from urllib.parse import parse_qsl
 
 from permission_mongo.errors import InvalidRequest
 from permission_mongo.operations import CountMany, ListAsOf, ListDeleted, ListMany
-from permission_mongo.parsing.fields import boolean, fields_of, names_in, read_body, require_known, whole_number
+from permission_mongo.parsing.fields import (
+    boolean,
+    fields_of,
+    is_empty,
+    names_in,
+    read_body,
+    require_known,
+    whole_number,
+)
 from permission_mongo.query.cursors import LONGEST
 from permission_mongo.query.filters import EVERYTHING, Query, joined, read_equality, read_filter
 from permission_mongo.query.limits import Limits
@@ -133,7 +141,7 @@ def read_query(body: bytes, collection: Collection, limits: Limits) -> ListMany:
 
 def read_count(body: bytes, collection: Collection, limits: Limits) -> CountMany:
     """`{"filter"?}`, or nothing."""
-    found = read_body(body) if body.strip() else {}
+    found = {} if is_empty(body) else read_body(body)
     require_known(found, ("filter",))
     return CountMany(collection, read_filter(found["filter"], collection, limits) if "filter" in found else EVERYTHING)
 

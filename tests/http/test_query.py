@@ -238,3 +238,9 @@ async def test_A7_what_a_query_does_not_know_is_refused_never_dropped(world, bod
 async def test_a_query_takes_no_parameters(world):
     for path in ("/notes/query?_limit=1", "/notes/count?age=1"):
         assert (await world.post(path, {})).status_code == 400
+
+
+async def test_a_body_of_white_space_is_none_and_of_other_signs_is_no_json(world):
+    """A form feed is white space to Python, and not to JSON."""
+    for content, status in ((b"", 200), (b" \t\r\n", 200), (b"\x0c", 400), (b"\x0b", 400)):
+        assert (await world.ask("POST", "/notes/count", content=content)).status_code == status, content

@@ -35,7 +35,7 @@ from permission_mongo.storage.revocations import MongoRevocations
 from tests.faults.clients import Crowd, a_crowd, judge
 from tests.faults.processes import GatewayProcess, a_gateway_process
 from tests.faults.replica_set import ReplicaSet, a_replica_set, free_ports
-from tests.faults.rows import SEED, open_transactions, settle
+from tests.faults.rows import SEED, settle
 from tests.http.harness import CONFIG, POLICY, SCHEMA, a_token
 from tests.soak.load import Mixed, Notes, Slow
 from tests.soak.promises import Found, Held, broken, report
@@ -281,7 +281,7 @@ def soak(folder: Path) -> Found:
         statuses = notes.statuses + Counter(crowd.statuses)
         return Found(
             MINUTES, before, after, statuses, notes.unexpected, crowd.acknowledged, verdict.lost, verdict.doubled,
-            [*verdict.wrong, *faults_of_versions(client[NAME])], len(open_transactions(client)), cursors_left(client),
+            [*verdict.wrong, *faults_of_versions(client[NAME])], settle(client), cursors_left(client),
             faults.done, {name: list(taken) for name, taken in notes.latencies.items()},
         )  # fmt: skip
 
