@@ -9,6 +9,7 @@ from starlette.responses import Response
 from starlette.types import Send
 
 from permission_mongo.api.calls import Call
+from permission_mongo.api.streams import Stream
 from permission_mongo.operations import (
     Aggregate,
     Compare,
@@ -72,7 +73,7 @@ def whom_of(call: Call) -> tuple[str | None, ...]:
 
 async def deliver(response: Response, call: Call, send: Send) -> None:
     """Send it; what is large is counted until it is taken, or nobody is there to take it."""
-    size = len(response.body)
+    size = 0 if isinstance(response, Stream) else len(response.body)  # of a stream there is one event at a time
     if call.share is None and size < LARGE:
         return await response(call.request.scope, call.request.receive, send)
     if call.share is None:

@@ -58,8 +58,6 @@ class Streams:
 class Stream(StreamingResponse):
     """It counts until it is sent, or nobody listens any more."""
 
-    body = b""  # there is never more of it than one event
-
     def __init__(
         self, content: AsyncIterator[bytes], headers: Mapping[str, str], streams: Streams, caller: _Caller
     ) -> None:

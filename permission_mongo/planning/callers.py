@@ -133,7 +133,7 @@ class Callers:
         """How often what is remembered served, and how often it had to be made, since this was asked last."""
         about, before = self._standing.cache_info(), self._counted
         self._counted = about.hits, about.misses
-        return about.hits - before[0], about.misses - before[1]
+        return max(0, about.hits - before[0]), max(0, about.misses - before[1])
 
     @property
     def policy(self) -> Policy:

@@ -152,7 +152,7 @@ class Crowd:
         """The longest time in which no write of anybody was acknowledged, in seconds."""
         return longest(self.began, [moment for one in self.clients for moment in one.moments])
 
-    def go_on(self, writes: int, seconds: float = 60.0) -> None:
+    def go_on(self, writes: int, seconds: float = 180.0) -> None:
         """Until so many more were acknowledged."""
         wanted, until = self.acknowledged + writes, time.monotonic() + seconds
         while self.acknowledged < wanted:

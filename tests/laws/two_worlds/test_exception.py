@@ -38,7 +38,13 @@ def test_a_hidden_id_is_told_to_be_taken_and_nothing_of_its_document(create, ten
     create.add(hidden("secret", tenant, salary=7))
     told = create({"_id": "secret", "name": "n"})
     assert (told.status, told.body) == (409, TAKEN)
-    assert [name for name, _ in told.headers] == ["content-length", "content-type", "x-request-id"]
+    assert [name for name, _ in told.headers] == [
+        "cache-control",
+        "content-length",
+        "content-type",
+        "x-content-type-options",
+        "x-request-id",
+    ]
 
 
 def test_a_hidden_unique_value_is_told_in_the_very_same_words(create):

@@ -24,7 +24,7 @@ from permission_mongo.policy.guard import Guarded, GuardedStates
 from permission_mongo.policy.nodes import ALWAYS
 from permission_mongo.policy.telling import Telling
 from permission_mongo.query import filters
-from permission_mongo.storage import chunks, moments, store, works
+from permission_mongo.storage import chunks, moments, sharing, store, works
 from tests.laws.two_worlds.contents import DELETED_HIDDEN, MOVED_IDS, VISIBLE_IDS
 from tests.laws.two_worlds.requests import GENERATORS, Route
 from tests.laws.two_worlds.sequences import run_sequences
@@ -138,7 +138,7 @@ async def counts_the_whole_collection(collection, *arguments, **more):
     return await HONEST_COUNT(collection, {})
 
 
-HONEST_SPEAKING, HONEST_PAGE = Reach.speaks_for, store.list_page
+HONEST_SPEAKING, HONEST_PAGE = Reach.speaks_for, sharing.list_page
 HONEST_GATHERING, HONEST_DELETE, HONEST_ANSWER = store.get_many, make.plan_delete, app._answered
 HONEST_LIMIT, HONEST_COUNT = chunks.require_at_most, AsyncCollection.count_documents
 
@@ -170,7 +170,7 @@ PLANTS = {
     "fields of other rows show": Plant(patched((Reach, "speaks_for", all_rules_hold)), "manager", (LIST,)),
     "a conditional denial hides nothing": Plant(patched((Reach, "speaks_for", nothing_hides)), "user", (LIST,)),
     "masks show what they mask": Plant(patched((reveal, "masked", lambda value, kind, key: value)), "viewer", (LIST,)),
-    "has_more counts hidden rows": Plant(patched((store, "list_page", counts_all_rows)), "viewer", (LIST,)),
+    "has_more counts hidden rows": Plant(patched((sharing, "list_page", counts_all_rows)), "viewer", (LIST,)),
     "403 tells that a hidden document exists": Plant(patched((app, "_answered", tells_forbidden_from_absent)), "user", (GET,)),
     "batch get leaves out what exists": Plant(patched((store, "get_many", tells_which_ids_exist)), "manager", (GET_MANY,)),
     "undo works on what is hidden": Plant(
