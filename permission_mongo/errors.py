@@ -139,6 +139,12 @@ class NoConnectionFree(Unavailable):
     """All connections to MongoDB were at work for as long as a request waits for one."""
 
 
+class CallerLeft(Refusal):
+    """Nobody is there to be answered, or to send what is missing: no failure of ours."""
+
+    code = "request_timeout"
+
+
 class DeadlineExceeded(Refusal):
     code = "timeout"
 

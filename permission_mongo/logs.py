@@ -20,6 +20,7 @@ from multiprocessing.util import Finalize
 from typing import Any, Final, TextIO
 
 from permission_mongo.config.model import Logging
+from permission_mongo.observations import outcome_of
 
 OURS: Final = "permission_mongo"
 _LONGEST: Final = 16 * 1024  # characters of a message
@@ -209,9 +210,10 @@ class RequestLog:
         """Whether a request that ended so has a line; asked of each, and cheap for most."""
         if self._kept == "none":
             return False
-        if status < 400:
+        outcome = outcome_of(status)
+        if outcome == "ok":
             return seconds >= self._slow or self._kept == "all" or (writes and self._kept == "writes")
-        return status >= 500 or self._has_room(int(time.monotonic()))
+        return outcome == "failed" or self._has_room(int(time.monotonic()))
 
     def _has_room(self, second: int) -> bool:
         if second != self._second:
@@ -228,7 +230,7 @@ class RequestLog:
         return count
 
     def tell(self, line: Line) -> None:
-        level = logging.WARNING if line.status >= 500 else logging.INFO
+        level = logging.WARNING if outcome_of(line.status) == "failed" else logging.INFO
         if _REQUESTS.isEnabledFor(level):
             about = {"method": line.method, "route": line.route, "status": line.status}
             told = {**about, "ms": round(line.seconds * 1000, 1), **line.about}

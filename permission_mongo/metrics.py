@@ -39,6 +39,7 @@ from permission_mongo.observations import (
     TurnedAway,
     VersionsKept,
     Wrote,
+    outcome_of,
 )
 from permission_mongo.standing import SHARED_FOLDER
 
@@ -100,11 +101,6 @@ class _Requests(_Family):
 
     def turn_away(self, seen: TurnedAway) -> None:
         self._turned_away.labels(seen.reason).inc()
-
-
-def outcome_of(status: int) -> str:
-    """Of a request: what is the caller's to mend is refused, what is ours or MongoDB's failed."""
-    return "ok" if status < 400 else "refused" if status < 500 else "failed"
 
 
 class _Writes(_Family):

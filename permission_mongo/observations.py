@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,6 +14,14 @@ class Served:
     route: str
     status: int
     seconds: float
+
+
+def outcome_of(status: int) -> Literal["ok", "refused", "failed"]:
+    """Of a request: what is the caller's to mend is refused, what is ours or MongoDB's failed.
+
+    501 says that a collection keeps no versions, to whoever asks for them.
+    """
+    return "ok" if status < 400 else "refused" if status < 500 or status == 501 else "failed"
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import Final
 
-from permission_mongo.errors import Unavailable
+from permission_mongo.errors import CallerLeft, Unavailable
 
 MOST: Final = 64 * 2**20  # bytes
 LARGE: Final = 128 * 2**10  # bytes; what is smaller is never counted and never waits
@@ -87,11 +87,11 @@ class Share:
         return 0 if expected < LARGE else min(int(expected) * _WHILE_MADE, self.budget.most)
 
     async def enter(self) -> None:
-        """Wait for room. Unavailable where none was found in time, or nobody is there any more to be answered."""
+        """Wait for room. Unavailable where none was found in time, CallerLeft where nobody is there any more."""
         if not self.budget.let_in(self):
             await self.budget.wait(self)
             if await self.left():
-                raise Unavailable("the caller left")
+                raise CallerLeft("the caller left")
 
     def settle(self, size: int) -> None:
         """The answer is made: from here on only its own bytes are held."""

@@ -155,9 +155,10 @@ def test_the_configuration_says_which_requests_have_a_line(kept, read, write, sl
     assert log.wants(FAILED, 0.1, writes=False) is failed
 
 
-def test_t33_a_flood_of_refusals_is_counted_and_fills_no_disk():
+@pytest.mark.parametrize("status", [401, 408, 501])
+def test_t33_a_flood_of_refusals_is_counted_and_fills_no_disk(status):
     log = RequestLog(Logging())
-    written = sum(log.wants(401, 0.0, writes=False) for _ in range(1000))
+    written = sum(log.wants(status, 0.0, writes=False) for _ in range(1000))
     assert written <= 200  # a second may end in between
     assert (log.tally(), log.tally()) == (1000 - written, 0)
     assert log.wants(503, 0.0, writes=False)

@@ -14,7 +14,7 @@ from permission_mongo.api.addresses import client_address
 from permission_mongo.api.errors import UnsupportedMediaType
 from permission_mongo.api.streams import Streams
 from permission_mongo.documents.etags import Tags
-from permission_mongo.errors import CollectionNotFound, InvalidRequest, PayloadTooLarge, Unavailable
+from permission_mongo.errors import CallerLeft, CollectionNotFound, InvalidRequest, PayloadTooLarge
 from permission_mongo.gateway import Gateway
 from permission_mongo.operations import Operation, Write, is_rehearsal
 from permission_mongo.parsing.conditions import Conditions, read_tags
@@ -198,7 +198,7 @@ class Call:
         try:
             self.received = await self._read()
         except ClientDisconnect as error:
-            raise Unavailable("the caller left") from error
+            raise CallerLeft("the caller left") from error
         return self.received
 
     async def _read(self) -> bytes:

@@ -8,7 +8,7 @@ from typing import Final
 from permission_mongo.api.calls import Call
 from permission_mongo.api.errors import STATUS
 from permission_mongo.audit import refusal_entry
-from permission_mongo.errors import RateLimited, Refusal
+from permission_mongo.errors import CallerLeft, RateLimited, Refusal
 from permission_mongo.parsing.ids import read_id
 from permission_mongo.values import DocumentId
 
@@ -36,8 +36,9 @@ def note_refusal(call: Call, action: str, refusal: Refusal) -> None:
     """Nothing of a caller who is nobody yet, and nothing of a failure of ours.
 
     Nor of who is told to come later: nothing was denied, and an entry each is work that the limit is there to save.
+    Nor of who left: nothing was told.
     """
-    if isinstance(refusal, RateLimited):
+    if isinstance(refusal, RateLimited | CallerLeft):
         return
     if call.asked is None or STATUS[refusal.code] >= _OURS or not call.gateway.config.audit.enabled:
         return

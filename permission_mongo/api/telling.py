@@ -7,6 +7,7 @@ from typing import Final
 
 from starlette.responses import Response
 
+from permission_mongo.api.addresses import client_address
 from permission_mongo.api.calls import Call
 from permission_mongo.logs import Line
 from permission_mongo.principal import DEFAULT_NAMESPACE
@@ -30,8 +31,7 @@ def _about(call: Call) -> Mapping[str, str]:
     """Who asked, and of what. Of a name that is not declared nothing: it is whatever a caller sends."""
     collection = collection_of(call)
     told = {"code": call.refused, "request": call.request_id, "collection": collection, "trace": call.trace}
-    client = call.request.scope.get("client")
-    told["ip"] = client[0] if client else None
+    told["ip"] = client_address(call.request)
     if call.asked is not None:
         principal = call.asked.principal
         told |= {"subject": principal.subject, "tenant": principal.tenant, "credential": principal.kind}

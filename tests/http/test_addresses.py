@@ -1,9 +1,12 @@
 """The address by which rules judge a caller: `request.ip`."""
 
+import json
+
 import httpx
 import pytest
 
 from tests.http.harness import CONFIG, POLICY, a_config, a_token, a_world
+from tests.lines import a_log
 
 pytestmark = pytest.mark.mongo
 TOLD = {"x-forwarded-for": "192.0.2.1, 198.51.100.7", "forwarded": "for=192.0.2.9", "x-real-ip": "192.0.2.8"}
@@ -38,3 +41,13 @@ async def test_t28_an_ipv4_peer_of_a_socket_of_ipv6_has_its_usual_form(mongo_uri
             transport = httpx.ASGITransport(world.app, client=(peer, 1))
             async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
                 assert (await client.get("/notes/n1", headers=headers)).status_code == status
+
+
+async def test_t28_the_log_names_the_address_that_rules_see(mongo_uri, tmp_path):
+    """Else behind a proxy each line names the proxy."""
+    config = a_config(tmp_path, f"{CONFIG}server: {{trusted_proxies: [127.0.0.0/8]}}\n")
+    async with a_world(mongo_uri, config) as world:
+        with a_log(as_json=True) as log:
+            await world.get("/absent", headers=TOLD)
+        [line] = [one for one in map(json.loads, log().splitlines()) if one["logger"] == "permission_mongo.requests"]
+        assert line["ip"] == "198.51.100.7"

@@ -156,7 +156,7 @@ async def test_t16_nothing_is_read_for_a_caller_that_left_while_it_waited(world)
         left.leave()
         first.takes.set()
         await asyncio.wait_for(left.task, 5)
-        assert left.parts[0]["status"] == 503
+        assert left.parts[0]["status"] == 408
         assert budget.held == 0
 
 

@@ -101,3 +101,25 @@ async def test_jobs_that_end_are_carried_no_longer(mongo_uri, tmp_path):
         assert counted(world, "jobs_running") == 0
         assert counted(world, "batches_total", verb="deleted", outcome="done") == 1
         assert counted(world, "versions_written_total", collection="notes") == 6
+
+
+async def test_t33_who_leaves_in_a_body_and_who_asks_for_versions_that_are_not_kept_is_no_failure(world):
+    """Else whoever likes to could fill the log and wake somebody."""
+    assert (await world.get("/plain/deleted", token=BOSS)).status_code == 501
+    head = [(b"authorization", f"Bearer {BOSS}".encode())]
+    about = {"type": "http", "method": "POST", "path": "/notes", "raw_path": b"/notes", "query_string": b""}
+    sent = []
+
+    async def leaves():
+        return {"type": "http.disconnect"}
+
+    async def send(message):
+        sent.append(message)
+
+    await world.app({**about, "headers": head, "client": None}, leaves, send)
+    assert sent[0]["status"] == 408
+    for method, route in (("GET", "/{collection}/deleted"), ("POST", "/{collection}")):
+        of_one = {"method": method, "route": route, "outcome": "refused"}
+        assert counted(world, "http_request_duration_seconds_count", **of_one) == 1
+    await world.gateway.trail.settled()
+    assert not await world.database["_pm_audit"].count_documents({"kind": "refusal", "action": "create"})
