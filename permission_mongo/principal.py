@@ -11,6 +11,7 @@ DEFAULT_NAMESPACE: Final = "default"
 IN_DEFAULT: Final = frozenset({DEFAULT_NAMESPACE})
 MOST_NAMES: Final = 256
 LONGEST_NAME: Final = 256
+Whom = tuple[Literal["token", "key"], str | None, str]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,6 +31,11 @@ class Principal:
     expires: float | None = None
     credential: str | None = None
     namespaces: frozenset[str] = IN_DEFAULT
+
+    @property
+    def whom(self) -> Whom:
+        """By what rates, shares and streams count: one and the same in all namespaces, by all credentials of a kind."""
+        return self.kind, self.tenant, self.subject
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,11 +54,9 @@ def paying_address(rate: Rate, address: str | None) -> tuple[Payer, ...]:
 
 
 def paying_principal(rate: Rate, who: Principal) -> tuple[Payer, ...]:
-    """One and the same in all namespaces and by all credentials of one kind."""
     if rate.per_principal is None:
         return ()
-    key = (who.kind, who.tenant, who.subject)
-    return (Payer("principal", key, rate.per_principal, rate.per_principal * rate.burst),)
+    return (Payer("principal", who.whom, rate.per_principal, rate.per_principal * rate.burst),)
 
 
 @lru_cache(1024)

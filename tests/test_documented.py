@@ -332,3 +332,10 @@ def test_every_threat_and_fault_is_documented_and_tried_and_no_other(borne, page
 def test_a_threat_is_told_in_the_words_of_the_tests():
     told = {number: text.split(" | ")[0].strip() for number, text in rows_of_numbers("threats.md", "T").items()}
     assert told == THREATS
+
+
+def test_the_architecture_has_a_place_for_every_module_of_the_package_and_of_the_api():
+    words = set(re.findall(r"[a-z_]+", (ROOT / "docs" / "architecture.md").read_text()))
+    package = ROOT / "permission_mongo"
+    files = {one.stem for one in (*package.glob("*.py"), *(package / "api").glob("*.py"))}
+    assert {one for one in files if not one.startswith("__")} <= words

@@ -23,6 +23,7 @@ from permission_mongo.operations import (
     ListVersions,
     Operation,
 )
+from permission_mongo.principal import Whom
 from permission_mongo.shares import LARGE, Share, made_of
 
 _LAST: Final = 64 * 2**10  # bytes: as many are let go before they are taken
@@ -64,11 +65,8 @@ def share_of(call: Call, operation: Operation) -> Share | None:
     return Share(gateway.budget, seen, rows, gateway.config.limits.max_result_bytes, whom_of(call), left)
 
 
-def whom_of(call: Call) -> tuple[str | None, ...]:
-    if call.asked is None:
-        return ()
-    who = call.asked.principal
-    return (who.kind, who.tenant, who.subject)
+def whom_of(call: Call) -> Whom | None:
+    return None if call.asked is None else call.asked.principal.whom
 
 
 async def deliver(response: Response, call: Call, send: Send) -> None:

@@ -12,29 +12,28 @@ from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from permission_mongo.errors import RateLimited
-from permission_mongo.principal import Principal
+from permission_mongo.principal import Principal, Whom
 
 # Each looks at its job twice a second for as long as that runs. A browser opens no more than six to one host.
 MOST: Final = 8
-_Caller = tuple[str, str | None, str]
 
 
 class Streams:
     """Those of one process."""
 
     def __init__(self) -> None:
-        self._open: Counter[_Caller] = Counter()
+        self._open: Counter[Whom] = Counter()
         self._closing = asyncio.Event()
 
     def answer(self, who: Principal, content: AsyncIterator[bytes], headers: Mapping[str, str]) -> Stream:
         """RateLimited where this caller has as many as one may."""
-        caller = (who.subject, who.tenant, who.kind)
+        caller = who.whom
         if self._open[caller] >= MOST:
             raise RateLimited(f"at most {MOST} event streams of one caller at once", most=MOST)
         self._open[caller] += 1
         return Stream(content, headers, self, caller)
 
-    def left(self, caller: _Caller) -> None:
+    def left(self, caller: Whom) -> None:
         self._open[caller] -= 1
         if not self._open[caller]:
             del self._open[caller]
@@ -59,7 +58,7 @@ class Stream(StreamingResponse):
     """It counts until it is sent, or nobody listens any more."""
 
     def __init__(
-        self, content: AsyncIterator[bytes], headers: Mapping[str, str], streams: Streams, caller: _Caller
+        self, content: AsyncIterator[bytes], headers: Mapping[str, str], streams: Streams, caller: Whom
     ) -> None:
         super().__init__(content, 200, headers, "text/event-stream")
         self._streams = streams

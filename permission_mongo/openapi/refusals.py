@@ -30,7 +30,7 @@ CODES: Final[Mapping[str, tuple[int, str]]] = {
     "headers_too_large": (431, "Too large a request line or headers, or too many; the connection is closed."),
     "internal_error": (500, "Something went wrong here; the request id leads to the log."),
     "versioning_not_enabled": (501, "The collection keeps no versions."),
-    "unavailable": (503, "MongoDB can't be reached, or did not say whether a write happened."),
+    "unavailable": (503, "MongoDB can't be reached or did not say whether a write happened, or there is no room."),
     "timeout": (504, "It took longer than the gateway lets a request take."),
 }
 # Of every route that asks who is asking.

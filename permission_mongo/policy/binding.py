@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
-from permission_mongo.policy.construction import RELATIONS
+from permission_mongo.policy.construction import RELATIONS, reads_document
 from permission_mongo.policy.kin import NOBODY, Kin
 from permission_mongo.policy.nodes import (
     UNKNOWN,
@@ -97,9 +97,9 @@ def typed(expression: Expression, kind_of: KindOf) -> Expression:
 
 def _typed(expression: Expression, kind_at: Callable[[Path], str | None]) -> Expression:
     def at(operand: Operand) -> Operand:
-        return (
-            replace(operand, kind=kind_at(operand)) if isinstance(operand, Path) and _is_document(operand) else operand
-        )
+        if isinstance(operand, Path) and reads_document(operand):
+            return replace(operand, kind=kind_at(operand))
+        return operand
 
     match expression:
         case Constant() | Has():
@@ -131,10 +131,6 @@ def _typed(expression: Expression, kind_at: Callable[[Path], str | None]) -> Exp
                 return kind_at(replace(outer, segments=outer.segments + inner.segments))
 
             return AnyElement(path, _typed(test, within), objects)
-
-
-def _is_document(operand: Operand) -> bool:
-    return isinstance(operand, Path) and operand.root in ("resource", "element")
 
 
 def _is_unordered(path: Path) -> bool:
@@ -190,11 +186,11 @@ def bind(expression: Expression, bindings: Bindings) -> Expression:
 
 
 def _bind_compare(test: Compare, bindings: Bindings) -> Expression:
-    kind = test.left.kind if isinstance(test.left, Path) and _is_document(test.left) else None
+    kind = test.left.kind if isinstance(test.left, Path) and reads_document(test.left) else None
     right = _scalar(test.right, kind, bindings)
     if right is None:
         return UNKNOWN
-    if not _is_document(test.left):
+    if not reads_document(test.left):
         left = _scalar(test.left, None, bindings)
         return UNKNOWN if left is None else Constant(compare_values(test.op, left.value, right.value))
     if test.op not in ("==", "!=") and group_of(right.value) not in ORDERED:
@@ -203,15 +199,15 @@ def _bind_compare(test: Compare, bindings: Bindings) -> Expression:
 
 
 def _bind_member(item: Operand, container: Operand, bindings: Bindings) -> Expression:
-    if isinstance(container, Path) and _is_document(container):
+    if isinstance(container, Path) and reads_document(container):
         value = _scalar(item, container.kind, bindings)
         return UNKNOWN if value is None else Member(value, container)
-    kind = item.kind if isinstance(item, Path) and _is_document(item) else None
+    kind = item.kind if isinstance(item, Path) and reads_document(item) else None
     found = _list(container, kind, bindings)
     if found is None:
         return UNKNOWN
     items, whole = found
-    if _is_document(item):
+    if reads_document(item):
         known: Expression = Member(item, Items(items))
     else:
         value = _scalar(item, None, bindings)
