@@ -10,7 +10,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, nullcontext
+from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any, Final, TypeVar
@@ -39,6 +39,8 @@ MAJORITY: Final = WriteConcern(w="majority")
 _LOG: Final = logging.getLogger("permission_mongo.storage")
 _TO_END: Final = 2.0  # seconds for an abort, under a deadline of its own
 _LAST_TRY: Final = 0.25
+_AGAIN: Final = 0.5  # seconds between two attempts to end what a silent server may hold
+_LIFETIME: Final = 90.0  # seconds after which a server ends it by itself
 _SHORTEST: Final = 0.02  # of an attempt
 TURN: Final = 1.0  # seconds that a request waits for its turn
 # Within it one of the connections is the caller's; it is not had within so many seconds: NoConnectionFree.
@@ -100,6 +102,7 @@ class Transactor:
         self._turn = turn
         self._database = database
         self._ending: set[asyncio.Task[None]] = set()
+        self._insisting: set[asyncio.Task[None]] = set()
         self._kept: dict[AsyncClientSession, VersionsKept] = {}
         self.observe = observe
 
@@ -212,6 +215,7 @@ class Transactor:
 
     async def _end(self, session: AsyncClientSession, in_doubt: bool) -> None:
         """Of a transaction that was not committed, as far as is known."""
+        is_heard = True
         try:
             if session.in_transaction:
                 with pymongo.timeout(_TO_END):
@@ -219,9 +223,27 @@ class Transactor:
             if in_doubt:
                 await self._kill(session)
         except PyMongoError as error:
-            _LOG.warning("a transaction could not be aborted: %s", type(error).__name__)
+            _LOG.warning("a transaction could not be aborted yet: %s", type(error).__name__)
+            is_heard = False
         finally:
             self._kept.pop(session, None)
+            if is_heard:
+                await session.end_session()
+            else:
+                insisting = asyncio.create_task(self._insist(session))
+                self._insisting.add(insisting)
+                insisting.add_done_callback(self._insisting.discard)
+
+    async def _insist(self, session: AsyncClientSession) -> None:
+        """Until the server hears it: for a minute it would hold the rows, and with them the key to ask again with."""
+        until = monotonic() + _LIFETIME
+        try:
+            while monotonic() < until:
+                await asyncio.sleep(_AGAIN)
+                with suppress(PyMongoError):
+                    await self._kill(session)
+                    return
+        finally:
             await session.end_session()
 
     async def _kill(self, session: AsyncClientSession) -> None:
@@ -244,5 +266,7 @@ class Transactor:
 
     async def close(self) -> None:
         """Wait for every abort under way; call it before the client is closed."""
+        for one in self._insisting:
+            one.cancel()
         if self._ending:
             await asyncio.wait(self._ending, timeout=_TO_END)

@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.mongo, pytest.mark.faults]
 CONNECTIONS = 9  # three for reads, two for writes and long reads, four to spare
 CALLERS = 16
 HELD = 2.2  # seconds that a command takes
-SOON = 1.3 if LONG else 2.0
+SOON = 1.3 if LONG else 5.0
 # What fills one kind of turn, the commands of it that are slow, who has a turn, and what is asked of the other kind.
 READ, WRITE = ("GET", "/notes", None), ("POST", "/notes", {"title": "t"})
 FLOODS = {
