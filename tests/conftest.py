@@ -22,7 +22,16 @@ _ROOM = 3 * 1024**3  # bytes free in memory; a run takes some hundred MB
 
 
 # Files that take long go first, so that at the end no worker is alone with one.
-_LONG = ("tests/faults/", "tests/laws/", "tests/test_serve", "tests/test_example", "tests/impact/", "tests/storage/")
+_LONG = (
+    "tests/faults/",
+    "tests/wire/",
+    "tests/laws/",
+    "tests/http/test_conformance",
+    "tests/test_serve",
+    "tests/test_example",
+    "tests/impact/",
+    "tests/storage/",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
