@@ -449,7 +449,7 @@ async def carried_by(world, config, mongo_uri):
         overtaken = {"$set": {"job.until": utc_now() - timedelta(1)}, "$inc": {"job.fence": 1}}
 
         async def taken() -> None:
-            for _ in range(1000):
+            for _ in range(4000):
                 if await batches.find_one({"job.holder": later.running.holder}):
                     return
                 await batches.update_one({"job.open": True, "job.holder": {"$ne": later.running.holder}}, overtaken)
