@@ -18,7 +18,19 @@ import pytest
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
-_ROOM = 3 * 1024**3  # bytes free in memory; a run takes some hundred MB
+_ROOM = 6 * 1024**3  # bytes free in memory; a run takes some two GB at once
+
+
+def _in_memory() -> str | None:
+    """A folder where no write waits for a disk, if there is room; a server of these tests outlives no crash."""
+    shm = "/dev/shm"
+    if os.access(shm, os.W_OK) and shutil.disk_usage(shm).free > _ROOM:
+        return shm
+    return None
+
+
+# Where tests have their folders; those that start a MongoDB have its files there.
+os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", _in_memory() or tempfile.gettempdir())
 
 
 # Files that take long go first, so that at the end no worker is alone with one.
@@ -54,14 +66,6 @@ def mongo_uri() -> Iterator[str]:
         return
     with a_server() as uri:
         yield uri
-
-
-def _in_memory() -> str | None:
-    """A folder where no write waits for a disk, if there is room; a server of these tests outlives no crash."""
-    shm = "/dev/shm"
-    if os.access(shm, os.W_OK) and shutil.disk_usage(shm).free > _ROOM:
-        return shm
-    return None
 
 
 @contextmanager
