@@ -10,19 +10,26 @@ from permission_mongo.events import told_of_audit
 from permission_mongo.hooks import Receiver
 from permission_mongo.storage.layout import AUDIT
 from permission_mongo.storage.outbox import Outbox
+from permission_mongo.storage.straight import Straight
 from permission_mongo.values import Document
 
 
 class AuditEntries:
     """`stored` to be read; whoever writes one writes it here, so that none is left out of the outbox."""
 
-    def __init__(self, database: AsyncDatabase[Document], outbox: Outbox, receiver: Receiver | None) -> None:
+    def __init__(
+        self, database: AsyncDatabase[Document], straight: Straight, outbox: Outbox, receiver: Receiver | None
+    ) -> None:
         self.stored: AsyncCollection[Document] = database[AUDIT]
+        self._straight = straight
         self._outbox = outbox
         self._receiver = receiver
 
     async def insert_one(self, entry: Document, session: AsyncClientSession | None = None) -> None:
-        await self.stored.insert_one(entry, session=session)
+        if session is None:
+            await self.stored.insert_one(entry)
+        else:
+            await self._straight.insert(session, AUDIT, entry)
         await self.tell([entry], session)
 
     async def tell(self, entries: list[Document], session: AsyncClientSession | None = None) -> None:

@@ -13,6 +13,7 @@ from pymongo.monitoring import CommandListener
 
 from permission_mongo.config.model import MongoDB
 from permission_mongo.errors import StartupFailure
+from permission_mongo.storage.quick_pool import QuickPool
 from permission_mongo.values import CODEC, Document
 
 Database = AsyncDatabase[Document]
@@ -45,6 +46,7 @@ def new_client(uri: str, settings: MongoDB, listeners: Sequence[CommandListener]
             uuidRepresentation="standard",
             datetime_conversion="DATETIME_AUTO",
             event_listeners=listeners,
+            _pool_class=QuickPool,
         )
     except (ConfigurationError, InvalidURI, ValueError) as error:
         raise StartupFailure(f"mongodb.uri can't be used: {_without_parts(str(error), uri)}") from error

@@ -208,7 +208,7 @@ class _Creation:
             stored = documents = await self._continued(session, documents)
         name = self._plan.target.collection
         if self._plan.batch is None:
-            await self._rooms.raw(name).insert_one(stored[0], session=session)
+            await self._rooms.straight.insert(session, name, stored[0])
         else:
             await self._rooms.insert(session, name, stored)
         # Behind the insert, so that documents of one batch may refer to each other.

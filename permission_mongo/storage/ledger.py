@@ -129,7 +129,7 @@ class Ledger:
                 {"_id": batch.id}, self._batch_change(batch, {action: len(ids)}), upsert=True, session=session
             )
             about = {"_id": part, "batch": batch.id, "collection": self._target.collection, "action": action}
-            await self._rooms.parts.insert_one({**about, "ids": ids, **_kept(traces.records)}, session=session)
+            await self._rooms.straight.insert(session, PARTS, {**about, "ids": ids, **_kept(traces.records)})
 
     def _is_told(self, action: str) -> bool:
         """Whether somebody is to be told of what such an action may do: nobody but who is told of them of deletions."""

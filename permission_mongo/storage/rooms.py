@@ -32,8 +32,9 @@ from permission_mongo.storage.jobs import Jobs
 from permission_mongo.storage.layout import BATCHES, PARTS, VERSIONS
 from permission_mongo.storage.outbox import Outbox
 from permission_mongo.storage.people import People
-from permission_mongo.storage.replies import RAW, REPLY, Reply
+from permission_mongo.storage.replies import RAW
 from permission_mongo.storage.sequences import Sequences
+from permission_mongo.storage.straight import Straight
 from permission_mongo.storage.transactions import TURN, Transactor
 from permission_mongo.values import CODEC, Document, DocumentId, MongoFilter
 from permission_mongo.versions import DAY, Former, behind, with_end
@@ -107,6 +108,7 @@ class Rooms:
         self._slots = asyncio.Semaphore(max(1, free * 3 // 5))
         self._long_slots = asyncio.Semaphore(max(1, free * 2 // 5))
         self._database = client.get_database(database, codec_options=CODEC)
+        self.straight = Straight(client, self._database)
         self._live: dict[str, AsyncCollection[Document]] = {}
         self._raw: dict[str, AsyncCollection[RawBSONDocument]] = {}
         self.timeout = timeout
@@ -118,7 +120,7 @@ class Rooms:
         self.people = People(self._database, timeout)
         self.jobs = Jobs(self._database, timeout)
         self.outbox = Outbox(self._database, timeout)
-        self.audit = AuditEntries(self._database, self.outbox, told_of_audit)
+        self.audit = AuditEntries(self._database, self.straight, self.outbox, told_of_audit)
         self.sequences = Sequences(self._database, timeout)
         self.answers = Answers(self._database, self.jobs, timeout)
 
@@ -141,12 +143,12 @@ class Rooms:
         command = {"find": name, "filter": match, "limit": 1, "singleBatch": True, "maxTimeMS": self.max_time_ms}
         async with self.bounded():
             try:
-                answer: Any = await self._database.command(command, codec_options=RAW)
+                answer = await self.straight.read(command)
             except AutoReconnect:
                 # A new primary, or a connection that was closed: the driver repeats a find, and no command.
                 return await self.live(name).find_one(match, max_time_ms=self.max_time_ms)
         self.sizes[name].saw(len(answer.raw), 1)
-        rows: list[Document] = document_of(answer.raw)["cursor"]["firstBatch"]
+        rows: list[Document] = answer.read()["cursor"]["firstBatch"]
         return rows[0] if rows else None
 
     async def few(self, name: str, asked: Document, most: int, most_bytes: int) -> tuple[list[Document], bool] | None:
@@ -157,7 +159,7 @@ class Rooms:
         # One beyond the limit, so that MongoDB sees that there is no more and keeps no cursor.
         command = {"find": name, **asked, "limit": most + 1, "batchSize": most + 2, "maxTimeMS": self.max_time_ms}
         try:
-            answer: Reply = await self._database.command(command, codec_options=REPLY)
+            answer = await self.straight.read(command)
         except AutoReconnect:
             return None  # a find is repeated by the driver, a command is not
         if len(answer.raw) <= most_bytes:
@@ -181,16 +183,29 @@ class Rooms:
 
     async def some(self, name: str, match: MongoFilter, most: int) -> dict[DocumentId, Document]:
         """Those of at most `most` documents that match, by id."""
+        command = {"find": name, "filter": match, "hint": {"_id": 1}, "limit": most + 1, "batchSize": most + 2}
         async with self.bounded():
-            asked = self.live(name).find_raw_batches(
-                match, hint=BY_ID, batch_size=most + 1, max_time_ms=self.max_time_ms
-            )
-            found: dict[DocumentId, Document] = {}
-            async for batch in cast("AsyncIterator[bytes]", asked):
-                rows = documents_of(batch)
-                self.sizes[name].saw(len(batch), len(rows))
-                found |= {row["_id"]: row for row in rows}
-            return found
+            try:
+                answer = await self.straight.read({**command, "maxTimeMS": self.max_time_ms})
+            except AutoReconnect:
+                return await self._some_again(name, match, most)
+            cursor = answer.read()["cursor"]
+            if cursor["id"]:
+                await self._forget(name, cursor["id"])
+                return await self._some_again(name, match, most)
+        rows: list[Document] = cursor["firstBatch"]
+        self.sizes[name].saw(len(answer.raw), len(rows))
+        return {row["_id"]: row for row in rows}
+
+    async def _some_again(self, name: str, match: MongoFilter, most: int) -> dict[DocumentId, Document]:
+        """By the driver's cursor: it finds a new primary, and answers of any size."""
+        asked = self.live(name).find_raw_batches(match, hint=BY_ID, batch_size=most + 1, max_time_ms=self.max_time_ms)
+        found: dict[DocumentId, Document] = {}
+        async for batch in cast("AsyncIterator[bytes]", asked):
+            rows = documents_of(batch)
+            self.sizes[name].saw(len(batch), len(rows))
+            found |= {row["_id"]: row for row in rows}
+        return found
 
     async def keep(self, session: AsyncClientSession, records: list[Document], keeping: Keeping) -> None:
         """Store versions, and let those go that these make superfluous. NumberTaken if one has the number of another.
@@ -202,7 +217,7 @@ class Rooms:
             records if keeping.days is None else [with_end(one, keeping.days, keeping.deleted_days) for one in records]
         )
         command = {"insert": VERSIONS, "documents": kept}
-        answer: Document = await self._database.command(command, codec_options=cast("Any", CODEC), session=session)
+        answer = await self.straight.within(session, command)
         errors = answer.get("writeErrors")
         if errors:
             raise NumberTaken if errors[0]["code"] == DUPLICATE else BulkWriteError(answer)
@@ -235,7 +250,7 @@ class Rooms:
     async def change(self, session: AsyncClientSession, name: str, updates: list[Document]) -> int:
         """How many rows the updates matched: by one plain command, as `keep`. BulkWriteError as of a bulk."""
         command = {"update": name, "updates": updates}
-        answer: Document = await self._database.command(command, codec_options=cast("Any", CODEC), session=session)
+        answer = await self.straight.within(session, command)
         if answer.get("writeErrors"):
             raise BulkWriteError(answer)
         return int(answer["n"])
@@ -251,7 +266,7 @@ class Rooms:
     async def insert(self, session: AsyncClientSession, name: str, documents: list[Any]) -> None:
         """Store documents that have ids, as `keep` does. BulkWriteError as of a bulk."""
         command = {"insert": name, "documents": documents}
-        answer: Document = await self._database.command(command, codec_options=cast("Any", CODEC), session=session)
+        answer = await self.straight.within(session, command)
         if answer.get("writeErrors"):
             raise BulkWriteError(answer)
 

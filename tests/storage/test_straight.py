@@ -1,0 +1,209 @@
+"""Commands by the shortest way: whatever happens to one, nobody gets the answer of another, and no connection is lost."""
+
+import asyncio
+import random
+from contextlib import asynccontextmanager
+from time import monotonic
+
+import pymongo
+import pytest
+from pymongo import AsyncMongoClient
+from pymongo.errors import AutoReconnect, DuplicateKeyError, NetworkTimeout, OperationFailure, PyMongoError
+
+from permission_mongo.config.model import MongoDB
+from permission_mongo.storage.connection import new_client
+from permission_mongo.storage.quick_pool import QuickConnection, QuickPool
+from permission_mongo.storage.straight import Straight
+
+pytestmark = pytest.mark.mongo
+NAME = "straight_test"
+SLOW = 400  # milliseconds
+
+
+@asynccontextmanager
+async def straight_to(uri: str, most: int = 16, **options):
+    async with AsyncMongoClient(
+        uri, appname=NAME, maxPoolSize=most, w="majority", _pool_class=QuickPool, **options
+    ) as client:
+        yield Straight(client, client[NAME])
+
+
+@pytest.fixture
+async def straight(mongo_uri):
+    async with straight_to(mongo_uri) as found:
+        rows = found._client[NAME].rows
+        await rows.drop()
+        await rows.insert_many([{"_id": n, "text": "x" * 200 * (n % 5)} for n in range(50)])
+        yield found
+        await rows.drop()
+
+
+@asynccontextmanager
+async def slow_finds(client, milliseconds: int = SLOW):
+    hit = {"appName": NAME, "failCommands": ["find"], "blockConnection": True, "blockTimeMS": milliseconds}
+    await client.admin.command("configureFailPoint", "failCommand", mode="alwaysOn", data=hit)
+    try:
+        yield
+    finally:
+        await client.admin.command("configureFailPoint", "failCommand", mode="off")
+
+
+def asked(one: int) -> dict:
+    return {"find": "rows", "filter": {"_id": one}, "limit": 1}
+
+
+async def ids(straight, one: int) -> list[int]:
+    answer = await straight.read(asked(one))
+    return [row["_id"] for row in answer.read()["cursor"]["firstBatch"]]
+
+
+def pool_of(straight):
+    (server,) = straight._client._topology._servers.values()
+    return server.pool
+
+
+async def test_the_gateways_client_waits_by_one_future_and_its_watch_on_the_servers_as_the_driver_does(mongo_uri):
+    async with new_client(mongo_uri, MongoDB()) as client:
+        await client.admin.command("ping")
+        (server,) = client._topology._servers.values()
+        assert {type(one) for one in server.pool.conns} == {QuickConnection}
+        monitors = server._monitor._pool.conns
+        assert QuickConnection not in {type(one) for one in monitors}
+
+
+async def test_a_read_goes_straight_to_a_primary(straight):
+    assert await ids(straight, 3) == [3]
+    assert straight._primary() is not None
+    assert straight._seen is straight._client.topology_description
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_whoever_is_cancelled_leaves_no_answer_behind_for_another(mongo_uri, straight, seed):
+    """Two hundred reads on four connections; a third is cancelled at any moment."""
+    chance = random.Random(seed)
+    async with straight_to(mongo_uri, most=4) as narrow:
+        wrong, told = [], 0
+
+        async def ask(one: int) -> None:
+            nonlocal told
+            found = await ids(narrow, one)
+            told += 1
+            if found != [one]:
+                wrong.append((one, found))
+
+        for _ in range(10):
+            tasks = [asyncio.create_task(ask(chance.randrange(50))) for _ in range(20)]
+            for task in tasks:
+                if chance.random() < 0.3:
+                    asyncio.get_running_loop().call_later(chance.random() * 0.01, task.cancel)
+            ended = await asyncio.gather(*tasks, return_exceptions=True)
+            assert {type(one) for one in ended if one is not None} <= {asyncio.CancelledError}
+        assert not wrong
+        assert told > 60
+        assert await ids(narrow, 7) == [7]
+        assert pool_of(narrow).active_sockets == 0
+
+
+async def test_a_deadline_ends_a_read_and_the_next_has_a_connection(straight):
+    async with slow_finds(straight._client):
+        started = monotonic()
+        with pymongo.timeout(0.15), pytest.raises(PyMongoError) as met:
+            await ids(straight, 1)
+        assert met.value.timeout
+        assert monotonic() - started < SLOW / 1000
+    assert await ids(straight, 1) == [1]
+
+
+async def test_the_deadline_of_one_command_is_not_that_of_the_next_on_its_connection(mongo_uri, straight):
+    async with straight_to(mongo_uri, most=1) as alone:
+        with pymongo.timeout(0.2):
+            await alone._database.command("ping")
+        async with slow_finds(straight._client):
+            assert await ids(alone, 2) == [2]
+
+
+async def test_a_read_on_a_connection_that_is_called_off_ends_long_before_its_answer(straight):
+    await ids(straight, 1)
+    async with slow_finds(straight._client, 3000):
+        started = monotonic()
+        reading = asyncio.create_task(ids(straight, 1))
+        await asyncio.sleep(0.05)
+        for context in list(pool_of(straight).active_contexts):
+            context.cancel()
+        with pytest.raises(AutoReconnect):
+            await reading
+        assert monotonic() - started < 2
+    assert await ids(straight, 1) == [1]
+
+
+async def test_a_socket_timeout_holds(mongo_uri, straight):
+    async with straight_to(mongo_uri, socketTimeoutMS=100) as hasty:
+        await hasty._database.command("ping")
+        async with slow_finds(straight._client):
+            with pytest.raises(NetworkTimeout):
+                await ids(hasty, 1)
+
+
+async def test_what_the_server_refuses_is_raised(straight):
+    with pytest.raises(OperationFailure) as met:
+        await straight.read({"find": "rows", "filter": {"$no": 1}})
+    assert met.value.code == 2
+
+
+async def test_a_server_that_is_no_primary_any_more_is_told_as_a_lost_connection(straight):
+    hit = {"appName": NAME, "failCommands": ["find"], "errorCode": 10107}
+    await straight._client.admin.command("configureFailPoint", "failCommand", mode={"times": 1}, data=hit)
+    with pytest.raises(AutoReconnect):
+        await ids(straight, 1)
+    assert await ids(straight, 1) == [1]
+
+
+class Listening(pymongo.monitoring.CommandListener):
+    def __init__(self):
+        self.told = []
+
+    def started(self, event):
+        self.told.append(event.command_name)
+
+    def succeeded(self, event):
+        pass
+
+    failed = succeeded
+
+
+async def test_who_listens_to_commands_is_told_of_each(mongo_uri, straight):
+    listening = Listening()
+    async with straight_to(mongo_uri, event_listeners=[listening]) as heard:
+        await ids(heard, 1)
+        async with heard._client.start_session() as session, await session.start_transaction():
+            await heard.insert(session, "rows", {"_id": 100})
+    assert listening.told.count("find") == 1
+    assert listening.told.count("insert") == 1
+    assert await ids(straight, 100) == [100]
+
+
+async def test_within_a_transaction_everything_is_committed_together_or_not_at_all(straight):
+    async with straight._client.start_session() as session:
+        async with await session.start_transaction():
+            await straight.insert(session, "rows", {"_id": 100})
+            await straight.within(session, {"update": "rows", "updates": [{"q": {"_id": 1}, "u": {"$set": {"n": 1}}}]})
+            assert await ids(straight, 100) == []
+        assert await ids(straight, 100) == [100]
+        await session.start_transaction()
+        await straight.insert(session, "rows", {"_id": 101})
+        with pytest.raises(DuplicateKeyError):
+            await straight.insert(session, "rows", {"_id": 100})
+        await session.abort_transaction()
+        assert await ids(straight, 101) == []
+
+
+async def test_a_connection_lost_within_a_transaction_is_a_reason_to_try_it_again(straight):
+    hit = {"appName": NAME, "failCommands": ["insert"], "closeConnection": True}
+    async with straight._client.start_session() as session:
+        await session.start_transaction()
+        await straight._client.admin.command("configureFailPoint", "failCommand", mode={"times": 1}, data=hit)
+        with pytest.raises(AutoReconnect) as met:
+            await straight.insert(session, "rows", {"_id": 102})
+        assert met.value.has_error_label("TransientTransactionError")
+        await session.abort_transaction()
+    assert await ids(straight, 102) == []
