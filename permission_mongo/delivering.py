@@ -74,9 +74,9 @@ class Delivering:
 
     async def _deliver(self) -> None:
         while not self.ending.is_set():
+            self.woken.clear()  # before the look: who calls meanwhile is heard
             if await self._delivered_one():
                 continue
-            self.woken.clear()
             with suppress(TimeoutError):
                 async with asyncio.timeout(_LOOK if self.receivers() else _COUNT):
                     await self.woken.wait()

@@ -311,9 +311,9 @@ class Running:
     async def _carry_on(self) -> None:
         while not self.ending.is_set():
             seconds = self._ruling().config.limits.job_lease
+            self.waiting.clear()  # before the look: who calls meanwhile is heard
             if await self._carried_one(seconds):
                 continue
-            self.waiting.clear()
             with suppress(TimeoutError):
                 async with asyncio.timeout(seconds / _RENEWALS):
                     await self.waiting.wait()
