@@ -9,6 +9,7 @@ to use (`_pool_class`, which it has for that).
 from __future__ import annotations
 
 import asyncio
+from os import getpid
 from time import monotonic
 from typing import Any, Final
 
@@ -16,7 +17,9 @@ from pymongo import _csot
 from pymongo.asynchronous.pool import AsyncConnection, Pool
 from pymongo.errors import ProtocolError, _OperationCancelled
 from pymongo.message import _UNPACK_REPLY
+from pymongo.pool_shared import PoolState
 
+_FRESH: Final = 1.0  # seconds; of a connection idle for longer the driver looks whether it was closed
 _LOOK: Final = 0.5  # seconds between two looks whether a connection was called off, as the driver has it
 
 
@@ -80,10 +83,53 @@ class QuickConnection(AsyncConnection):
 
 
 class QuickPool(Pool):
-    """The driver's pool. Those connections by which it watches the servers wait as they always did."""
+    """The driver's pool. Those connections by which it watches the servers wait as they always did.
+
+    The driver locks five times to hand out a connection and to take it back, for it has threads in mind. Where nobody
+    waits and nothing is unusual that takes no lock here: between two awaits nobody else of one event loop runs.
+    """
 
     async def connect(self, handler: Any = None) -> AsyncConnection:
         connection = await super().connect(handler)
         if not self.is_sdam:
             connection.__class__ = QuickConnection
         return connection
+
+    async def _get_conn(self, checkout_started_time: float, handler: Any = None) -> AsyncConnection:
+        if not self.conns or not self._is_calm() or self.requests >= self.max_pool_size:
+            return await super()._get_conn(checkout_started_time, handler)
+        connection = self.conns[0]
+        if not self._is_fresh(connection):
+            return await super()._get_conn(checkout_started_time, handler)
+        self.conns.popleft()
+        self.operation_count += 1
+        self.requests += 1
+        self.active_sockets += 1
+        self.active_contexts.add(connection.cancel_context)
+        connection.active = True
+        return connection
+
+    async def checkin(self, conn: AsyncConnection) -> None:
+        is_usual = not (conn.closed or conn.pinned_txn or conn.pinned_cursor or conn in self._pinned_sockets)
+        if not is_usual or not self._is_calm() or self.size_cond._waiters or self._max_connecting_cond._waiters:
+            await super().checkin(conn)
+            return
+        if self.stale_generation(conn.generation, conn.service_id):
+            await super().checkin(conn)
+            return
+        conn.active = False
+        self._checkin_apply(conn, False, False, False)
+
+    def _is_calm(self) -> bool:
+        """Whether it is open, nobody is in the middle of a change, and the process is the one it was made in."""
+        return self.state == PoolState.READY and not self.lock.locked() and self.pid == getpid()
+
+    def _is_fresh(self, connection: AsyncConnection) -> bool:
+        """Whether it was in use a moment ago, and by this generation: of another one the driver looks what it is."""
+        idle = connection.idle_time_seconds()
+        longest = self.opts.max_idle_time_seconds
+        return (
+            idle < _FRESH
+            and (longest is None or idle < longest)
+            and not self.stale_generation(connection.generation, connection.service_id)
+        )

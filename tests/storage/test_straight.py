@@ -104,6 +104,53 @@ async def test_whoever_is_cancelled_leaves_no_answer_behind_for_another(mongo_ur
         assert pool_of(narrow).active_sockets == 0
 
 
+async def test_more_ask_than_there_are_connections_and_all_are_served(mongo_uri, straight):
+    async with straight_to(mongo_uri, most=2) as narrow:
+        found = await asyncio.gather(*[ids(narrow, n) for n in range(50)])
+        assert found == [[n] for n in range(50)]
+        for n in range(5):  # now without anybody who waits
+            assert await asyncio.gather(ids(narrow, n), ids(narrow, n + 1)) == [[n], [n + 1]]
+        pool = pool_of(narrow)
+        assert (len(pool.conns), pool.active_sockets, pool.requests, pool.operation_count) == (2, 0, 0, 0)
+        assert not pool.active_contexts
+
+
+async def test_a_connection_of_another_generation_is_closed_and_not_asked(mongo_uri, straight):
+    async with straight_to(mongo_uri, most=1) as alone:
+        await ids(alone, 1)
+        (old,) = pool_of(alone).conns
+        await pool_of(alone).reset_without_pause()
+        assert await ids(alone, 1) == [1]
+        (new,) = pool_of(alone).conns
+        assert old.closed
+        assert new is not old
+        pool_of(alone).gen.inc(None)  # as one that came back late
+        async with pool_of(alone).checkout() as another:
+            assert another is not new
+        assert new.closed
+
+
+async def test_a_connection_that_ages_while_it_is_in_use_is_not_kept(mongo_uri, straight):
+    async with straight_to(mongo_uri, most=2) as few:
+        await ids(few, 1)
+        async with slow_finds(straight._client):
+            reading = asyncio.create_task(ids(few, 1))
+            await asyncio.sleep(0.1)
+            await pool_of(few).reset_without_pause()
+            assert await reading == [1]
+        assert not pool_of(few).conns
+        assert await ids(few, 1) == [1]
+
+
+async def test_a_connection_that_the_server_closed_meanwhile_is_noticed(mongo_uri, straight):
+    async with straight_to(mongo_uri, most=1) as alone:
+        await ids(alone, 1)
+        (one,) = pool_of(alone).conns
+        one.conn.get_conn.transport.abort()
+        await asyncio.sleep(1.1)
+        assert await ids(alone, 1) == [1]
+
+
 async def test_a_deadline_ends_a_read_and_the_next_has_a_connection(straight):
     async with slow_finds(straight._client):
         started = monotonic()
