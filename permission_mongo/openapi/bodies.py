@@ -8,7 +8,7 @@ from typing import Any, Final
 from permission_mongo.openapi.audience import Audience, Seen
 from permission_mongo.openapi.examples import example_of
 from permission_mongo.openapi.filters import filter_name
-from permission_mongo.openapi.words import NO_NUL, Shape, a_list, an_object, id_sent, ref, text, whole
+from permission_mongo.openapi.words import FIELDS, NO_NUL, Shape, a_list, an_object, id_sent, ref, text, whole
 from permission_mongo.query.pipeline import STAGES
 
 _JSON: Final = "application/json"
@@ -23,7 +23,8 @@ _OPTIONS: Final[Mapping[str, Shape]] = {
     "reason": _REASON,
 }
 _TAG: Final = text("As in `If-Match`.", pattern=r'^(\*|(W/)?"[\x21\x23-\x7e]*")$')
-_MOST_FIELDS: Final = 200
+_SHOWN: Final = a_list(text(pattern=r"^[^$\x00.]+(\.[^$\x00.]+)*$"), minItems=1, maxItems=200)
+_AS_TEXT: Final = text(pattern=FIELDS)  # the same with commas
 
 
 def schema_name(seen: Seen, part: str = "") -> str:
@@ -60,7 +61,7 @@ def query(seen: Seen, audience: Audience) -> Shape:
     fields = {
         "filter": ref(filter_name(seen)),
         "sort": {"anyOf": [names, text()], "description": "Fields, each upwards or, with `-`, downwards."},
-        "fields": {"anyOf": [a_list(text(), minItems=1, maxItems=_MOST_FIELDS), text()]},
+        "fields": {"anyOf": [_SHOWN, _AS_TEXT]},
         "limit": whole(1, 2**31),
         "cursor": text("`pagination.cursor` of the page before."),
         "count": {"type": "boolean"},
@@ -85,8 +86,7 @@ def create_many(seen: Seen, audience: Audience) -> Shape:
 
 
 def get_many(seen: Seen, audience: Audience) -> Shape:
-    fields = a_list(text(pattern=r"^[^$\x00.]+(\.[^$\x00.]+)*$"), minItems=1, maxItems=_MOST_FIELDS)
-    return _body(an_object({"ids": _ids(seen, audience), "fields": fields}, ["ids"]))
+    return _body(an_object({"ids": _ids(seen, audience), "fields": _SHOWN}, ["ids"]))
 
 
 def delete_many(seen: Seen, audience: Audience) -> Shape:

@@ -7,13 +7,12 @@ from typing import Any, Final
 
 from permission_mongo.openapi.audience import Audience, Seen
 from permission_mongo.openapi.filters import equalities, filter_name, sorting
-from permission_mongo.openapi.words import NO_NUL, Shape, id_in_path, ref, text, whole
+from permission_mongo.openapi.words import FIELDS, NO_NUL, Shape, id_in_path, ref, text, whole
 
 _TAGS: Final = r'^(\*|(W/)?"[\x21\x23-\x7e]*"(, ?(W/)?"[\x21\x23-\x7e]*")*)$'
 _NUMBER: Final = 999_999_999_999_999
 _MOST_LIMIT: Final = 2**31
 _MOST_VERSION: Final = 2**53
-_FIELD: Final = r"^[^$,\x00.]+(\.[^$,\x00.]+)*(,[^$,\x00.]+(\.[^$,\x00.]+)*)*$"
 _MOMENT: Final[Shape] = {"type": "string", "format": "date-time"}
 _NUMBER_OF_MOST: Final = 1000
 BATCH_ID: Final = "^[0-9a-f]{32}$"
@@ -125,10 +124,10 @@ def _order(seen: Seen) -> Shape:
     """One field for certain; of several, at most one may be an array."""
     if seen.is_any:
         return text()
-    return text(examples=sorting(seen)[:2], pattern=_FIELD)
+    return text(examples=sorting(seen)[:2], pattern=FIELDS)
 
 
 def _choice(seen: Seen) -> Shape:
     if seen.is_any:
         return text()
-    return text(examples=["_id", ",".join([".".join(path) for path in sorted(seen.raw)][:2]) or "_id"], pattern=_FIELD)
+    return text(examples=["_id", ",".join([".".join(path) for path in sorted(seen.raw)][:2]) or "_id"], pattern=FIELDS)

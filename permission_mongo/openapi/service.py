@@ -97,7 +97,7 @@ ROUTES: Final[tuple[Served, ...]] = (
         {200: ref("Job")},
         None,
         ("job",),
-        ("job_not_found",),
+        ("job_not_found", "collection_not_found"),
         kinds=(_JSON, "text/event-stream"),
     ),
     Served(
@@ -108,7 +108,7 @@ ROUTES: Final[tuple[Served, ...]] = (
         {200: ref("Job")},
         None,
         ("job",),
-        ("job_not_found", *_BODY),
+        ("job_not_found", "collection_not_found", *_BODY),
         _body(an_object({}), required=False),
     ),
     Served(

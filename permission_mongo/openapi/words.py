@@ -9,6 +9,7 @@ from permission_mongo.schema.model import STRING_ID
 
 Shape = dict[str, Any]
 
+FIELDS: Final = r"^[^$,\x00.]+(\.[^$,\x00.]+)*(,[^$,\x00.]+(\.[^$,\x00.]+)*)*$"  # one or more paths
 NO_NUL: Final = r"^[^\x00]*$"
 _PLAIN: Final = r"^([^{\x00][^\x00]*)?$"  # what begins like an object is read as operators
 NAME: Final = r"^(?![0-9]+$)[^$.\x00][^.\x00]*$"  # of a field at the top: no position, no operator, no path
