@@ -64,7 +64,7 @@ async def _by_one_command(collection: str, draft: Draft, rooms: Rooms) -> Create
     try:
         async with rooms.turn():
             with pymongo.timeout(rooms.timeout):
-                await rooms.raw(collection).insert_one(draft.stored)
+                await rooms.straight.insert_once(collection, draft.stored)
     except PyMongoError as error:
         if is_in_doubt(error):
             raise Lost from error

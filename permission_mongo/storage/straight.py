@@ -10,16 +10,29 @@ from __future__ import annotations
 
 from typing import Any, Final, cast
 
-from pymongo import AsyncMongoClient, message
+from pymongo import AsyncMongoClient, _csot, message
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.asynchronous.server import Server
+from pymongo.client_session_shared import _UNKNOWN_COMMIT_ERROR_CODES, _TxnState
+from pymongo.errors import (
+    ConnectionFailure,
+    OperationFailure,
+    PyMongoError,
+    ServerSelectionTimeoutError,
+    WaitQueueTimeoutError,
+    WriteConcernError,
+)
 from pymongo.helpers_shared import _check_command_response, _check_write_command_response
+from pymongo.mongo_client_shared import _add_retryable_write_error
+from pymongo.server_selectors import writable_server_selector
 from pymongo.server_type import SERVER_TYPE
+from pymongo.write_concern import WriteConcern
 
 from permission_mongo.storage.replies import REPLY, Reply
 from permission_mongo.values import CODEC, Document
 
+_MAJORITY: Final = WriteConcern("majority")
 _DOCUMENT: Final = cast("Any", CODEC)
 
 
@@ -73,6 +86,75 @@ class Straight:
     async def insert(self, session: AsyncClientSession, name: str, document: Any) -> None:
         """One document that has its id, in the session's transaction. DuplicateKeyError, WriteError as the driver."""
         _check_write_command_response(await self.within(session, {"insert": name, "documents": [document]}))
+
+    async def insert_once(self, name: str, document: Any) -> None:
+        """One document that has its id, waited for by a majority: sent again under the same number where it may have
+        got lost, so that it takes effect once (MongoDB's retryable writes). Errors are those of the driver's insert.
+        """
+        server = self._primary()
+        if server is None:
+            await self._database[name].insert_one(document)
+            return
+        async with self._client._tmp_session(None) as session:
+            session._start_retryable_write()
+            command = {"insert": name, "ordered": True, "documents": [document]}
+            failed: PyMongoError | None = None
+            while True:
+                try:
+                    if failed is not None:
+                        server = await self._client._select_server(writable_server_selector, session, "insert")
+                    await self._written(server, session, command)
+                    return
+                except PyMongoError as error:
+                    failed = self._may_go_again(error, failed)
+
+    async def _written(self, server: Server, session: AsyncClientSession, command: Document) -> None:
+        async with self._client._checkout(server, session) as connection:
+            answer = await connection.command(
+                self._name,
+                dict(command),
+                codec_options=_DOCUMENT,
+                write_concern=_MAJORITY,
+                session=session,
+                client=self._client,
+                retryable_write=True,
+            )
+            _check_write_command_response(answer)
+
+    def _may_go_again(self, error: PyMongoError, before: PyMongoError | None) -> PyMongoError:
+        """The error to be told if nothing better comes. Raises what is no reason to go on, or comes too late."""
+        _add_retryable_write_error(error)
+        left = _csot.remaining()
+        is_over = before is not None if left is None else left <= 0
+        if is_over or not error.has_error_label("RetryableWriteError"):
+            # Of this try nothing was written; of the one before it is not known.
+            sent_nothing = isinstance(error, ServerSelectionTimeoutError | WaitQueueTimeoutError)
+            nothing = sent_nothing or error.has_error_label("NoWritesPerformed")
+            raise before if before is not None and nothing else error
+        return error
+
+    async def commit(self, session: AsyncClientSession) -> None:
+        """As the driver's `commit_transaction`, which comes in where the first try does not tell."""
+        server, transaction = self._primary(), session._transaction
+        if server is None or transaction.state != _TxnState.IN_PROGRESS:
+            await session.commit_transaction()
+            return
+        try:
+            async with self._client._checkout(server, session) as connection:
+                await session._finish_transaction(connection, "commitTransaction")
+        except (ConnectionFailure, WriteConcernError):
+            await session.commit_transaction()
+        except OperationFailure as error:
+            if error.has_error_label("RetryableWriteError") or error.code in _UNKNOWN_COMMIT_ERROR_CODES:
+                await session.commit_transaction()
+            else:
+                transaction.state = _TxnState.COMMITTED  # sent and refused: as the driver notes it
+                raise
+        except BaseException:
+            transaction.state = _TxnState.COMMITTED
+            raise
+        else:
+            transaction.state = _TxnState.COMMITTED
 
     def _primary(self) -> Server | None:
         """The one that the driver knows just now; None where it knows none, or several servers to choose from."""

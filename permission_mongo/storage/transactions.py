@@ -29,6 +29,7 @@ from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
 from permission_mongo.observations import Observation, VersionsKept
+from permission_mongo.storage.straight import Straight
 from permission_mongo.values import Document
 
 T = TypeVar("T")
@@ -101,6 +102,8 @@ class Transactor:
         self._client = client
         self._turn = turn
         self._database = database
+        self._straight = Straight(client, client.get_database(database))
+        self._writable: Any = None  # the driver's picture of the cluster in which a primary was seen
         self._ending: set[asyncio.Task[None]] = set()
         self._insisting: set[asyncio.Task[None]] = set()
         self._kept: dict[AsyncClientSession, VersionsKept] = {}
@@ -177,7 +180,12 @@ class Transactor:
 
     async def _require_primary(self, deadline: float) -> None:
         """ServerSelectionTimeoutError after the time set for that: within a deadline PyMongo looks for all of it."""
-        if not self._client.topology_description.has_writable_server():
+        description = self._client.topology_description
+        if description is self._writable:
+            return
+        if description.has_writable_server():
+            self._writable = description
+        else:
             longest = min(self._client.options.server_selection_timeout, max(deadline - monotonic(), 0.001))
             with pymongo.timeout(longest):
                 await self._client.admin.command("ping")
@@ -186,7 +194,7 @@ class Transactor:
         while True:
             try:
                 with pymongo.timeout(max(deadline - monotonic(), _LAST_TRY)):
-                    await session.commit_transaction()
+                    await self._straight.commit(session)
                 return
             except PyMongoError as error:
                 if not error.has_error_label("UnknownTransactionCommitResult"):

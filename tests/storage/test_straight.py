@@ -254,3 +254,108 @@ async def test_a_connection_lost_within_a_transaction_is_a_reason_to_try_it_agai
         assert met.value.has_error_label("TransientTransactionError")
         await session.abort_transaction()
     assert await ids(straight, 102) == []
+
+
+@asynccontextmanager
+async def failing(client, mode, **what):
+    hit = {"appName": NAME, **what}
+    await client.admin.command("configureFailPoint", "failCommand", mode=mode, data=hit)
+    try:
+        yield
+    finally:
+        await client.admin.command("configureFailPoint", "failCommand", mode="off")
+
+
+NO_PRIMARY = {"errorCode": 10107, "errorLabels": ["RetryableWriteError"]}
+CUT = {"closeConnection": True}
+
+
+@pytest.mark.parametrize("what", [CUT, NO_PRIMARY])
+async def test_an_insert_that_may_have_got_lost_is_sent_again_and_takes_effect_once(straight, what):
+    async with failing(straight._client, {"times": 1}, failCommands=["insert"], **what):
+        await straight.insert_once("rows", {"_id": 200, "n": 1})
+    assert await ids(straight, 200) == [200]
+
+
+async def test_an_insert_whose_answer_was_lost_is_the_same_write_when_it_is_sent_again(straight):
+    """The number under which it is sent tells the server: otherwise its key would exist."""
+    server, command = straight._primary(), {"insert": "rows", "documents": [{"_id": 201}]}
+    async with straight._client._tmp_session(None) as session:
+        session._start_retryable_write()
+        await straight._written(server, session, command)
+        await straight._written(server, session, command)
+    with pytest.raises(DuplicateKeyError):
+        await straight.insert_once("rows", {"_id": 201})
+
+
+async def test_an_insert_is_sent_twice_and_within_a_deadline_until_it_is_over(straight):
+    async with failing(straight._client, "alwaysOn", failCommands=["insert"], **CUT):
+        with pytest.raises(AutoReconnect):
+            await straight.insert_once("rows", {"_id": 202})
+    async with failing(straight._client, {"times": 3}, failCommands=["insert"], **CUT):
+        with pymongo.timeout(5):
+            await straight.insert_once("rows", {"_id": 203})
+    async with failing(straight._client, "alwaysOn", failCommands=["insert"], **CUT):
+        started = monotonic()
+        with pymongo.timeout(0.3), pytest.raises(PyMongoError):
+            await straight.insert_once("rows", {"_id": 204})
+        assert monotonic() - started < 2
+    assert [await ids(straight, n) for n in (202, 203, 204)] == [[], [203], []]
+
+
+async def test_an_insert_that_is_refused_is_not_sent_again(straight):
+    async with failing(straight._client, "alwaysOn", failCommands=["insert"], errorCode=8000):
+        with pytest.raises(OperationFailure) as met:
+            await straight.insert_once("rows", {"_id": 205})
+    assert met.value.code == 8000
+
+
+async def committed(straight, one: int) -> None:
+    async with straight._client.start_session() as session:
+        await session.start_transaction()
+        await straight.insert(session, "rows", {"_id": one})
+        try:
+            await straight.commit(session)
+        except BaseException:
+            assert not session.in_transaction  # so that nothing is aborted that may have been committed
+            await asyncio.sleep(SLOW / 1000)
+            await straight._client.admin.command("killSessions", [session.session_id])
+            raise
+
+
+@pytest.mark.parametrize("what", [CUT, NO_PRIMARY])
+async def test_a_commit_that_may_have_got_lost_is_sent_again(straight, what):
+    async with failing(straight._client, {"times": 1}, failCommands=["commitTransaction"], **what):
+        await committed(straight, 300)
+    assert await ids(straight, 300) == [300]
+
+
+async def test_a_commit_that_nobody_hears_is_told_as_unknown(straight):
+    async with failing(straight._client, "alwaysOn", failCommands=["commitTransaction"], **CUT):
+        with pytest.raises(AutoReconnect) as met:
+            await committed(straight, 301)
+    assert met.value.has_error_label("UnknownTransactionCommitResult")
+
+
+async def test_a_commit_that_is_refused_is_told_so_and_sent_once(straight):
+    what = {"errorCode": 251, "errorLabels": ["TransientTransactionError"]}
+    async with failing(straight._client, {"times": 1}, failCommands=["commitTransaction"], **what):
+        with pytest.raises(OperationFailure) as met:
+            await committed(straight, 302)
+    assert met.value.has_error_label("TransientTransactionError")
+    assert await ids(straight, 302) == []
+
+
+async def test_a_commit_that_is_cancelled_is_one_that_may_have_happened(straight):
+    hit = {"failCommands": ["commitTransaction"], "blockConnection": True, "blockTimeMS": SLOW}
+    async with failing(straight._client, {"times": 1}, **hit):
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(committed(straight, 303), 0.2)
+    assert await ids(straight, 303) == [303]
+
+
+async def test_a_transaction_without_a_write_is_committed_without_a_word(straight):
+    async with straight._client.start_session() as session:
+        await session.start_transaction()
+        await straight.commit(session)
+        assert not session.in_transaction
