@@ -26,6 +26,8 @@ OURS: Final = "permission_mongo"
 _LONGEST: Final = 16 * 1024  # characters of a message
 _MOST_FRAMES: Final = 8
 _MOST_WAITING: Final = 10_000  # records; then new ones are left out
+_AT_ONCE: Final = 500  # records that are written together
+_GATHER: Final = 0.03  # seconds that lines which come one upon another wait for more
 _TO_END: Final = 2.0  # seconds
 _TOLD: Final = "told"  # the attribute of a record that holds what it tells beside its message
 
@@ -155,22 +157,39 @@ class Behind(logging.Handler):
         super().close()
 
     def _write(self) -> None:
-        while (one := self._waiting.get()) is not None:
-            if isinstance(one, threading.Event):
-                one.set()
-                continue
-            self._write_line(one)
-            if self._left_out:
-                count, self._left_out = self._left_out, 0
-                self._write_line(logging.makeLogRecord(_left_out(count)))
+        """A line that comes alone is written at once; of many, all that came within some moments together.
 
-    def _write_line(self, record: logging.LogRecord) -> None:
+        To hand the interpreter over and back for each line would cost a request more than the line.
+        """
+        latest, is_over = 0.0, False
+        while not is_over:
+            batch = [self._waiting.get()]
+            if time.monotonic() - latest < _GATHER and isinstance(batch[0], logging.LogRecord):
+                time.sleep(_GATHER)
+            while len(batch) < _AT_ONCE and not self._waiting.empty():
+                batch.append(self._waiting.get())
+            self._write_lines([one for one in batch if isinstance(one, logging.LogRecord)])
+            latest = time.monotonic()
+            for one in batch:
+                if isinstance(one, threading.Event):
+                    one.set()
+            is_over = None in batch
+
+    def _write_lines(self, records: list[logging.LogRecord]) -> None:
+        if self._left_out:
+            count, self._left_out = self._left_out, 0
+            records.append(logging.makeLogRecord(_left_out(count)))
         try:
-            line = self.format(record)
-            self._stream.write(line + "\n")
+            self._stream.write("".join([self._line(one) for one in records]))
             self._stream.flush()
         except Exception:  # noqa: S110  (there is nobody left to tell)
             pass
+
+    def _line(self, record: logging.LogRecord) -> str:
+        try:
+            return self.format(record) + "\n"
+        except Exception:
+            return ""
 
 
 def _left_out(count: int) -> dict[str, Any]:
@@ -234,4 +253,8 @@ class RequestLog:
         if _REQUESTS.isEnabledFor(level):
             about = {"method": line.method, "route": line.route, "status": line.status}
             told = {**about, "ms": round(line.seconds * 1000, 1), **line.about}
-            _REQUESTS.log(level, "%s %s %d", line.method, line.route, line.status, extra={_TOLD: told})
+            # As `Logger.log`, which looks for its caller in the stack first: nobody asks for it.
+            said = (line.method, line.route, line.status)
+            record = logging.LogRecord(_REQUESTS.name, level, "", 0, "%s %s %d", said, None)
+            record.__dict__[_TOLD] = told
+            _REQUESTS.handle(record)

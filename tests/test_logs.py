@@ -123,13 +123,13 @@ def test_a_reader_that_takes_no_more_holds_up_nobody():
     stream = Stuck()
     handler = Behind(stream)
     handler.setFormatter(ConsoleLines())
-    for n in range(10_050):
+    for n in range(10_700):
         handler.emit(logging.makeLogRecord({"msg": str(n), "name": "permission_mongo"}))
     stream.free.set()
     handler.flush()
     handler.close()
     assert "records were left out" in stream.getvalue()
-    assert stream.getvalue().count("\n") <= 10_010
+    assert stream.getvalue().count("\n") <= 10_510  # those that wait, and those at hand
 
 
 # -- which requests have a line
