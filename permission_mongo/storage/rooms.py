@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager
 from datetime import datetime
 from time import monotonic
 from types import TracebackType
@@ -63,6 +62,24 @@ async def take_turn(slots: asyncio.Semaphore, seconds: float) -> None:
             await slots.acquire()
     except TimeoutError as error:
         raise NoConnectionFree("MongoDB is busy just now") from error
+
+
+class HeldTurn:
+    """One of the slots while the block runs. NoConnectionFree after so many seconds without one."""
+
+    __slots__ = ("_seconds", "_slots")
+
+    def __init__(self, slots: asyncio.Semaphore, seconds: float) -> None:
+        self._slots = slots
+        self._seconds = seconds
+
+    async def __aenter__(self) -> None:
+        await take_turn(self._slots, self._seconds)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._slots.release()
 
 
 class Bounded:
@@ -303,17 +320,12 @@ class Rooms:
         """
         return Bounded(self._slots, self.longest)
 
-    @asynccontextmanager
-    async def turn(self, seconds: float = TURN) -> AsyncIterator[None]:
+    def turn(self, seconds: float = TURN) -> HeldTurn:
         """That of a transaction, or of reads one behind the other. Within it none of its kind may be asked for.
 
         NoConnectionFree after so many seconds without one.
         """
-        await take_turn(self._long_slots, seconds)
-        try:
-            yield
-        finally:
-            self._long_slots.release()
+        return HeldTurn(self._long_slots, seconds)
 
     def deadline(self, seconds: float | None = None) -> float:
         return monotonic() + (self.timeout if seconds is None else seconds)

@@ -25,6 +25,7 @@ from pymongo.errors import (
 )
 from pymongo.helpers_shared import _check_command_response, _check_write_command_response
 from pymongo.mongo_client_shared import _add_retryable_write_error
+from pymongo.read_preferences import ReadPreference
 from pymongo.server_selectors import writable_server_selector
 from pymongo.server_type import SERVER_TYPE
 from pymongo.write_concern import WriteConcern
@@ -52,22 +53,47 @@ class Straight:
         if server is None:
             return await self._database.command(command, codec_options=REPLY)
         async with self._client._checkout(server, None) as connection:
-            if connection.listeners.enabled_for_commands:
-                return await self._on(connection, command)
-            connection.apply_timeout(command)  # that of the command before would stay
-            request, packed, size, largest = message._op_msg(
-                0, command, self._name, None, REPLY, connection.compression_context
-            )
-            if size > connection.max_bson_size:
-                return await self._on(connection, command)
-            await connection.send_message(packed, largest)
-            reply = await connection.receive_message(request)
-            answer: Reply = reply.unpack_response(codec_options=REPLY)[0]
-            _check_command_response(answer, connection.max_wire_version)
+            answer: Reply = await self._sent(connection, command, REPLY)
             return answer
 
-    async def _on(self, connection: Any, command: Document) -> Reply:
-        answer: Reply = await connection.command(self._name, command, codec_options=REPLY, client=self._client)
+    async def _sent(
+        self,
+        connection: Any,
+        command: Document,
+        codec: Any,
+        session: AsyncClientSession | None = None,
+        write_concern: WriteConcern | None = None,
+    ) -> Any:
+        """As the driver's `AsyncConnection.command`, in one step in place of five. A write outside a transaction is one
+        that may be sent again.
+        """
+        if _is_unusual(connection):
+            return await connection.command(
+                self._name,
+                command,
+                codec_options=codec,
+                write_concern=write_concern,
+                session=session,
+                client=self._client,
+                retryable_write=write_concern is not None,
+            )
+        if session is not None:
+            session._apply_to(command, write_concern is not None, ReadPreference.PRIMARY, connection)
+            connection.send_cluster_time(command, session, self._client)
+        connection.apply_timeout(command)  # that of the command before would stay
+        _csot.apply_write_concern(command, write_concern)
+        request, packed, size, largest = message._op_msg(
+            0, command, self._name, None, codec, connection.compression_context
+        )
+        if size > connection.max_bson_size + message._COMMAND_OVERHEAD:
+            message._raise_document_too_large(next(iter(command)), size, connection.max_bson_size)
+        if session is not None and session._starting_transaction:
+            session._transaction.set_in_progress()
+        await connection.send_message(packed, largest)
+        answer = (await connection.receive_message(request)).unpack_response(codec_options=codec)[0]
+        if session is not None:
+            await self._client._process_response(answer, session)
+        _check_command_response(answer, connection.max_wire_version)
         return answer
 
     async def within(self, session: AsyncClientSession, command: Document) -> Document:
@@ -76,9 +102,7 @@ class Straight:
         if server is None or not session.in_transaction:
             return await self._database.command(command, codec_options=_DOCUMENT, session=session)
         async with self._client._checkout(server, session) as connection:
-            answer: Document = await connection.command(
-                self._name, command, codec_options=_DOCUMENT, session=session, client=self._client
-            )
+            answer: Document = await self._sent(connection, command, _DOCUMENT, session)
         # As the driver notes it: from here on a transaction is not begun anew.
         session._transaction.has_completed_command = True
         return answer
@@ -95,10 +119,11 @@ class Straight:
         if server is None:
             await self._database[name].insert_one(document)
             return
-        async with self._client._tmp_session(None) as session:
-            session._start_retryable_write()
-            command = {"insert": name, "ordered": True, "documents": [document]}
-            failed: PyMongoError | None = None
+        session = self._client.start_session(causal_consistency=False)
+        session._start_retryable_write()
+        command = {"insert": name, "ordered": True, "documents": [document]}
+        failed: PyMongoError | None = None
+        try:
             while True:
                 try:
                     if failed is not None:
@@ -107,18 +132,12 @@ class Straight:
                     return
                 except PyMongoError as error:
                     failed = self._may_go_again(error, failed)
+        finally:
+            await session.end_session()
 
     async def _written(self, server: Server, session: AsyncClientSession, command: Document) -> None:
         async with self._client._checkout(server, session) as connection:
-            answer = await connection.command(
-                self._name,
-                dict(command),
-                codec_options=_DOCUMENT,
-                write_concern=_MAJORITY,
-                session=session,
-                client=self._client,
-                retryable_write=True,
-            )
+            answer = await self._sent(connection, dict(command), _DOCUMENT, session, _MAJORITY)
             _check_write_command_response(answer)
 
     def _may_go_again(self, error: PyMongoError, before: PyMongoError | None) -> PyMongoError:
@@ -170,3 +189,11 @@ class Straight:
             ]
             self._found = topology.get_server_by_address(primaries[0]) if len(primaries) == 1 else None
         return self._found
+
+
+def _is_unusual(connection: Any) -> bool:
+    """Whether somebody is told of each command, or the server may ask for another authentication in between."""
+    credentials = connection.opts._credentials
+    return connection.listeners.enabled_for_commands or (
+        credentials is not None and credentials.mechanism == "MONGODB-OIDC"
+    )
