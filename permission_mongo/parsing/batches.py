@@ -19,6 +19,7 @@ from permission_mongo.operations import (
     Each,
     GetMany,
     Revised,
+    Sent,
     Undo,
     UpdateMany,
 )
@@ -163,8 +164,18 @@ def read_create_many(body: bytes, collection: Collection, limits: Limits, fresh:
     options = _options(found, fresh)
     if options.max_affected is not None and len(documents) > options.max_affected:
         raise InvalidRequest("max_affected: more documents are sent", matched_at_least=options.max_affected + 1)
-    sent = tuple(read_sent(one, collection, fresh, f"documents[{n}]") for n, one in enumerate(documents))
-    return CreateMany(collection, sent, options)
+    return CreateMany(collection, _all_sent(documents, collection, fresh), options)
+
+
+def _all_sent(documents: list[Any], collection: Collection, fresh: Fresh) -> tuple[Sent, ...]:
+    """As `read_sent` reads each; those that name no id get theirs together."""
+    ids = fresh.document_ids(collection, len(documents))
+    return tuple(
+        Sent(ids[n], one)
+        if type(one) is dict and "_id" not in one
+        else read_sent(one, collection, fresh, f"documents[{n}]")
+        for n, one in enumerate(documents)
+    )
 
 
 def read_get_many(body: bytes, collection: Collection, limits: Limits) -> GetMany:

@@ -7,7 +7,6 @@ what a writer changes in between.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from typing import Final, cast
@@ -27,7 +26,7 @@ from permission_mongo.storage.parts import Ids, Progress, TooMuch
 from permission_mongo.storage.rooms import BY_ID, Rooms
 from permission_mongo.storage.singles import require_accepted
 from permission_mongo.storage.transactions import Raced
-from permission_mongo.storage.turns import decoded
+from permission_mongo.storage.turns import ahead, decoded
 from permission_mongo.storage.works import Attempted, Share, Work
 from permission_mongo.values import Document, DocumentId
 from permission_mongo.versions import LARGEST
@@ -129,7 +128,7 @@ class _Deletion(Work):
         removed: list[DocumentId] = []
         kept: list[Document] = []
         size = 0
-        async with aclosing(self._rows_ahead(ids)) as pieces:
+        async with aclosing(ahead(self._pieces(ids))) as pieces:
             async for rows in pieces:
                 size = self._require_room(rows, size)
                 states = zip(rows, await decoded(rows), strict=True)
@@ -141,25 +140,6 @@ class _Deletion(Work):
         if len(removed) != count:
             raise Raced
         return removed, kept
-
-    async def _rows_ahead(self, ids: Ids) -> AsyncGenerator[list[RawBSONDocument], None]:
-        """The rows just removed, in pieces: the next are read while the versions of these are written.
-
-        Two pieces at most are in memory.
-        """
-        async with aclosing(self._pieces(ids)) as pieces:
-
-            async def following() -> list[RawBSONDocument] | None:
-                return await anext(pieces, None)
-
-            reading = asyncio.create_task(following())
-            try:
-                while (rows := await reading) is not None:
-                    reading = asyncio.create_task(following())
-                    yield rows
-            finally:
-                reading.cancel()
-                await asyncio.wait([reading])
 
     async def _pieces(self, ids: Ids) -> AsyncGenerator[list[RawBSONDocument], None]:
         """A piece is one answer of MongoDB, which puts no more than 16 MiB into one.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from typing import Final, TypeVar
 
 from bson.raw_bson import RawBSONDocument
@@ -25,3 +26,20 @@ async def in_turns(items: Sequence[T]) -> AsyncGenerator[Sequence[T], None]:
 
 async def decoded(rows: Sequence[RawBSONDocument]) -> list[Document]:
     return [document_of(row.raw) async for some in in_turns(rows) for row in some]
+
+
+async def ahead(items: AsyncGenerator[T, None]) -> AsyncGenerator[T, None]:
+    """The same items, the next one made while one is worked with: two at most are in memory."""
+    async with aclosing(items):
+
+        async def following() -> T | None:
+            return await anext(items, None)
+
+        making = asyncio.create_task(following())
+        try:
+            while (made := await making) is not None:
+                making = asyncio.create_task(following())
+                yield made
+        finally:
+            making.cancel()
+            await asyncio.wait([making])
