@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import aclosing
 from typing import Any, Final
 
 import pymongo
@@ -240,7 +239,7 @@ class _Creation:
         drafts: list[Draft] = []
         documents: list[Document] = []
         size = 0
-        async with aclosing(ahead(self._pieces(indices))) as pieces:
+        async with ahead(self._pieces(indices)) as pieces:
             async for piece in pieces:
                 size += sum(len(draft.stored) for draft in piece)
                 if size > self._plan.target.max_bytes and len(drafts) + len(piece) > 1:
