@@ -142,6 +142,10 @@ class Ending:
         self._ended = ended
         self._frames: dict[tuple[Any, ...], _Frame] = {}
 
+    def marks_after(self, about: Mapping[str, Any], number: int) -> Document:
+        """Of the state that begins when version `number` ends."""
+        return {"_version": number + 1, "_made": {**self._ended, "at": moment_after(self._ended["at"], began(about))}}
+
     def record(self, stored: bytes, about: Mapping[str, Any], number: int) -> tuple[Document, bytes]:
         """The id and the bytes of the record of version `number`; `about` is `stored`, decoded."""
         collection, tenant_field = self._target

@@ -61,6 +61,11 @@ class Fresh:
 
 def read_id(value: Any, collection: Collection, place: str) -> DocumentId:
     """An id by the declared type alone. InvalidRequest says what was expected."""
+    if collection.id_type == "objectId" and type(value) is str and len(value) == _HEX:
+        try:
+            return ObjectId(value)
+        except InvalidId:
+            pass  # told below
     try:
         found: DocumentId = read_scalar(collection.id_type, read_extended(value))
     except ValueError as error:

@@ -164,7 +164,7 @@ class _Deletion(Work):
         MongoDB, which puts no more than 16 MiB into one.
         """
         stored = self._rooms.raw(self._plan.target.collection)
-        ending = None if renumber or not self._plan.target.keeping.is_plain else self._ending()
+        ending = self._ending(renumber)
         halves = (range(0, first, _PIECE), range(first, len(ids), _PIECE))
         for half, end in zip(halves, (first, len(ids)), strict=True):
             for n in half:
@@ -174,9 +174,6 @@ class _Deletion(Work):
                         if answered:
                             yield await _piece(cast("bytes", answered), ending)
             await gone.wait()
-
-    def _ending(self) -> Ending:
-        return Ending((self._plan.target.collection, self._plan.target.tenant_field), self._ended)
 
     async def _remove_unversioned(self, session: AsyncClientSession, match: Document) -> list[DocumentId]:
         rows = await self._live().find(match, {"_id": 1}, session=session).to_list()
