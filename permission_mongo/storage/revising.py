@@ -30,7 +30,7 @@ from permission_mongo.storage.rooms import BY_ID, Rooms
 from permission_mongo.storage.singles import require_accepted
 from permission_mongo.storage.transactions import Raced
 from permission_mongo.storage.turns import ahead, in_turns
-from permission_mongo.storage.works import Attempted, Work
+from permission_mongo.storage.works import Attempted, State, Work
 from permission_mongo.values import Document, DocumentId
 from permission_mongo.versions import Ending, marks_after, number_of
 
@@ -117,10 +117,8 @@ class _Updating(Work):
             yield judged
 
         async with ahead(judged_all()) as all_:
-            # What was found by the guard itself is not asked for again.
-            reached = (
-                None if self._plan.expected is None else await self._reached(session, [one["_id"] for _, one in states])
-            )
+            # By the guard itself, in the same snapshot, whatever is judged meanwhile.
+            reached = await self._reached(session, states)
             async for _ in all_:
                 pass
         if reached is not None and any(row.stored["_id"] not in reached for row in judged.rows):
@@ -205,14 +203,15 @@ class _Updating(Work):
         if updates:
             await self._change(session, updates)
 
-    async def _reached(self, session: AsyncClientSession, ids: Ids) -> set[DocumentId]:
-        """Those of these ids that MongoDB finds among the rows that may be changed."""
+    async def _reached(self, session: AsyncClientSession, states: list[State]) -> set[DocumentId] | None:
+        """The ids of those that MongoDB finds among the rows that may be changed; None where all were read so."""
         if self._plan.expected is None:
-            return {*ids}  # read by that very guard
-        if self._plan.match.is_empty or not ids:
+            return None
+        if self._plan.match.is_empty or not states:
             return set()
-        live, match = self._rooms.live(self._plan.target.collection), self._plan.match.among(ids)
-        found = live.find(match, {"_id": 1}, hint=BY_ID, batch_size=len(ids) + 1, session=session)
+        live = self._rooms.live(self._plan.target.collection)
+        match = self._plan.match.among(one["_id"] for _, one in states)
+        found = live.find(match, {"_id": 1}, hint=BY_ID, batch_size=len(states) + 1, session=session)
         return {row["_id"] for row in await found.to_list()}
 
     def _updates(self, rows: list[_Row], marks: Iterable[Document]) -> Iterator[Document]:
