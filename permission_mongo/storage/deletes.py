@@ -7,7 +7,6 @@ what a writer changes in between.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from typing import Final, cast
@@ -124,17 +123,20 @@ class _Deletion(Work):
         match = self._plan.match.among(ids)
         if not self._plan.target.versioned:
             return await self._remove_unversioned(session, match), []
-        # The rows of the first half are read, and their records made, while the second half is removed.
+        # The rows of the first half are read, and their records made, while the second half is removed; those of the
+        # second half not before it is.
         first = ids if len(ids) < _WORTH_HALVING else ids[: len(ids) // 2]
-        count, gone = await self._delete(session, first), asyncio.Event()
-        async with ahead(self._pieces(ids, len(first), gone, renumber)) as pieces:
-            count += await self._delete(session, ids[len(first) :])
-            gone.set()
-            kept: list[Document] = []
-            size = 0
-            async for piece in pieces:
-                size = self._require_room([len(raw) for raw, _ in piece.states], size)
-                kept += await self._keep(session, piece, renumber)
+        rest = ids[len(first) :]
+        kept: list[Document] = []
+        size = 0
+        count = await self._delete(session, first)
+        async with ahead(self._pieces(first, renumber)) as early:
+            count += await self._delete(session, rest)
+            async with ahead(self._pieces(rest, renumber)) as late:
+                for pieces in (early, late):
+                    async for piece in pieces:
+                        size = self._require_room([len(raw) for raw, _ in piece.states], size)
+                        kept += await self._keep(session, piece, renumber)
         if len(kept) != count:
             raise Raced
         return [one["d"] for one in kept], kept
@@ -157,23 +159,19 @@ class _Deletion(Work):
         await self._rooms.keep(session, kept, target.keeping)
         return [one["_id"] for one in kept]
 
-    async def _pieces(self, ids: Ids, first: int, gone: asyncio.Event, renumber: bool) -> AsyncGenerator[_Piece, None]:
-        """The rows just removed: of the `first` ids, and once the others are `gone` of these.
+    async def _pieces(self, ids: Ids, renumber: bool) -> AsyncGenerator[_Piece, None]:
+        """The rows just removed. A piece is one answer of MongoDB, which puts no more than 16 MiB into one.
 
-        Outside the transaction, on the primary: what was committed last is what was removed. A piece is one answer of
-        MongoDB, which puts no more than 16 MiB into one.
+        Outside the transaction, on the primary: what was committed last is what was removed.
         """
         stored = self._rooms.raw(self._plan.target.collection)
         ending = self._ending(renumber)
-        halves = (range(0, first, _PIECE), range(first, len(ids), _PIECE))
-        for half, end in zip(halves, (first, len(ids)), strict=True):
-            for n in half:
-                match = self._plan.match.among(ids[n : min(n + _PIECE, end)])
-                async with stored.find_raw_batches(match, hint=BY_ID, batch_size=_PIECE + 1) as found:
-                    async for answered in found:
-                        if answered:
-                            yield await _piece(cast("bytes", answered), ending)
-            await gone.wait()
+        for n in range(0, len(ids), _PIECE):
+            match = self._plan.match.among(ids[n : n + _PIECE])
+            async with stored.find_raw_batches(match, hint=BY_ID, batch_size=_PIECE + 1) as found:
+                async for answered in found:
+                    if answered:
+                        yield await _piece(cast("bytes", answered), ending)
 
     async def _remove_unversioned(self, session: AsyncClientSession, match: Document) -> list[DocumentId]:
         rows = await self._live().find(match, {"_id": 1}, session=session).to_list()
