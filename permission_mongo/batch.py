@@ -44,7 +44,7 @@ def once(items: Iterable[T]) -> tuple[T, ...]:
 def without(items: Iterable[T], taken: Iterable[T]) -> tuple[T, ...]:
     """The items that are not taken, in their order."""
     gone = set(taken)
-    return tuple(item for item in items if item not in gone)
+    return tuple(item for item in items if item not in gone) if gone else tuple(items)
 
 
 def quarters(items: Sequence[T]) -> list[Sequence[T]]:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
-from bson import encode
 from bson.objectid import ObjectId
-from bson.raw_bson import RawBSONDocument
 
 from permission_mongo.aggregations import AggregatePlan
 from permission_mongo.auditing import AuditPlan
@@ -148,17 +146,17 @@ class GetManyPlan:
     computed: Computing = ()
 
 
-_NO_BYTES: Final = RawBSONDocument(encode({}))
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Draft:
-    """A document ready to be stored, with its bytes, or the refusal of it. `index` is its place among those sent."""
+    """A document ready to be stored, with its bytes, or the refusal of it. `index` is its place among those sent.
+
+    Not frozen, for there are many, and one is made in a third of the time so.
+    """
 
     index: int
     id: DocumentId
     document: Document
-    stored: RawBSONDocument = field(default_factory=lambda: _NO_BYTES, repr=False)
+    stored: bytes = field(default=b"", repr=False)
     refusal: Refusal | None = None
 
 
@@ -166,12 +164,12 @@ class Draft:
 class CreatePlan:
     """Store the drafts. `continues` says that an id may have lived before, so that its numbers go on.
 
-    Every one of `references` must find its document in the same transaction.
-    `lens` shows the created document to a caller who may read here; None to one who may not.
+    Each draft of a batch is judged when it is first looked at. Every one of `references` must find its document in the
+    same transaction. `lens` shows the created document to a caller who may read here; None to one who may not.
     """
 
     target: Target
-    drafts: tuple[Draft, ...]
+    drafts: Sequence[Draft]
     lens: Lens | None
     continues: bool
     reason: str | None

@@ -41,6 +41,7 @@ INT64_MAX: Final = 2**63 - 1
 _OBJECT_ID = re.compile(r"[0-9a-fA-F]{24}")
 _SUBTYPE = re.compile(r"0?[0345]|[89a-fA-F][0-9a-fA-F]")
 _DATE = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d([.,]\d+)?)?(Z|[+-]\d\d:?\d\d)?)?")
+_PLAIN_DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{3})?Z")
 _EPOCH = datetime(1970, 1, 1)
 _DECIMALS: Final = create_decimal128_context()  # costs as much to make as a number to read
 # Every digit as 0, so that a long number is found by one search; an exponent's letter as e.
@@ -80,6 +81,13 @@ def read_date(text: str) -> datetime:
         return milliseconds(datetime.fromisoformat(text.replace(",", ".").removesuffix("Z")))
     except (ValueError, OverflowError) as error:
         raise ValueError("a date that exists, such as 2026-01-31T12:00:00Z") from error
+
+
+def read_plain_date(text: str) -> datetime:
+    """As `read_date` the usual spelling, in half the time. ValueError for any other, right or wrong."""
+    if not _PLAIN_DATE.fullmatch(text):
+        raise ValueError("another spelling")
+    return datetime.fromisoformat(text[:-1])
 
 
 def _string(value: Any) -> str:
@@ -260,13 +268,23 @@ def read_json(body: bytes) -> Any:
     # Looked for in the text first: to look at each value costs ten times as much.
     if _may_be_deep(body):
         _require_shallow(found)
-    digits = body.translate(_DIGITS)
-    if _LONG in digits or b"e000" in digits or b"e+000" in digits or b"\\u0000" in body:
+    if b"\\u0000" in body or (_has_large_number(body) and _has_large_number(_outside_texts(body))):
         try:
             _require_kept(found)
         except ValueError as error:
             raise ValueError(f"not to be kept: expected {error}") from error
     return found
+
+
+def _has_large_number(text: bytes) -> bool:
+    """Whether there may be one beyond 64 bits, or beyond all."""
+    digits = text.translate(_DIGITS)
+    return _LONG in digits or b"e000" in digits or b"e+000" in digits
+
+
+def _outside_texts(body: bytes) -> bytes:
+    """What of a JSON text may be numbers: an id often looks like one. All of it where a quote may be escaped."""
+    return body if b"\\" in body else b'"'.join(body.split(b'"')[::2])
 
 
 def _may_be_deep(body: bytes) -> bool:

@@ -9,19 +9,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from types import NoneType
 from typing import Any, Final
+from uuid import UUID
 
+from bson import encode
 from bson.max_key import MaxKey
 from bson.min_key import MinKey
+from bson.objectid import ObjectId
 from bson.raw_bson import RawBSONDocument
 
-from permission_mongo.values import Document, DocumentId, MongoFilter
+from permission_mongo.values import CODEC, Document, DocumentId, MongoFilter
 
 TICK = timedelta(milliseconds=1)
 DAY: Final = 24 * 3600 * 1000  # milliseconds
 _ENDS: Final = (MinKey(), MaxKey())
 # A record wraps its document, and MongoDB takes no record above 16 MiB.
 LARGEST = 16 * 2**20 - 16 * 2**10
+_NO_BYTES: Final = RawBSONDocument(encode({}))
 
 
 def made(action: str, by: str, at: datetime, reason: str | None, batch: str | None) -> Document:
@@ -120,6 +125,75 @@ def record(
     if ended["action"] == "delete":
         kept["gone"] = True
     return kept
+
+
+_SPLITS: Final = (str, ObjectId, UUID, int, NoneType)  # types of tenants of which equal ones are stored alike
+
+
+class Ending:
+    """Records of states that one write ends, as the bytes of what `record` says of each.
+
+    They differ in little but their documents, and the rest is put together once for all that are alike.
+    """
+
+    def __init__(self, target: tuple[str, str | None], ended: Mapping[str, Any]) -> None:
+        """`target` is the collection and its tenant field."""
+        self._target = target
+        self._ended = ended
+        self._frames: dict[tuple[Any, ...], _Frame] = {}
+
+    def marks_after(self, about: Mapping[str, Any], number: int) -> Document:
+        """Of the state that begins when version `number` ends."""
+        return {"_version": number + 1, "_made": {**self._ended, "at": moment_after(self._ended["at"], began(about))}}
+
+    def record(self, stored: bytes, about: Mapping[str, Any], number: int) -> tuple[Document, bytes]:
+        """The id and the bytes of the record of version `number`; `about` is `stored`, decoded."""
+        collection, tenant_field = self._target
+        tenant = tenant_of(about, tenant_field)
+        key = (type(tenant), tenant, type(number), number, began(about)) if type(tenant) in _SPLITS else ()
+        frame = self._frames.get(key) if key else None
+        if frame is None:
+            frame = _Frame.of(record(_NO_BYTES, about, self._target, number, self._ended))
+            if key:
+                self._frames[key] = frame
+        return record_id(collection, about["_id"], tenant, number), frame.around(about["_id"], stored)
+
+
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    """A record without its document and the id of that: the elements before, between and behind these."""
+
+    life: tuple[bytes, bytes]  # of the record's `_id`
+    elements: tuple[bytes, bytes, bytes]
+
+    @classmethod
+    def of(cls, kept: Document) -> _Frame:
+        names, about = list(kept), kept["_id"]
+        one, whole = names.index("doc_id"), names.index("data")
+        parts = (names[1:one], names[one + 1 : whole], names[whole + 1 :])
+        first, middle, last = (_elements({name: kept[name] for name in part}) for part in parts)
+        life = (_elements({"c": about["c"]}), _elements({"t": about["t"], "v": about["v"]}) + b"\x00")
+        return cls(life, (first, middle + b"\x03data\x00", last + b"\x00"))
+
+    def around(self, one: DocumentId, stored: bytes) -> bytes:
+        if type(one) is ObjectId:
+            in_id, beside = b"\x07d\x00" + one.binary, b"\x07doc_id\x00" + one.binary
+        else:
+            in_id, beside = _elements({"d": one}), _elements({"doc_id": one})
+        (start, end), (first, middle, last) = self.life, self.elements
+        of_life = _sized(start, in_id, end)
+        return _sized(b"\x03_id\x00", of_life, first, beside, middle, stored, last)
+
+
+def _sized(*parts: bytes) -> bytes:
+    """A document of these parts, its end among them."""
+    inside = b"".join(parts)
+    return (len(inside) + 4).to_bytes(4, "little") + inside
+
+
+def _elements(document: Document) -> bytes:
+    """As they stand within a document that holds others besides."""
+    return encode(document, codec_options=CODEC)[4:-1]
 
 
 def content_of(kept: Mapping[str, Any]) -> Document:

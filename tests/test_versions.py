@@ -1,14 +1,17 @@
 """What a version's record says of the state it keeps."""
 
 from datetime import datetime, timedelta
+from itertools import product
+from uuid import UUID
 
 import bson
 import pytest
+from bson import Binary, Decimal128, Int64, ObjectId
 from bson.raw_bson import RawBSONDocument
 
 from permission_mongo.batch import once, quarters, without
 from permission_mongo.values import CODEC
-from permission_mongo.versions import TICK, began, made, number_of, record
+from permission_mongo.versions import TICK, Ending, began, made, number_of, record
 
 EARLY, LATE = datetime(2026, 1, 1), datetime(2026, 1, 2)
 
@@ -70,3 +73,21 @@ def test_a_contended_batch_is_split_in_four_and_loses_nothing():
 def test_alignment_keeps_the_order_asked():
     assert once(["b", "a", "b"]) == ("b", "a")
     assert without(["c", "a", "b"], ["a"]) == ("c", "b")
+
+
+def test_a_record_made_of_bytes_is_the_very_record():
+    """One `Ending` for all of them: what is put together once for some is not mixed up with that for others."""
+    ids = [ObjectId(), "a", "\u00e9" * 200, 1, Int64(1), UUID(int=1), 1.5, True, Binary(b"x", 5), Decimal128("1")]
+    tenants = ["acme", "", None, 1, Int64(1), True, 1.0, ObjectId(), UUID(int=2), b"acme", {"a": 1}, ["acme"]]
+    numbers = [1, Int64(1), 2, 2**40]
+    begins = [{"at": EARLY}, {"at": LATE}, {"at": "text"}, {}, None]
+    for action in ("delete", "update"):
+        ended = made(action, "bob", EARLY, "why", None)
+        ending = Ending(("notes", "tenant"), ended)
+        for one, tenant, number, mark in product(ids, tenants, numbers, begins):
+            stored = bson.encode({"_id": one, "_version": number, "_made": mark, "tenant": tenant}, codec_options=CODEC)
+            about = bson.decode(stored, CODEC)
+            whole = record(RawBSONDocument(stored), about, ("notes", "tenant"), number_of(about), ended)
+            kept_id, kept = ending.record(stored, about, number_of(about))
+            assert kept == bson.encode(whole, codec_options=CODEC)
+            assert kept_id == whole["_id"]

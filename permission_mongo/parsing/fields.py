@@ -52,7 +52,12 @@ def placed(place: str) -> Iterator[None]:
     try:
         yield
     except InvalidRequest as error:
-        raise InvalidRequest(f"{place}: {error.message}", **error.details) from error
+        raise at(place, error) from error
+
+
+def at(place: str, error: InvalidRequest) -> InvalidRequest:
+    """The same refusal with its place."""
+    return InvalidRequest(f"{place}: {error.message}", **error.details)
 
 
 def require_known(found: Iterable[str], known: Iterable[str], what: str = "key") -> None:

@@ -6,6 +6,7 @@ import re
 import secrets
 from contextlib import suppress
 from dataclasses import dataclass
+from time import time
 from typing import Any, Final
 from uuid import UUID, uuid4
 
@@ -20,6 +21,7 @@ from permission_mongo.values import DocumentId, read_extended, read_scalar
 BATCH_ID: Final = re.compile(r"[0-9a-f]{32}")
 _LONGEST: Final = 1024
 _HEX: Final = 24  # digits of an ObjectId
+_NUMBERS: Final = 2**24  # of the counter in it
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,17 @@ class Fresh:
             case "string":
                 return uuid4().hex
 
+    def document_ids(self, collection: Collection, count: int) -> list[DocumentId]:
+        """So many, each higher than the one before where they are ObjectIds."""
+        if collection.id_type != "objectId":
+            return [self.document_id(collection) for _ in range(count)]
+        # What each would ask for by itself (the time, the process, its turn at the counter) is asked for once.
+        with ObjectId._inc_lock:
+            first = ObjectId._inc
+            ObjectId._inc = (first + count) % _NUMBERS
+        begin = int(time()).to_bytes(4, "big") + ObjectId._random()
+        return [ObjectId(begin + (n % _NUMBERS).to_bytes(3, "big")) for n in range(first, first + count)]
+
     def batch_id(self) -> str:
         return secrets.token_hex(16)
 
@@ -48,6 +61,11 @@ class Fresh:
 
 def read_id(value: Any, collection: Collection, place: str) -> DocumentId:
     """An id by the declared type alone. InvalidRequest says what was expected."""
+    if collection.id_type == "objectId" and type(value) is str and len(value) == _HEX:
+        try:
+            return ObjectId(value)
+        except InvalidId:
+            pass  # told below
     try:
         found: DocumentId = read_scalar(collection.id_type, read_extended(value))
     except ValueError as error:

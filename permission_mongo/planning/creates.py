@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, overload
 from uuid import UUID
-
-from bson.raw_bson import RawBSONDocument
 
 from permission_mongo.documents.paths import Path, Touching, canonical, leaf_paths, touches
 from permission_mongo.documents.sizes import encoded
@@ -24,6 +22,7 @@ from permission_mongo.prehooks import Pre
 from permission_mongo.revisions import Reference
 from permission_mongo.schema.defaults import Fill, made_by_gateway
 from permission_mongo.schema.model import Collection
+from permission_mongo.schema.quick import Doubt, plain_names
 from permission_mongo.schema.validate import (
     MOST_TOLD,
     FieldError,
@@ -31,6 +30,7 @@ from permission_mongo.schema.validate import (
     as_violation,
     broken_constraints,
     names_with_nothing_below,
+    quick_reader,
     read_document,
     read_stamps,
     unfit_names,
@@ -67,7 +67,7 @@ def plan_create_many(
     options = operation.options
     pre = pre_hooks(operation.collection, "create", asking, callers, rehearses=options.dry_run)
     creating = _Creating(operation.collection, asking, callers, new_uuid, (options.reason, options.id), pre)
-    drafts = tuple(creating.draft(n, sent) for n, sent in enumerate(operation.sent))
+    drafts = _Drafts(operation.sent, creating.draft)
     return CreatePlan(
         target_of(operation.collection, callers.config),
         drafts,
@@ -77,6 +77,32 @@ def plan_create_many(
         options,
         creating.references(drafts),
     )
+
+
+class _Drafts(Sequence[Draft]):
+    """Those of a batch, each judged once, in their order, when it is first looked at.
+
+    What is stored first need not wait until the last is judged.
+    """
+
+    def __init__(self, sent: Sequence[Sent], draft: Callable[[int, Sent], Draft]) -> None:
+        self._sent = sent
+        self._draft = draft
+        self._judged: list[Draft] = []
+
+    def __len__(self) -> int:
+        return len(self._sent)
+
+    @overload
+    def __getitem__(self, place: int) -> Draft: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[Draft]: ...
+    def __getitem__(self, place: int | slice) -> Draft | list[Draft]:
+        places = range(len(self._sent))[place]
+        last = places if isinstance(places, int) else max(places, default=-1)
+        for n in range(len(self._judged), last + 1):
+            self._judged.append(self._draft(n, self._sent[n]))
+        return self._judged[place]
 
 
 def reading_lens(collection: Collection, asking: Asking, callers: Callers) -> Lens | None:
@@ -105,36 +131,61 @@ class _Creating:
         self.asking = asking
         self.callers = callers
         self.access = callers.access(asking, collection, "create")
-        reach = self.access.reach
         self._new_uuid = new_uuid
         self._draws = False  # whether what is stamped is drawn anew for each document
         self._fill = Fill(asking.now, asking.principal.subject, self._drawn)
         self._limit = callers.config.limits.max_document_bytes
         self._stamped = self._stamped_names()
         self._surely_known = names_with_nothing_below(collection) - self._stamped
-        self._marks: Document = {}
-        if collection.versioned:
-            self._marks = {"_version": 1, "_made": made("create", self._fill.user_id, asking.now, *made_for)}
+        began = made("create", self._fill.user_id, asking.now, *made_for)
+        self._marks: Document = {"_version": 1, "_made": began} if collection.versioned else {}
+        reach = self.access.reach
         self._writes_any = any(grant.fields.writes_all for grant in reach.grants)
         self._judges_paths = bool(reach.hiding) or not all(grant.fields.writes_all for grant in reach.grants)
         self._judges = tuple(
             (grant.fields, grant.fields.writes_all, final, test_of(final))
             for grant, final in zip(reach.grants, reach.finals, strict=True)
         )
+        # Of names in it nothing is to be judged: none has others below it, and every rule may write each.
+        self._plain = (
+            frozenset[str]()
+            if pre or self._judges_paths
+            else self._surely_known & plain_names(collection.fields.values())
+        )
+        self._read = quick_reader(collection)
         self._stamps_of_all: tuple[Document, Document] | None = None
         self._with_tenant: tuple[Document, Stamped] | None = None
         self._without: tuple[Document, Stamped] | None = None
 
     def draft(self, index: int, sent: Sent) -> Draft:
         try:
-            document = self._document(index, sent)
-            return Draft(index, sent.id, document, RawBSONDocument(encoded(document, self._limit)))
+            document = self._plainly(sent) or self._document(index, sent)
+            return Draft(index, sent.id, document, encoded(document, self._limit))
         except Refusal as refusal:
             return Draft(index, sent.id, {}, refusal=refusal)
 
-    def references(self, drafts: tuple[Draft, ...]) -> tuple[Reference, ...]:
+    def references(self, drafts: Sequence[Draft]) -> tuple[Reference, ...]:
         documents = ((draft.index, draft.document) for draft in drafts if draft.refusal is None)
         return references_of(documents, self.collection, self.asking, self.callers, self._pre.refs)
+
+    def _plainly(self, sent: Sent) -> Document | None:
+        """The document where all that is sent is plain, right and permitted. None where anything is to be told of it,
+        or to be looked at once more: what is refused first is not decided here.
+        """
+        if sent.names_id or not sent.document.keys() <= self._plain:
+            return None
+        stamped, others = self._stamps(sent)
+        if stamped.ready is None:
+            return None
+        try:
+            read = self._read(sent.document, self._fill, stamped.ready)
+        except (Doubt, ValueError):
+            return None
+        document: Document = {"_id": sent.id, **self._marks, **read, **others}
+        for _, _, _, test in self._judges:
+            if test(document) is True:
+                return document
+        return None
 
     def _document(self, index: int, sent: Sent) -> Document:
         wrong_names = unfit_names(sent.document, self.collection)

@@ -90,6 +90,11 @@ class Keeping:
     days: int | None = None
     deleted_days: int = 365
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether all are kept whole, and for ever."""
+        return not self.differences and self.most is None and self.days is None
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Collection:

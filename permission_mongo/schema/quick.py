@@ -6,7 +6,7 @@ tells. Readers are compiled once a collection. That both readings agree is a law
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from math import isfinite
 from typing import Any, Final, Protocol
 
@@ -16,7 +16,15 @@ from permission_mongo.documents.paths import is_position
 from permission_mongo.schema.defaults import Fill, default_of
 from permission_mongo.schema.formats import has_format
 from permission_mongo.schema.model import Field
-from permission_mongo.values import INT64_MAX, MAX_DEPTH, SCALAR_READERS, Document, decimal_of, exact_decimal
+from permission_mongo.values import (
+    INT64_MAX,
+    MAX_DEPTH,
+    SCALAR_READERS,
+    Document,
+    decimal_of,
+    exact_decimal,
+    read_plain_date,
+)
 
 Read = Callable[[Any, Fill], Any]
 Check = Callable[[Any], bool]
@@ -60,17 +68,18 @@ def document_reader(
     It `fills` in what is absent, and doubts where it can't.
     """
     readers = {name: _reader(one, open_value) for name, one in fields.items()}
+    texts = frozenset(name for name, reader in readers.items() if reader in _TEXTS)
     absent = [one for one in fields.values() if one.default is not None or (one.required and not one.auto)]
     absent = absent if fills else []
 
     def read(value: Any, fill: Fill, ready: Document | None = None, /) -> Document:
         found: Document = {}
         for name, inner in value.items():
-            reader = readers.get(name)
-            if type(inner) is str and (reader is _plain_text or reader is _required_text) and "\x00" not in inner:
+            if type(inner) is str and name in texts and "\x00" not in inner:
                 found[name] = inner  # what these would say, without a call
-            else:
-                found[name] = open_value(inner) if reader is None else reader(inner, fill)
+                continue
+            reader = readers.get(name)
+            found[name] = open_value(inner) if reader is None else reader(inner, fill)
         if ready:
             found.update(ready)
         for one in absent:
@@ -81,6 +90,19 @@ def document_reader(
         return found
 
     return read
+
+
+def plain_names(fields: Iterable[Field]) -> frozenset[str]:
+    """Of the fields whose values are scalars, or arrays of some: what is read of them has no names in it."""
+    return frozenset(
+        one.name
+        for one in fields
+        if _is_scalar(one) or (one.type == "array" and one.items is not None and _is_scalar(one.items))
+    )
+
+
+def _is_scalar(one: Field) -> bool:
+    return one.type in SCALAR_READERS and one.type != "any"
 
 
 def plain_reader(one: Field) -> Read | None:
@@ -132,8 +154,12 @@ def _required(reader: Read) -> Read:
 
 def _scalar_reader(one: Field) -> Read:
     typed, checks = _TYPED.get(one.type) or SCALAR_READERS[one.type], tuple(_checks(one))
+    if one.type in _TYPED and not checks:
+        return lambda value, fill: None if value is None else typed(value)
     if one.type == "decimal":
         typed = _decimal_reader(one)
+    if one.type == "date":
+        typed = _date
 
     def read(value: Any, fill: Fill) -> Any:
         if value is None:
@@ -172,6 +198,8 @@ def _array_reader(one: Field, open_value: Callable[[Any], Any]) -> Read:
             return None
         if type(value) is not list or len(value) < least or (most is not None and len(value) > most):
             raise Doubt
+        if inner in _TEXTS and _are_texts(value):
+            return [*value]
         return [open_value(item) if inner is None else inner(item, fill) for item in value]
 
     return read
@@ -188,6 +216,23 @@ def _object_reader(one: Field, open_value: Callable[[Any], Any]) -> Read:
         return inside(value, fill)
 
     return read
+
+
+def _are_texts(values: list[Any]) -> bool:
+    for one in values:  # noqa: SIM110  (a generator costs more than the looking)
+        if type(one) is not str or "\x00" in one:
+            return False
+    return True
+
+
+_TEXTS: Final[tuple[Any, ...]] = (_plain_text, _required_text)
+
+
+def _date(value: Any) -> Any:
+    try:
+        return read_plain_date(value)
+    except (ValueError, TypeError):
+        return SCALAR_READERS["date"](value)
 
 
 def _text(value: Any) -> Any:

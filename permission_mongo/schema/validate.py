@@ -273,7 +273,7 @@ def read_document(
     """The document and its stamps with BSON values and defaults, and everything that is wrong with it."""
     try:
         if stamped.ready is not None:
-            return _quick_reader(collection)(document, fill, stamped.ready), []
+            return quick_reader(collection)(document, fill, stamped.ready), []
     except (Doubt, ValueError):
         pass
     return read_carefully({**document, **stamped.values}, collection, fill)
@@ -288,7 +288,8 @@ def read_carefully(
 
 
 @lru_cache(maxsize=_MOST_COMPILED)
-def _quick_reader(collection: Collection) -> ReadDocument:
+def quick_reader(collection: Collection) -> ReadDocument:
+    """How the documents of a collection are read in which nothing is wrong; Doubt and ValueError are of others."""
     return document_reader(collection.fields, _surely_open)
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+import asyncio
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from typing import Any, Final
 
 import pymongo
 from bson.objectid import ObjectId
@@ -30,10 +31,16 @@ from permission_mongo.storage.parts import (
     tries,
 )
 from permission_mongo.storage.references import Dangling, require_targets, violation
+from permission_mongo.storage.replies import Stored
 from permission_mongo.storage.rooms import Life, Rooms
 from permission_mongo.storage.transactions import Body, Lost, is_in_doubt
+from permission_mongo.storage.turns import ahead, in_turns
 from permission_mongo.values import Document, DocumentId
 from permission_mongo.versions import moment_after
+
+_FIRST: Final = 100  # drafts that are judged before the first of them is stored
+_PIECE: Final = 300  # that are judged while others are stored
+_AT_ONCE: Final = 50  # between which other callers have their turn
 
 
 async def create_one(plan: CreatePlan, actor: Actor, rooms: Rooms) -> Created:
@@ -64,7 +71,7 @@ async def _by_one_command(collection: str, draft: Draft, rooms: Rooms) -> Create
     try:
         async with rooms.turn():
             with pymongo.timeout(rooms.timeout):
-                await rooms.straight.insert_once(collection, draft.stored)
+                await rooms.straight.insert_once(collection, Stored(draft.stored))
     except PyMongoError as error:
         if is_in_doubt(error):
             raise Lost from error
@@ -84,18 +91,23 @@ class _Creation:
         self._plan = plan
         self._rooms = rooms
         self.ledger = Ledger(rooms, actor, plan.target, plan.batch)
-        self._drafts = {draft.index: draft for draft in plan.drafts}
-        refused = {draft.index: draft.refusal for draft in plan.drafts if draft.refusal}
-        self._progress: Progress[int] = Progress(failed=refused)
+        self._drafts = plan.drafts
+        self._progress: Progress[int] = Progress()
+        # All are judged first where all must be fit, where one may repeat the id of another, and under a key, which is
+        # kept as done with the last transaction that stores something.
+        is_whole = plan.batch is None or plan.batch.atomic or plan.continues or actor.once is not None
+        self._judged_first = len(plan.drafts) if is_whole else _FIRST
 
     async def run(self) -> BatchOutcome:
         batch = self._batch
-        indices = self._without_repeats([draft for draft in self._plan.drafts if draft.refusal is None])
+        indices = await self._begun(range(len(self._drafts)))
+        if self._plan.continues:
+            indices = self._without_repeats(indices)
         if batch.atomic and self._progress.failed:
             raise self._whole({})
         if indices:
             await in_parts(indices, self._part, self._progress, self._whole if batch.atomic else None, last=True)
-        self._note_left(indices)
+        await self._note_left(indices)
         if batch.dry_run:
             await self.ledger.note_rehearsal("create", [self._drafts[n].id for n in self._progress.done])
         return self._outcome(self._progress)
@@ -110,11 +122,33 @@ class _Creation:
         told = dict(sorted({**self._progress.failed, **failed}.items()))
         return first_refusal(told, f"nothing was created; documents[{next(iter(told))}]", "index")
 
-    def _note_left(self, indices: list[int]) -> None:
+    async def _begun(self, indices: Sequence[int]) -> list[int]:
+        """The places of those that can be stored, as far as is known: of most it is told when it is their turn."""
+        fit: list[int] = []
+        for n in range(0, len(indices), _AT_ONCE):
+            if len(fit) >= self._judged_first:
+                return [*fit, *indices[n:]]
+            fit += [draft.index for draft in self._fit(indices[n : n + _AT_ONCE])]
+            await asyncio.sleep(0)
+        return fit
+
+    def _fit(self, indices: Sequence[int]) -> list[Draft]:
+        """Those that can be stored; of the others their refusals are noted."""
+        fit: list[Draft] = []
+        for n in indices:
+            draft = self._drafts[n]
+            if draft.refusal is None:
+                fit.append(draft)
+            else:
+                self._progress.failed[n] = draft.refusal
+        return fit
+
+    async def _note_left(self, indices: list[int]) -> None:
         """What was stored when it ended stays, and what was not is told."""
         progress = self._progress
         if progress.stopped is not None:
-            left = without(indices, [*progress.done, *progress.failed])
+            self._judged_first = len(self._drafts)
+            left = await self._begun(without(indices, [*progress.done, *progress.failed]))
             progress.failed |= dict.fromkeys(left, progress.stopped)
 
     def _outcome(self, progress: Progress[int]) -> BatchOutcome:
@@ -136,15 +170,16 @@ class _Creation:
 
         return tuple(item(draft) for draft in self._plan.drafts)
 
-    def _without_repeats(self, drafts: list[Draft]) -> list[int]:
+    def _without_repeats(self, indices: list[int]) -> list[int]:
         seen: set[DocumentId] = set()
         kept: list[int] = []
-        for draft in drafts:
-            if draft.id in seen:
-                self._progress.failed[draft.index] = Conflict(DUPLICATE_TOLD)
+        for n in indices:
+            one = self._drafts[n].id
+            if one in seen:
+                self._progress.failed[n] = Conflict(DUPLICATE_TOLD)
             else:
-                kept.append(draft.index)
-            seen.add(draft.id)
+                kept.append(n)
+            seen.add(one)
         return kept
 
     def _dangling(self, drafts: list[Draft], error: Dangling) -> Unfit:
@@ -167,58 +202,92 @@ class _Creation:
 
     async def _part(self, indices: Sequence[int], final: bool) -> None:
         part, batch = ObjectId(), self._batch
-        drafts = [self._drafts[n] for n in indices]
-        if len(drafts) > 1 and sum(len(draft.stored.raw) for draft in drafts) > self._plan.target.max_bytes:
-            raise TooMuch
-        body: Body[list[Document]] = lambda session: self.body(session, drafts, part)  # noqa: E731
+        begun = await self._begun(indices)
+        if not begun:
+            return
+        body: Body[list[int]] = lambda session: self._body(session, begun, part)  # noqa: E731
         try:
-            await self._rooms.transactor.run(
-                self.ledger.once(body, lambda _: self._outcome_with(indices), final=final),
+            stored = await self._rooms.transactor.run(
+                self.ledger.once(body, self._outcome_with, final=final),
                 deadline=self._rooms.deadline(),
                 proof=self.ledger.proof(part),
                 attempts=tries(indices, atomic=batch.atomic),
                 commit=not batch.dry_run,
             )
         except Dangling as error:
-            raise self._dangling(drafts, error) from error
+            raise self._dangling(self._fit(indices), error) from error
         except Misplaced as error:
-            raise Unfit({one.index: error.failed[one.id] for one in drafts if one.id in error.failed}) from error
-        except BulkWriteError as error:
-            index = duplicate_index(error)
-            if index is None:
-                raise
-            raise KeyExists(indices[index]) from error
-        self._progress.done += indices
+            unfit = (one for one in self._fit(indices) if one.id in error.failed)
+            raise Unfit({one.index: error.failed[one.id] for one in unfit}) from error
+        self._progress.done += stored
 
-    def _outcome_with(self, indices: Sequence[int]) -> BatchOutcome:
-        return self._outcome(self._progress.with_(Progress([*indices])))
+    def _outcome_with(self, stored: list[int]) -> BatchOutcome:
+        return self._outcome(self._progress.with_(Progress(stored)))
 
     async def one(self, session: AsyncClientSession, draft: Draft, part: Any) -> Document:
         """The one document stored; read again where fields of it are computed, if it is to be shown."""
-        stored = (await self.body(session, [draft], part))[0]
+        stored = (await self._inserted(session, [draft]))[0]
+        await self._settled(session, [draft], [stored], part)
         plan = self._plan
         if plan.computed and plan.lens is not None:
             return await read_again(session, plan.target.collection, draft.id, plan.computed, self._rooms)
         return stored
 
-    async def body(self, session: AsyncClientSession, drafts: list[Draft], part: Any) -> list[Document]:
+    async def _body(self, session: AsyncClientSession, indices: Sequence[int], part: Any) -> list[int]:
+        """The places of what is stored; each piece is inserted while the next one is judged."""
+        drafts: list[Draft] = []
+        documents: list[Document] = []
+        size = 0
+        async with ahead(self._pieces(indices)) as pieces:
+            async for piece in pieces:
+                size += sum(len(draft.stored) for draft in piece)
+                if size > self._plan.target.max_bytes and len(drafts) + len(piece) > 1:
+                    raise TooMuch
+                documents += await self._inserted(session, piece)
+                drafts += piece
+        await self._settled(session, drafts, documents, part)
+        return [draft.index for draft in drafts]
+
+    async def _pieces(self, indices: Sequence[int]) -> AsyncGenerator[list[Draft], None]:
+        """All at once where all are judged: a command less is worth more then than what goes on beside it."""
+        first = self._judged_first
+        yield self._fit(indices[:first])
+        for n in range(first, len(indices), _PIECE):
+            found: list[Draft] = []
+            async for some in in_turns(indices[n : n + _PIECE]):
+                found += self._fit(some)
+            if found:
+                yield found
+
+    async def _inserted(self, session: AsyncClientSession, drafts: list[Draft]) -> list[Document]:
+        """The documents as they are stored now. KeyExists names the draft whose key another one has."""
         documents = [draft.document for draft in drafts]
-        stored: list[Any] = [draft.stored for draft in drafts]
+        stored: list[Any] = [Stored(draft.stored) for draft in drafts]
         if self._plan.continues and self._plan.target.versioned:
             stored = documents = await self._continued(session, documents)
         name = self._plan.target.collection
         if self._plan.batch is None:
             await self._rooms.straight.insert(session, name, stored[0])
-        else:
+            return documents
+        try:
             await self._rooms.insert(session, name, stored)
-        # Behind the insert, so that documents of one batch may refer to each other.
+        except BulkWriteError as error:
+            index = duplicate_index(error)
+            if index is None:
+                raise
+            raise KeyExists(drafts[index].index) from error
+        return documents
+
+    async def _settled(
+        self, session: AsyncClientSession, drafts: list[Draft], documents: list[Document], part: Any
+    ) -> None:
+        """Behind all inserts, so that documents of one batch may refer to each other."""
         indices = {draft.index for draft in drafts}
         references = (reference.of(indices) for reference in self._plan.references)
         await require_targets(session, references, self._rooms)
         ids = [draft.id for draft in drafts]
         told = [(None, one) for one in documents] if self._plan.target.posts.any else []
         await self.ledger.note(session, part, "create", ids, Traces(states=told))
-        return documents
 
     async def _continued(self, session: AsyncClientSession, documents: list[Document]) -> list[Document]:
         """An id that lived before goes on behind its highest number and its last moment, and is no longer gone."""

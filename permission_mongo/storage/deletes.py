@@ -7,12 +7,10 @@ what a writer changes in between.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing
+from dataclasses import dataclass
 from typing import Final, cast
 
-from bson import decode_all
 from bson.raw_bson import RawBSONDocument
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.collection import AsyncCollection
@@ -24,15 +22,17 @@ from permission_mongo.outcomes import BatchOutcome
 from permission_mongo.plans import Actor, DeletePlan
 from permission_mongo.storage.decoding import document_of
 from permission_mongo.storage.parts import Ids, Progress, TooMuch
+from permission_mongo.storage.replies import Stored
 from permission_mongo.storage.rooms import BY_ID, Rooms
 from permission_mongo.storage.singles import require_accepted
 from permission_mongo.storage.transactions import Raced
-from permission_mongo.storage.turns import decoded
+from permission_mongo.storage.turns import ahead, documents_in, in_turns
 from permission_mongo.storage.works import Attempted, Share, Work
 from permission_mongo.values import Document, DocumentId
-from permission_mongo.versions import LARGEST
+from permission_mongo.versions import LARGEST, Ending, number_of
 
 _PIECE: Final = 250  # rows read ahead
+_WORTH_HALVING: Final = 2 * _PIECE  # rows
 
 
 async def delete_many(
@@ -64,7 +64,7 @@ class _Deletion(Work):
         failed |= self._refused(stored)
         left = without(ids, failed)
         removed, records = await self._remove(session, left, renumber)
-        rest = without(left, removed)
+        rest = without(left, removed) if len(removed) < len(left) else ()
         if rest and self._plan.expected is not None and not self._plan.visible.is_empty:
             found = self._live().find(self._plan.visible.among(rest), {"_id": 1}, session=session)
             failed |= {row["_id"]: self._forbidden() for row in await found.to_list()}
@@ -123,55 +123,55 @@ class _Deletion(Work):
         match = self._plan.match.among(ids)
         if not self._plan.target.versioned:
             return await self._remove_unversioned(session, match), []
-        count = (await self._live().delete_many(match, hint=BY_ID, session=session)).deleted_count
-        if not count:
-            return [], []
-        removed: list[DocumentId] = []
+        # The rows of the first half are read, and their records made, while the second half is removed; those of the
+        # second half not before it is.
+        first = ids if len(ids) < _WORTH_HALVING else ids[: len(ids) // 2]
+        rest = ids[len(first) :]
         kept: list[Document] = []
         size = 0
-        async with aclosing(self._rows_ahead(ids)) as pieces:
-            async for rows in pieces:
-                size = self._require_room(rows, size)
-                states = zip(rows, await decoded(rows), strict=True)
-                records = await self._records(session, [*states], renumber)
-                if records:
-                    await self._rooms.keep(session, records, self._plan.target.keeping)
-                removed += [one["doc_id"] for one in records]
-                kept += [one["_id"] for one in records]
-        if len(removed) != count:
+        count = await self._delete(session, first)
+        async with ahead(self._pieces(first, renumber)) as early:
+            count += await self._delete(session, rest)
+            async with ahead(self._pieces(rest, renumber)) as late:
+                for pieces in (early, late):
+                    async for piece in pieces:
+                        size = self._require_room([len(raw) for raw, _ in piece.states], size)
+                        kept += await self._keep(session, piece, renumber)
+        if len(kept) != count:
             raise Raced
-        return removed, kept
+        return [one["d"] for one in kept], kept
 
-    async def _rows_ahead(self, ids: Ids) -> AsyncGenerator[list[RawBSONDocument], None]:
-        """The rows just removed, in pieces: the next are read while the versions of these are written.
+    async def _delete(self, session: AsyncClientSession, ids: Ids) -> int:
+        if not ids:
+            return 0
+        match = self._plan.match.among(ids)
+        return (await self._live().delete_many(match, hint=BY_ID, session=session)).deleted_count
 
-        Two pieces at most are in memory.
-        """
-        async with aclosing(self._pieces(ids)) as pieces:
+    async def _keep(self, session: AsyncClientSession, piece: _Piece, renumber: bool) -> list[Document]:
+        """The ids of the versions that are now stored."""
+        target = self._plan.target
+        if piece.records is not None:
+            records = [Stored(one) for _, one in piece.records]
+            await self._rooms.keep_whole(session, target.collection, records)
+            return [one for one, _ in piece.records]
+        states = [(RawBSONDocument(raw), stored) for raw, stored in piece.states]
+        kept = await self._records(session, states, renumber)
+        await self._rooms.keep(session, kept, target.keeping)
+        return [one["_id"] for one in kept]
 
-            async def following() -> list[RawBSONDocument] | None:
-                return await anext(pieces, None)
-
-            reading = asyncio.create_task(following())
-            try:
-                while (rows := await reading) is not None:
-                    reading = asyncio.create_task(following())
-                    yield rows
-            finally:
-                reading.cancel()
-                await asyncio.wait([reading])
-
-    async def _pieces(self, ids: Ids) -> AsyncGenerator[list[RawBSONDocument], None]:
-        """A piece is one answer of MongoDB, which puts no more than 16 MiB into one.
+    async def _pieces(self, ids: Ids, renumber: bool) -> AsyncGenerator[_Piece, None]:
+        """The rows just removed. A piece is one answer of MongoDB, which puts no more than 16 MiB into one.
 
         Outside the transaction, on the primary: what was committed last is what was removed.
         """
         stored = self._rooms.raw(self._plan.target.collection)
+        ending = self._ending(renumber)
         for n in range(0, len(ids), _PIECE):
             match = self._plan.match.among(ids[n : n + _PIECE])
             async with stored.find_raw_batches(match, hint=BY_ID, batch_size=_PIECE + 1) as found:
                 async for answered in found:
-                    yield decode_all(cast("bytes", answered), stored.codec_options)
+                    if answered:
+                        yield await _piece(cast("bytes", answered), ending)
 
     async def _remove_unversioned(self, session: AsyncClientSession, match: Document) -> list[DocumentId]:
         rows = await self._live().find(match, {"_id": 1}, session=session).to_list()
@@ -180,10 +180,29 @@ class _Deletion(Work):
             raise Raced
         return [row["_id"] for row in rows]
 
-    def _require_room(self, rows: list[RawBSONDocument], before: int) -> int:
+    def _require_room(self, sizes: list[int], before: int) -> int:
         """The bytes of one transaction so far."""
-        sizes = [len(row.raw) for row in rows]
         total = before + sum(sizes)
-        if (total > self._plan.target.max_bytes and (before or len(rows) > 1)) or max(sizes, default=0) > LARGEST:
+        if (total > self._plan.target.max_bytes and (before or len(sizes) > 1)) or max(sizes, default=0) > LARGEST:
             raise TooMuch
         return total
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """Rows that were removed, and their records with the ids of these; None where more is to be known for that."""
+
+    states: list[tuple[bytes, Document]]
+    records: list[tuple[Document, bytes]] | None
+
+
+async def _piece(stored: bytes, ending: Ending | None) -> _Piece:
+    states = await documents_in(stored)
+    # A document that was there before the gateway may have a history all the same.
+    numbers = [number_of(one) for _, one in states]
+    if ending is None or not all(numbers):
+        return _Piece(states, None)
+    records: list[tuple[Document, bytes]] = []
+    async for some in in_turns([*zip(states, numbers, strict=True)]):
+        records += [ending.record(raw, one, number) for (raw, one), number in some]
+    return _Piece(states, records)

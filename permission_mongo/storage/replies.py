@@ -1,4 +1,4 @@
-"""A command's reply as the driver hands it out: read once, and its size known."""
+"""A command's reply as the driver hands it out, read once, and its size known; and documents sent as their bytes."""
 
 from __future__ import annotations
 
@@ -15,6 +15,16 @@ from permission_mongo.values import CODEC, Document
 _AT_ONCE: Final = 2**20  # bytes that are read before anybody has asked how many there are
 # The bytes stay as stored; the representation is for the filters and ids that are sent.
 RAW: CodecOptions[Any] = DEFAULT_RAW_BSON_OPTIONS.with_options(uuid_representation=CODEC.uuid_representation)
+
+
+class Stored:
+    """A document to be sent as the bytes that it is; made in a fourth of the time of a raw document of the driver's."""
+
+    _type_marker = RawBSONDocument._type_marker  # by which BSON's encoder asks for the bytes
+    __slots__ = ("raw",)
+
+    def __init__(self, raw: bytes) -> None:
+        self.raw = raw
 
 
 class Reply(dict[str, Any]):

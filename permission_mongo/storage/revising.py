@@ -7,7 +7,7 @@ much as all the rest of the write.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncGenerator, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -25,13 +25,14 @@ from permission_mongo.revisions import Revision, Rewrite
 from permission_mongo.rewrites import rewrite
 from permission_mongo.storage.parts import Ids, Progress, TooMuch
 from permission_mongo.storage.references import dangling, violations
+from permission_mongo.storage.replies import Stored
 from permission_mongo.storage.rooms import BY_ID, Rooms
 from permission_mongo.storage.singles import require_accepted
 from permission_mongo.storage.transactions import Raced
-from permission_mongo.storage.turns import in_turns
-from permission_mongo.storage.works import Attempted, Work
+from permission_mongo.storage.turns import ahead, in_turns
+from permission_mongo.storage.works import Attempted, State, Work
 from permission_mongo.values import Document, DocumentId
-from permission_mongo.versions import marks_after
+from permission_mongo.versions import Ending, marks_after, number_of
 
 _LONGEST_TURN: Final = 0.02  # seconds of judging after which other requests have theirs
 
@@ -104,12 +105,24 @@ class _Updating(Work):
             refused = ((one, edits[one].revision) for one in ids)
             judged.failed = {one: refusal for one, refusal in refused if isinstance(refusal, Refusal)}
         wanted = [one for one in ids if one not in judged.failed]
-        size = 0
-        async for some in in_turns(await self._read(session, wanted, matching=self._plan.expected is None)):
-            for raw, stored in some:
-                size += self._judge(raw, stored, judged)
-                if size > self._plan.target.max_bytes and len(judged.rows) > 1:
-                    raise TooMuch
+        states = await self._read(session, wanted, matching=self._plan.expected is None)
+
+        async def judged_all() -> AsyncGenerator[_Judged, None]:
+            size = 0
+            async for some in in_turns(states):
+                for raw, stored in some:
+                    size += self._judge(raw, stored, judged)
+                    if size > self._plan.target.max_bytes and len(judged.rows) > 1:
+                        raise TooMuch
+            yield judged
+
+        async with ahead(judged_all()) as all_:
+            # By the guard itself, in the same snapshot, whatever is judged meanwhile.
+            reached = await self._reached(session, states)
+            async for _ in all_:
+                pass
+        if reached is not None and any(row.stored["_id"] not in reached for row in judged.rows):
+            raise Raced
         await self._refer(session, judged)
         return judged
 
@@ -154,26 +167,52 @@ class _Updating(Work):
 
     async def _write(self, session: AsyncClientSession, rows: list[_Row], renumber: bool) -> list[Document]:
         """The ids of the versions that keep what was replaced."""
+        ending, numbers = self._ending(renumber), [number_of(row.stored) for row in rows]
+        if ending is not None and all(numbers):
+            return await self._write_beside(session, rows, numbers, ending)
         states = [(row.raw, row.stored) for row in rows]
         records = await self._records(session, states, renumber) if self._plan.target.versioned else []
-        await self._require_reach(session, rows)
         marks: Iterable[Document] = map(marks_after, records) if records else ({} for _ in rows)
-        updates = list(self._updates(rows, marks))
-        if updates:
-            await self._change(session, updates)
+        await self._change_all(session, [*self._updates(rows, marks)])
         if records:
             await self._rooms.keep(session, records, self._plan.target.keeping)
         return [one["_id"] for one in records]
 
-    async def _require_reach(self, session: AsyncClientSession, rows: list[_Row]) -> None:
-        """Raced if MongoDB does not find all of them among the rows that may be changed."""
+    async def _write_beside(
+        self, session: AsyncClientSession, rows: list[_Row], numbers: list[int], ending: Ending
+    ) -> list[Document]:
+        """The same, the records put together while the rows are written."""
+
+        async def made() -> AsyncGenerator[list[tuple[Document, bytes]], None]:
+            records: list[tuple[Document, bytes]] = []
+            async for some in in_turns([*zip(rows, numbers, strict=True)]):
+                records += [ending.record(bytes(row.raw.raw), row.stored, number) for row, number in some]
+            yield records
+
+        marks = (ending.marks_after(row.stored, number) for row, number in zip(rows, numbers, strict=True))
+        updates = [*self._updates(rows, marks)]
+        kept: list[Document] = []
+        async with ahead(made()) as pieces:
+            await self._change_all(session, updates)
+            async for records in pieces:
+                await self._rooms.keep_whole(session, self._plan.target.collection, [Stored(one) for _, one in records])
+                kept += [one for one, _ in records]
+        return kept
+
+    async def _change_all(self, session: AsyncClientSession, updates: list[Document]) -> None:
+        if updates:
+            await self._change(session, updates)
+
+    async def _reached(self, session: AsyncClientSession, states: list[State]) -> set[DocumentId] | None:
+        """The ids of those that MongoDB finds among the rows that may be changed; None where all were read so."""
         if self._plan.expected is None:
-            return  # read by that very guard
+            return None
+        if self._plan.match.is_empty or not states:
+            return set()
         live = self._rooms.live(self._plan.target.collection)
-        match = self._plan.match.among(row.stored["_id"] for row in rows)
-        found = live.find(match, {"_id": 1}, hint=BY_ID, batch_size=len(rows) + 1, session=session)
-        if self._plan.match.is_empty or len(await found.to_list()) != len(rows):
-            raise Raced
+        match = self._plan.match.among(one["_id"] for _, one in states)
+        found = live.find(match, {"_id": 1}, hint=BY_ID, batch_size=len(states) + 1, session=session)
+        return {row["_id"] for row in await found.to_list()}
 
     def _updates(self, rows: list[_Row], marks: Iterable[Document]) -> Iterator[Document]:
         for row, mark in zip(rows, marks, strict=True):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from datetime import datetime
 from time import monotonic
 from types import TracebackType
@@ -233,17 +233,21 @@ class Rooms:
         kept = (
             records if keeping.days is None else [with_end(one, keeping.days, keeping.deleted_days) for one in records]
         )
-        command = {"insert": VERSIONS, "documents": kept}
-        answer = await self.straight.within(session, command)
-        errors = answer.get("writeErrors")
-        if errors:
-            raise NumberTaken if errors[0]["code"] == DUPLICATE else BulkWriteError(answer)
         if records:
-            self.transactor.note_kept(session, records[0]["collection"], len(records))
+            await self.keep_whole(session, records[0]["collection"], kept)
         if keeping.differences:
             await thin(self.raw(VERSIONS), session, records)
         if keeping.most is not None:
             await prune(self.versions, session, records, keeping.most)
+
+    async def keep_whole(self, session: AsyncClientSession, collection: str, records: Sequence[Any]) -> None:
+        """Store versions of a collection's documents. NumberTaken if one has the number of another."""
+        command = {"insert": VERSIONS, "documents": records}
+        answer = await self.straight.within(session, command)
+        errors = answer.get("writeErrors")
+        if errors:
+            raise NumberTaken if errors[0]["code"] == DUPLICATE else BulkWriteError(answer)
+        self.transactor.note_kept(session, collection, len(records))
 
     async def revive(
         self, session: AsyncClientSession, records: MongoFilter, keeping: Keeping, part: Any | None = None

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import aclosing, asynccontextmanager
 from typing import Final, TypeVar
 
 from bson.raw_bson import RawBSONDocument
 
-from permission_mongo.storage.decoding import document_of
+from permission_mongo.storage.decoding import document_of, documents_of
 from permission_mongo.values import Document
 
 T = TypeVar("T")
@@ -25,3 +26,46 @@ async def in_turns(items: Sequence[T]) -> AsyncGenerator[Sequence[T], None]:
 
 async def decoded(rows: Sequence[RawBSONDocument]) -> list[Document]:
     return [document_of(row.raw) async for some in in_turns(rows) for row in some]
+
+
+@asynccontextmanager
+async def ahead(items: AsyncGenerator[T, None]) -> AsyncGenerator[AsyncGenerator[T, None], None]:
+    """The same items, the first of them made from now on, each other while one is worked with: two are in memory."""
+
+    async def following() -> T | None:
+        return await anext(items, None)
+
+    making = asyncio.create_task(following())
+
+    async def made() -> AsyncGenerator[T, None]:
+        nonlocal making
+        while (one := await making) is not None:
+            making = asyncio.create_task(following())
+            yield one
+
+    try:
+        async with aclosing(items), aclosing(made()) as found:
+            try:
+                yield found
+            finally:
+                making.cancel()
+                await asyncio.wait([making])
+    finally:
+        if not making.cancelled():
+            making.exception()  # told already, or of less concern than what ended this
+
+
+async def documents_in(stored: bytes) -> list[tuple[bytes, Document]]:
+    """Documents one behind the other: each as its bytes and read."""
+    found: list[tuple[bytes, Document]] = []
+    async for some in in_turns([*_apart(stored)]):
+        found += zip(some, documents_of(b"".join(some)), strict=True)
+    return found
+
+
+def _apart(stored: bytes) -> Iterator[bytes]:
+    at = 0
+    while at < len(stored):
+        end = at + int.from_bytes(stored[at : at + 4], "little")
+        yield stored[at:end]
+        at = end

@@ -28,7 +28,7 @@ from permission_mongo.storage.rooms import BY_ID, NumberTaken, Rooms
 from permission_mongo.storage.transactions import TURN, Body, Contended, Raced
 from permission_mongo.storage.turns import decoded, in_turns
 from permission_mongo.values import Document, DocumentId, MongoFilter
-from permission_mongo.versions import LARGEST, made, number_of, record
+from permission_mongo.versions import LARGEST, Ending, made, number_of, record
 
 State = tuple[RawBSONDocument, Document]  # a stored document: its bytes, and read
 Worked = Chunked | RevivePlan
@@ -234,6 +234,13 @@ class Work(ABC):
                 raise TooMuch
             raws += read
         return raws
+
+    def _ending(self, renumber: bool) -> Ending | None:
+        """How the records of states that end now are put together; None where more is to be known for that."""
+        target = self._work.target
+        if renumber or not (target.versioned and target.keeping.is_plain):
+            return None
+        return Ending((target.collection, target.tenant_field), self._ended)
 
     async def _records(self, session: AsyncClientSession, states: list[State], renumber: bool) -> list[Document]:
         """The records of states that end now."""

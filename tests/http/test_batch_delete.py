@@ -168,3 +168,26 @@ async def test_rows_with_ids_of_other_types_are_worked_off_too_and_one_no_caller
         answer = await world.delete("/notes/batch", {"filter": {"status": "open"}})
         assert (answer.status_code, answer.json()["deleted"]) == (200, 6)
         assert [one["_id"] async for one in world.database["notes"].find()] == [{"a": 1}]
+
+
+async def test_no_row_is_read_as_a_version_before_it_is_removed(world):
+    """Until then another writer may change it, and what it wrote would be in no version."""
+    ids = [f"n{n:04}" for n in range(600)]
+    await world.add(*ids)
+    await world.database.command("profile", 2)
+    try:
+        answer = await world.delete("/notes/batch", {"ids": ids})
+    finally:
+        await world.database.command("profile", 0)
+    rows = await world.database["system.profile"].find({"ns": world.database["notes"].full_name}).to_list()
+    await world.database["system.profile"].drop()
+    assert answer.json()["deleted"] == len(ids)
+    gone: set[str] = set()
+    read: set[str] = set()
+    for row in rows:
+        if row["op"] == "remove":
+            gone |= {*row["command"]["q"]["_id"]["$in"]}
+        elif row["op"] == "query":
+            read |= {*row["command"]["filter"]["_id"]["$in"]}
+            assert read <= gone
+    assert read == gone == {*ids}
