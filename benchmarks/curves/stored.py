@@ -39,9 +39,13 @@ def _counts(extent: Extent) -> list[int]:
 
 
 def _fill(world: World, counts: list[int]) -> None:
+    """Nothing where it was done for another curve."""
     for count in counts:
+        collection = world.database[_collection(count)]
+        if collection.estimated_document_count() == count:
+            continue
         for some in deep_documents(count):
-            world.database[_collection(count)].insert_many(some, ordered=False)
+            collection.insert_many(some, ordered=False)
 
 
 def _config(world: World, name: str, counts: list[int]) -> list[str]:
@@ -80,7 +84,6 @@ async def depth(world: World, extent: Extent, name: str) -> Curve:
     """A page of twenty behind so many rows: the cursors of larger pages lead there."""
     count = _counts(extent)[-1]
     places = [0, *(one for one in (1_000, 10_000, 100_000) if one < count), count - 20]
-    world.database.drop_collection(_collection(count))
     _fill(world, [count])
     with served(name, _config(world, name, [count]), world.uri, world.folder) as one:
         async with connected(one.port, 1, []) as load:
