@@ -5,27 +5,31 @@ Its uvicorn settings and pool sizes are those of the gateway. It prints its addr
 
 from __future__ import annotations
 
+import argparse
 import os
-import sys
+import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import orjson
 import uvicorn
 from bson.objectid import ObjectId
 from pymongo import AsyncMongoClient, UpdateOne
 from pymongo.asynchronous.collection import AsyncCollection
+from pymongo.errors import CollectionInvalid
 from pymongo.write_concern import WriteConcern
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from uvicorn.supervisors import Multiprocess
 
 from benchmarks.samples import LEAST_POOLED, MOST_POOLED
 from permission_mongo.api.server import listen
 
+_DATABASE: Final = "BENCHMARKS_DATABASE"  # how a worker, which begins anew, finds it
 _DATES = orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z
 
 
@@ -45,7 +49,9 @@ def build_floor(uri: str, database: str) -> Starlette:
         async with client:
             app.state.collections = {name: client[database][name] for name in ("notes", "orders", "drafts")}
             # Made beforehand: in transactions side by side its making would conflict.
-            app.state.client, app.state.audit = client, await client[database].create_collection("bare_audit")
+            with suppress(CollectionInvalid):  # another worker made it
+                await client[database].create_collection("bare_audit")
+            app.state.client, app.state.audit = client, client[database]["bare_audit"]
             yield
 
     async def one(request: Request) -> Response:
@@ -110,23 +116,42 @@ def _entry(one: ObjectId) -> dict[str, Any]:
     return {"at": datetime(2026, 1, 31), **who, "action": "create", "collection": "notes", "ids": [one], "count": 1}
 
 
-def serve_floor(uri: str, database: str) -> None:
-    bound = listen("127.0.0.1", 0)
+def serve(app: Any, bound: socket.socket, workers: int = 1, lifespan: Any = "on") -> None:
+    """With the settings of the gateway's uvicorn. Of several workers each makes `app`, a name, anew."""
     print(f"  at       http://127.0.0.1:{bound.getsockname()[1]}", flush=True)
     config = uvicorn.Config(
-        build_floor(uri, database),
+        app,
+        factory=workers > 1,
+        workers=workers,
         loop="uvloop",
         http="httptools",
         ws="none",
-        lifespan="on",
+        lifespan=lifespan,
         log_config=None,
         access_log=False,
         proxy_headers=False,
         server_header=False,
     )
-    uvicorn.Server(config).run(sockets=[bound])
+    if workers == 1:
+        uvicorn.Server(config).run(sockets=[bound])
+    else:
+        Multiprocess(config, sockets=[bound]).run()
+
+
+def worker_floor() -> Starlette:
+    return build_floor(os.environ["MONGODB_URI"], os.environ[_DATABASE])
+
+
+def main() -> None:
+    # The address holds a password, so it does not stand on the command line.
+    parser = argparse.ArgumentParser("python -m benchmarks.floor", description=__doc__)
+    parser.add_argument("database")
+    parser.add_argument("--workers", type=int, default=1)
+    options = parser.parse_args()
+    os.environ[_DATABASE] = options.database
+    app: Starlette | str = worker_floor() if options.workers == 1 else "benchmarks.floor:worker_floor"
+    serve(app, listen("127.0.0.1", 0), options.workers)
 
 
 if __name__ == "__main__":
-    # The address holds a password, so it does not stand on the command line.
-    serve_floor(os.environ["MONGODB_URI"], sys.argv[1])
+    main()

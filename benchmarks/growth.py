@@ -23,7 +23,7 @@ from benchmarks.samples import (
     policy_of,
     write_config,
 )
-from benchmarks.world import Asked, Extent, World, side_by_side, tell
+from benchmarks.world import Asked, Extent, World, side_by_side, tell, tell_one
 
 MUST: Final = round(1 / 1.1, 2)  # a request may cost a tenth more
 _CONNECTIONS: Final = 16
@@ -87,7 +87,7 @@ async def reloaded(world: World, extent: Extent, name: str, rules: int) -> Row:
     with served(name, _serve(world, name, rules), world.uri, world.folder) as one:
         for done in range(extent.rounds):
             took.append(await _edited(one, world.folder / name, done))
-            tell(name, done, extent.rounds, took[-1], took[-1], "s")
+            tell_one(name, done, extent.rounds, took[-1], "s")
     what = f"edit of a policy of {rules:,} rules until it is in force"
     return Row(name, what, "s", spread(took), must=1.0, less_is_better=True)
 

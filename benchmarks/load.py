@@ -6,7 +6,7 @@ Each connection sends its next request when its last answer is complete. Answers
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from itertools import cycle
@@ -14,7 +14,7 @@ from time import perf_counter
 from typing import Any, Final
 
 _HEAD_END: Final = b"\r\n\r\n"
-_LENGTH: Final = b"content-length: "
+_LENGTH: Final = b"content-length: "  # our own servers write it in small letters
 _PATIENCE: Final = 60.0  # seconds, beyond the time a round is given
 
 
@@ -23,7 +23,13 @@ class Unexpected(Exception):
 
 
 def request_bytes(method: str, path: str, token: str, body: bytes = b"") -> bytes:
-    head = f"{method} {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer {token}\r\n"
+    return request_with(method, path, {"authorization": f"Bearer {token}"}, body)
+
+
+def request_with(method: str, path: str, headers: Mapping[str, str], body: bytes = b"") -> bytes:
+    """The same for who is told otherwise who asks, or not at all."""
+    head = f"{method} {path} HTTP/1.1\r\nhost: 127.0.0.1\r\n"
+    head += "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     if body:
         head += f"content-type: application/json\r\ncontent-length: {len(body)}\r\n"
     return head.encode() + b"\r\n" + body
@@ -49,7 +55,8 @@ class _Connection(asyncio.Protocol):
         end = received.find(_HEAD_END)
         if end < 0 or self._answered is None:
             return
-        at = received.index(_LENGTH) + len(_LENGTH)
+        at = received.find(_LENGTH)
+        at = (received[:end].lower().index(_LENGTH) if at < 0 else at) + len(_LENGTH)
         length = int(received[at : received.index(b"\r", at)])
         if len(received) >= end + 4 + length:
             self._received = b""
@@ -66,14 +73,19 @@ class _Connection(asyncio.Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """What one round did. `seconds` from the first request to the last answer."""
+    """What one round did. `seconds` from the first request to the last answer, `times` those of each answer, sorted."""
 
     answers: int
     seconds: float
+    times: list[float]
 
     @property
     def per_second(self) -> float:
         return self.answers / self.seconds
+
+    def milliseconds(self, part: float) -> float:
+        """What so large a part of the answers came within: 0.5 is the median."""
+        return self.times[min(len(self.times) - 1, int(len(self.times) * part))] * 1000
 
 
 class Load:
@@ -86,20 +98,22 @@ class Load:
     async def run(self, seconds: float, most: int) -> Round:
         """A round of at most so many seconds and so many requests. Unexpected for any answer but 200 and 201."""
         started = perf_counter()
-        ends, left, answers = started + seconds, most, 0
+        ends, left, times = started + seconds, most, list[float]()
 
         async def keep_asking(connection: _Connection) -> None:
-            nonlocal left, answers
-            while left > 0 and perf_counter() < ends:
+            nonlocal left
+            now = perf_counter()
+            while left > 0 and now < ends:
                 left -= 1
                 status, body = await connection.ask(next(self._requests))
                 if status not in (200, 201):
                     raise Unexpected(f"{status}: {body[:200].decode(errors='replace')}")
-                answers += 1
+                asked, now = now, perf_counter()
+                times.append(now - asked)
 
         async with asyncio.timeout(seconds + _PATIENCE):
             await asyncio.gather(*(keep_asking(one) for one in self._connections))
-        return Round(answers, perf_counter() - started)
+        return Round(len(times), perf_counter() - started, sorted(times))
 
     async def ask(self, request: bytes) -> tuple[int, bytes]:
         """One request by itself: its status and body."""

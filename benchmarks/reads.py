@@ -7,9 +7,10 @@ from urllib.parse import quote
 
 import orjson
 
-from benchmarks.load import Load, Unexpected, connected, request_bytes
+from benchmarks.load import Load, Unexpected, connected, request_bytes, request_with
+from benchmarks.processes import served, settle
 from benchmarks.rows import Row, paired
-from benchmarks.samples import DEEP, SMALL, caller_token, deep_documents
+from benchmarks.samples import DEEP, SMALL, caller_token, deep_documents, write_config
 from benchmarks.world import Asked, Extent, World, side_by_side, tell
 
 _STEP = 10_000  # rows a page on the way to the last
@@ -28,6 +29,30 @@ async def listed(world: World, extent: Extent, asked: Asked, limit: int, callers
     tokens = [world.token] if callers == 1 else [caller_token(n) for n in range(callers)]
     requests = [request_bytes("GET", f"/{SMALL}?_limit={limit}", token) for token in tokens]
     return await side_by_side(asked, extent, (world.floor, requests), (world.gateway, requests))
+
+
+async def health(world: World, extent: Extent, asked: Asked) -> Row:
+    """The whole stack and nothing behind it: no caller, no MongoDB."""
+    requests = [request_with("GET", "/health", {})]
+    with served("raw", ["benchmarks.raw"], world.uri, world.folder) as raw:
+        return await side_by_side(asked, extent, (raw, requests), (world.gateway, requests))
+
+
+async def by_workers(world: World, extent: Extent, asked: Asked, paths: list[str] | None, workers: int) -> Row:
+    """GETs of documents, or of these paths, of a gateway and a floor with so many workers each."""
+    some = paths or [f"/{SMALL}/{one}" for one in world.ids[SMALL]]
+    requests = [request_bytes("GET", path, world.token) for path in some]
+    name, several = asked.name, ["--workers", str(workers)]
+    config = write_config(world.folder / name, world.database.name)
+    serve = ["permission_mongo", "serve", "--config", str(config), "--port", "0", *several]
+    bare = ["benchmarks.floor", world.database.name, *several]
+    with (
+        served(f"{name}-gateway", serve, world.uri, world.folder) as ours,
+        served(f"{name}-floor", bare, world.uri, world.folder) as floor,
+    ):
+        for one in (ours, floor):
+            settle(one, workers)
+        return await side_by_side(asked, extent, (floor, requests), (ours, requests))
 
 
 async def deep(world: World, extent: Extent, name: str) -> Row:

@@ -40,7 +40,7 @@ _NOTE: Final = """
       amount: {type: number}
       at: {type: date}
       tags: {type: array, items: {type: string}}"""
-_SCHEMA: Final = """
+SCHEMA: Final = """
 settings: {id_type: objectId, default_tenant_field: tenant_id, default_owner_field: owner_id}
 collections:
   notes:
@@ -87,7 +87,7 @@ def write_config(
     audit: bool = True,
     seal: bool = True,
     policy: str = _POLICY,
-    schema: str = _SCHEMA,
+    schema: str = SCHEMA,
 ) -> Path:
     """The folder, with a configuration in it."""
     folder.mkdir()
@@ -124,7 +124,7 @@ def policy_of(rules: int) -> str:
 PEOPLE: Final = "people"
 # The smallest has the caller of the others among those below, and each larger one the one before.
 BOSSES: Final[Mapping[int, str]] = {10: "boss10", 100: "boss100", 1000: "boss1000"}
-SCHEMA_OF_PEOPLE: Final = f"""{_SCHEMA}  {PEOPLE}:
+SCHEMA_OF_PEOPLE: Final = f"""{SCHEMA}  {PEOPLE}:
     hierarchy: {{user_id_field: name, manager_field: boss}}
     fields: {{tenant_id: {{type: string}}, name: {{type: string}}, boss: {{type: string}}}}
     indexes: [{{fields: [tenant_id, name], unique: true}}]

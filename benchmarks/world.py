@@ -68,7 +68,12 @@ def insert(database: Database[dict[str, Any]], name: str, count: int) -> list[Ob
 
 def tell(name: str, done: int, rounds: int, floor: float, ours: float, unit: str) -> None:
     told = f"floor {floor:,.1f}, gateway {ours:,.1f} {unit}: {ours / floor:.2f}x"
-    print(f"{name:14} round {done + 1} of {rounds}  {told}", file=sys.stderr, flush=True)
+    print(f"{name:18} round {done + 1} of {rounds}  {told}", file=sys.stderr, flush=True)
+
+
+def tell_one(name: str, done: int, rounds: int, ours: float, unit: str) -> None:
+    """The same where nothing is compared."""
+    print(f"{name:18} round {done + 1} of {rounds}  {ours:,.1f} {unit}", file=sys.stderr, flush=True)
 
 
 @dataclass(slots=True)

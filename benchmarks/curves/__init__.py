@@ -1,0 +1,1 @@
+"""How a cost grows: several points of one question, measured in turn."""
