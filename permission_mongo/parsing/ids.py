@@ -6,7 +6,6 @@ import re
 import secrets
 from contextlib import suppress
 from dataclasses import dataclass
-from time import time
 from typing import Any, Final
 from uuid import UUID, uuid4
 
@@ -21,7 +20,6 @@ from permission_mongo.values import DocumentId, read_extended, read_scalar
 BATCH_ID: Final = re.compile(r"[0-9a-f]{32}")
 _LONGEST: Final = 1024
 _HEX: Final = 24  # digits of an ObjectId
-_NUMBERS: Final = 2**24  # of the counter in it
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,17 +34,6 @@ class Fresh:
                 return uuid4()
             case "string":
                 return uuid4().hex
-
-    def document_ids(self, collection: Collection, count: int) -> list[DocumentId]:
-        """So many, each higher than the one before where they are ObjectIds."""
-        if collection.id_type != "objectId":
-            return [self.document_id(collection) for _ in range(count)]
-        # What each would ask for by itself (the time, the process, its turn at the counter) is asked for once.
-        with ObjectId._inc_lock:
-            first = ObjectId._inc
-            ObjectId._inc = (first + count) % _NUMBERS
-        begin = int(time()).to_bytes(4, "big") + ObjectId._random()
-        return [ObjectId(begin + (n % _NUMBERS).to_bytes(3, "big")) for n in range(first, first + count)]
 
     def batch_id(self) -> str:
         return secrets.token_hex(16)

@@ -26,12 +26,13 @@ from permission_mongo.storage.replies import Stored
 from permission_mongo.storage.rooms import BY_ID, Rooms
 from permission_mongo.storage.singles import require_accepted
 from permission_mongo.storage.transactions import Raced
-from permission_mongo.storage.turns import ahead, documents_in, in_turns
+from permission_mongo.storage.turns import ahead, documents_in
 from permission_mongo.storage.works import Attempted, Share, Work
 from permission_mongo.values import Document, DocumentId
 from permission_mongo.versions import LARGEST, Ending, number_of
 
 _PIECE: Final = 250  # rows read ahead
+_PIECE_BYTES: Final = 8 * 2**20  # of them, as far as their sizes are known
 _WORTH_HALVING: Final = 2 * _PIECE  # rows
 
 
@@ -135,7 +136,7 @@ class _Deletion(Work):
             async with ahead(self._pieces(rest, renumber)) as late:
                 for pieces in (early, late):
                     async for piece in pieces:
-                        size = self._require_room([len(raw) for raw, _ in piece.states], size)
+                        size = self._require_room(piece.sizes, size)
                         kept += await self._keep(session, piece, renumber)
         if len(kept) != count:
             raise Raced
@@ -166,12 +167,18 @@ class _Deletion(Work):
         """
         stored = self._rooms.raw(self._plan.target.collection)
         ending = self._ending(renumber)
-        for n in range(0, len(ids), _PIECE):
-            match = self._plan.match.among(ids[n : n + _PIECE])
-            async with stored.find_raw_batches(match, hint=BY_ID, batch_size=_PIECE + 1) as found:
+        seen = self._rooms.sizes[self._plan.target.collection]
+        begin = 0
+        while begin < len(ids):
+            rows = max(1, min(_PIECE, int(_PIECE_BYTES // max(seen.expected(1), 1))))
+            match, begin = self._plan.match.among(ids[begin : begin + rows]), begin + rows
+            async with stored.find_raw_batches(match, hint=BY_ID, batch_size=rows + 1) as found:
                 async for answered in found:
                     if answered:
-                        yield await _piece(cast("bytes", answered), ending)
+                        piece = await _piece(cast("bytes", answered), ending)
+                        seen.saw(sum(piece.sizes), len(piece.sizes))
+                        del answered  # as large as the piece itself, which waits to be taken
+                        yield piece
 
     async def _remove_unversioned(self, session: AsyncClientSession, match: Document) -> list[DocumentId]:
         rows = await self._live().find(match, {"_id": 1}, session=session).to_list()
@@ -190,19 +197,22 @@ class _Deletion(Work):
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    """Rows that were removed, and their records with the ids of these; None where more is to be known for that."""
+    """Rows that were removed: their records with the ids of these, or, where more is to be known for that, the rows."""
 
+    sizes: list[int]
     states: list[tuple[bytes, Document]]
     records: list[tuple[Document, bytes]] | None
 
 
 async def _piece(stored: bytes, ending: Ending | None) -> _Piece:
-    states = await documents_in(stored)
-    # A document that was there before the gateway may have a history all the same.
-    numbers = [number_of(one) for _, one in states]
-    if ending is None or not all(numbers):
-        return _Piece(states, None)
+    sizes: list[int] = []
     records: list[tuple[Document, bytes]] = []
-    async for some in in_turns([*zip(states, numbers, strict=True)]):
-        records += [ending.record(raw, one, number) for (raw, one), number in some]
-    return _Piece(states, records)
+    async for raw, one in documents_in(stored):
+        number = number_of(one)
+        if ending is None or not number:
+            # A document that was there before the gateway may have a history all the same.
+            states = [state async for state in documents_in(stored)]
+            return _Piece([len(raw) for raw, _ in states], states, None)
+        sizes.append(len(raw))
+        records.append(ending.record(raw, one, number))
+    return _Piece(sizes, [], records)

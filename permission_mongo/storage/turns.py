@@ -9,7 +9,7 @@ from typing import Final, TypeVar
 
 from bson.raw_bson import RawBSONDocument
 
-from permission_mongo.storage.decoding import document_of, documents_of
+from permission_mongo.storage.decoding import document_of
 from permission_mongo.values import Document
 
 T = TypeVar("T")
@@ -55,12 +55,12 @@ async def ahead(items: AsyncGenerator[T, None]) -> AsyncGenerator[AsyncGenerator
             making.exception()  # told already, or of less concern than what ended this
 
 
-async def documents_in(stored: bytes) -> list[tuple[bytes, Document]]:
-    """Documents one behind the other: each as its bytes and read."""
-    found: list[tuple[bytes, Document]] = []
-    async for some in in_turns([*_apart(stored)]):
-        found += zip(some, documents_of(b"".join(some)), strict=True)
-    return found
+async def documents_in(stored: bytes) -> AsyncGenerator[tuple[bytes, Document], None]:
+    """Documents one behind the other: each as its bytes and read, and no longer in memory than it is looked at."""
+    for n, raw in enumerate(_apart(stored)):
+        if n and not n % _AT_ONCE:
+            await asyncio.sleep(0)
+        yield raw, document_of(raw)
 
 
 def _apart(stored: bytes) -> Iterator[bytes]:

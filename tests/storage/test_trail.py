@@ -12,6 +12,7 @@ from permission_mongo.storage import trail
 from permission_mongo.storage.audit_entries import AuditEntries
 from permission_mongo.storage.connection import new_client
 from permission_mongo.storage.outbox import Outbox
+from permission_mongo.storage.straight import Straight
 from permission_mongo.storage.trail import Trail
 
 pytestmark = pytest.mark.mongo
@@ -47,7 +48,7 @@ def an_entry(n=0, who="alice"):
 
 def a_trail(database) -> tuple[Trail, Counter]:
     lost: Counter = Counter()
-    entries = AuditEntries(database, Outbox(database, 5.0), None)
+    entries = AuditEntries(database, Straight(database.client, database), Outbox(database, 5.0), None)
     return Trail(entries, lambda one: lost.update({one.why: one.count})), lost
 
 

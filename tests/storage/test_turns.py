@@ -44,10 +44,10 @@ async def test_decoding_many_documents_lets_others_have_their_turn():
 
 async def test_documents_in_a_row_come_as_their_bytes_and_read():
     rows = [encode({"_id": n, "inside": {"text": "x" * n}}) for n in range(120)]
-    found = await documents_in(b"".join(rows))
+    found = [one async for one in documents_in(b"".join(rows))]
     assert [raw for raw, _ in found] == rows
     assert [one["_id"] for _, one in found] == [*range(120)]
-    assert await documents_in(b"") == []
+    assert [one async for one in documents_in(b"")] == []
 
 
 async def test_the_next_is_made_while_one_is_worked_with_and_no_further():
