@@ -10,7 +10,7 @@ LOWEST ?= tests/auth tests/config tests/documents tests/outgoing tests/parsing t
 	tests/schema tests/storage tests/http tests/test_serve.py
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-fast test-lowest laws faults soak check audit lint bench serve clean
+.PHONY: help run test test-fast test-lowest laws faults soak check audit lint bench bench-gate serve clean
 
 help:  ## list the tasks
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -61,6 +61,9 @@ audit: $(READY)  ## installed packages and lower bounds against the advisories i
 
 bench: $(READY)  ## measure against bare floors in the same run (some minutes)
 	@$(BIN)/python -m benchmarks
+
+bench-gate: $(READY)  ## a short run held against the ratios that are kept: fails a quarter below what must be
+	@$(BIN)/python -m benchmarks --gate
 
 clean:  ## remove the virtual environment, caches and the example's data
 	rm -rf $(VENV) $(LOWEST_VENV) .permission-mongo .pytest_cache .mypy_cache .ruff_cache .hypothesis
