@@ -33,6 +33,7 @@ from pymongo.write_concern import WriteConcern
 from permission_mongo.storage.replies import REPLY, Reply
 from permission_mongo.values import CODEC, Document
 
+_NO_SUCH_TRANSACTION: Final = 251  # the server has ended it by itself
 _MAJORITY: Final = WriteConcern("majority")
 _DOCUMENT: Final = cast("Any", CODEC)
 
@@ -174,6 +175,21 @@ class Straight:
             raise
         else:
             transaction.state = _TxnState.COMMITTED
+
+    async def abort(self, session: AsyncClientSession) -> None:
+        """As the driver's `abort_transaction`, but a PyMongoError where nobody heard it."""
+        transaction = session._transaction
+        if transaction.state != _TxnState.IN_PROGRESS:
+            await session.abort_transaction()
+            return
+        try:
+            await session._finish_transaction_with_retry("abortTransaction")
+        except OperationFailure as error:
+            if error.code != _NO_SUCH_TRANSACTION:
+                raise
+        finally:
+            transaction.state = _TxnState.ABORTED
+            await session._unpin()
 
     def _primary(self) -> Server | None:
         """The one that the driver knows just now; None where it knows none, or several servers to choose from."""

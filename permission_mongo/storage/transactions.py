@@ -225,9 +225,8 @@ class Transactor:
         """Of a transaction that was not committed, as far as is known."""
         is_heard = True
         try:
-            if session.in_transaction:
-                with pymongo.timeout(_TO_END):
-                    await session.abort_transaction()
+            if session.in_transaction and not await self._is_aborted(session):
+                in_doubt = True
             if in_doubt:
                 await self._kill(session)
         except PyMongoError as error:
@@ -241,6 +240,14 @@ class Transactor:
                 insisting = asyncio.create_task(self._insist(session))
                 self._insisting.add(insisting)
                 insisting.add_done_callback(self._insisting.discard)
+
+    async def _is_aborted(self, session: AsyncClientSession) -> bool:
+        try:
+            with pymongo.timeout(_TO_END):
+                await self._straight.abort(session)
+        except PyMongoError:
+            return False
+        return True
 
     async def _insist(self, session: AsyncClientSession) -> None:
         """Until the server hears it: for a minute it would hold the rows, and with them the key to ask again with."""

@@ -209,3 +209,21 @@ async def test_an_unreachable_server_is_unavailable():
     ) as client:
         with pytest.raises(Unavailable), refusing():
             await client["x"]["y"].find_one({})
+
+
+async def test_an_abort_that_nobody_hears_is_followed_by_the_end_of_its_session(client, transactor, rows):
+    """The driver keeps it to itself: the rows would stay locked for a minute, and with them a key to ask again with."""
+    hit = {"appName": "permission-mongo", "failCommands": ["abortTransaction"], "errorCode": 10107}
+
+    async def fails(session):
+        await raise_by_one(rows, session)
+        raise ValueError("no")
+
+    await client.admin.command("configureFailPoint", "failCommand", mode="alwaysOn", data=hit)
+    try:
+        with pytest.raises(ValueError, match="no"):
+            await transactor.run(fails, deadline=monotonic() + 5, proof=PROOF)
+        assert await open_transactions(client) == 0
+    finally:
+        await client.admin.command("configureFailPoint", "failCommand", mode="off")
+    assert await is_free(rows)
