@@ -59,11 +59,14 @@ check: lint audit  ## lint, advisories, strict types, layers, the budget of 400 
 audit: $(READY)  ## installed packages and lower bounds against the advisories in .ci/advisories.json
 	@$(BIN)/python .ci/audit.py
 
-bench: $(READY)  ## measure against bare floors in the same run (some minutes)
-	@$(BIN)/python -m benchmarks
+bench: $(READY)  ## measure against floors and peers, draw the curves, keep it all (three quarters of an hour)
+	@$(BIN)/python -m benchmarks --all
+
+bench-gate: $(READY)  ## a short run beside the committed one: fails a quarter below must (ten minutes)
+	@$(BIN)/python -m benchmarks --gate
 
 bench-gate: $(READY)  ## a short run held against the ratios that are kept: fails a quarter below what must be
 	@$(BIN)/python -m benchmarks --gate
 
 clean:  ## remove the virtual environment, caches and the example's data
-	rm -rf $(VENV) $(LOWEST_VENV) .permission-mongo .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(LOWEST_VENV) .venv-peers .permission-mongo .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -164,6 +164,8 @@ def _draw(results: Path, folder: Path) -> None:
     lines = latest(results) if (results / "latest.json").exists() else None
     for path in pictures.draw(lines, latest_curves(results), folder):
         print(f"drawn: {path}")
+    if folder == PICTURES:
+        update_page()
 
 
 # -- the gate

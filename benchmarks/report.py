@@ -14,7 +14,7 @@ import orjson
 
 from benchmarks.curves.shape import Curve
 from benchmarks.rows import Row
-from benchmarks.table import markdown_table, with_table
+from benchmarks.table import markdown_table, with_pictures, with_table
 from benchmarks.world import Extent
 
 RESULTS: Final = Path(__file__).parent / "results"
@@ -78,5 +78,6 @@ def latest(folder: Path = RESULTS) -> dict[str, Any]:
 
 
 def update_page() -> None:
-    """Put the latest table where the documentation shows it."""
-    PAGE.write_text(with_table(PAGE.read_text(), markdown_table(latest())))
+    """Put the latest table and the pictures there are where the documentation shows them."""
+    drawn = {path.stem for path in PICTURES.glob("*.png")}
+    PAGE.write_text(with_pictures(with_table(PAGE.read_text(), markdown_table(latest())), drawn))

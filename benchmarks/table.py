@@ -1,8 +1,8 @@
-"""A report as a table: for the terminal, and for docs/performance.md."""
+"""A report as a table, for the terminal and for docs/performance.md, and what stands there of its pictures."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 _HEADINGS: Final = [
@@ -19,6 +19,15 @@ _HEADINGS: Final = [
 ]
 _BEGIN: Final = "<!-- table: python -m benchmarks --table -->\n"
 _END: Final = "<!-- end of table -->"
+_PICTURES_BEGIN: Final = "<!-- pictures: python -m benchmarks --pictures -->\n"
+_PICTURES_END: Final = "<!-- end of pictures -->"
+PICTURES: Final[Mapping[str, str]] = {
+    "throughput": "Requests a second against the floors",
+    "peers": "Requests a second against other gateways",
+    "latency": "How long answers take when more ask at once: p50 and p99",
+    "policy": "What more policy costs a request",
+    "stored": "What more, deeper, larger and more at once cost",
+}
 _VERDICTS: Final = {True: "yes", False: "**no**", None: "-"}
 
 
@@ -85,9 +94,24 @@ def markdown_table(report: Mapping[str, Any]) -> str:
 
 def table_in(page: str) -> str:
     """What stands between the markers of a page. ValueError if they are missing."""
-    return page[page.index(_BEGIN) + len(_BEGIN) : page.index(_END)]
+    return _between(page, _BEGIN, _END)
 
 
 def with_table(page: str, table: str) -> str:
     """The page with this table between its markers."""
     return page.replace(_BEGIN + table_in(page) + _END, _BEGIN + table + _END)
+
+
+def pictures_in(page: str) -> str:
+    return _between(page, _PICTURES_BEGIN, _PICTURES_END)
+
+
+def with_pictures(page: str, names: Collection[str]) -> str:
+    """The page with those pictures, each below what it shows. A picture that was never drawn is not linked."""
+    shown = [f"{told}:\n\n![{told}](performance/{name}.png)\n" for name, told in PICTURES.items() if name in names]
+    begin, end = _PICTURES_BEGIN, _PICTURES_END
+    return page.replace(begin + pictures_in(page) + end, begin + "\n".join(shown) + end)
+
+
+def _between(page: str, begin: str, end: str) -> str:
+    return page[page.index(begin) + len(begin) : page.index(end)]
