@@ -65,8 +65,5 @@ bench: $(READY)  ## measure against floors and peers, draw the curves, keep it a
 bench-gate: $(READY)  ## a short run beside the committed one: fails a quarter below must (ten minutes)
 	@$(BIN)/python -m benchmarks --gate
 
-bench-gate: $(READY)  ## a short run held against the ratios that are kept: fails a quarter below what must be
-	@$(BIN)/python -m benchmarks --gate
-
 clean:  ## remove the virtual environment, caches and the example's data
 	rm -rf $(VENV) $(LOWEST_VENV) .venv-peers .permission-mongo .pytest_cache .mypy_cache .ruff_cache .hypothesis
