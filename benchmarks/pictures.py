@@ -15,7 +15,6 @@ from PIL import Image
 
 _GATEWAY: Final = "#1f6f8b"
 _FLOOR: Final = "#c7843b"
-_OTHERS: Final = ("#1f6f8b", "#7a5195", "#c7843b", "#8a8a8a")
 _INK: Final = "#2b2b2b"
 _DPI: Final = 100
 _COLOURS: Final = 64
@@ -132,10 +131,10 @@ def _panels(curves: Sequence[Mapping[str, Any]], report: Mapping[str, Any]) -> F
 
 def _panel(axes: Axes, curve: Mapping[str, Any]) -> None:
     """The medians as a line, the range of the rounds as a shade."""
-    for n, one in enumerate(curve["series"]):
+    for one in curve["series"]:
         at = [max(point["at"], 1) for point in one["points"]]
         found = [point["found"] for point in one["points"]]
-        colour, dashes = _look(one["label"], n)
+        colour, dashes = _look(one["label"])
         axes.plot(at, [it["median"] for it in found], dashes, marker="o", ms=3, color=colour, label=one["label"])
         axes.fill_between(at, [it["min"] for it in found], [it["max"] for it in found], color=colour, alpha=0.12, lw=0)
     axes.set_xscale("log")
@@ -147,12 +146,10 @@ def _panel(axes: Axes, curve: Mapping[str, Any]) -> None:
     _label(axes, curve)
 
 
-def _look(label: str, n: int) -> tuple[str, str]:
+def _look(label: str) -> tuple[str, str]:
     """One colour for what is measured, dashes for its p99 or its CPU."""
     dashes = "--" if label.endswith(("p99", "CPU", "CPU of the gateway")) else "-"
-    if label.startswith(("gateway", "versioned", "GET", "elapsed", "CPU")):
-        return _GATEWAY, dashes
-    return (_FLOOR if label.startswith(("floor", "bare")) else _OTHERS[n % len(_OTHERS)]), dashes
+    return (_FLOOR if label.startswith(("floor", "bare", "list")) else _GATEWAY), dashes
 
 
 def _label(axes: Axes, curve: Mapping[str, Any]) -> None:
@@ -172,6 +169,6 @@ def _label(axes: Axes, curve: Mapping[str, Any]) -> None:
 
 def _short(count: float) -> str:
     for size, sign in ((1_000_000, "M"), (1_000, "k")):
-        if count >= size:
-            return f"{count / size:.2g}{sign}"
+        if count >= 0.99 * size:  # a page's rows before it are a page less than all
+            return f"{round(count / size, 1):g}{sign}"
     return f"{count:g}"

@@ -48,13 +48,34 @@ async def in_rounds(
     for done in range(extent.rounds):
         for at in places if done % 2 == 0 else reversed(places):
             told = await measure(at)
-            print(f"{name:14} round {done + 1} of {extent.rounds}  {at:,g}: {told:,.1f}", file=sys.stderr, flush=True)
+            print(f"{name:14} round {done + 1} of {extent.rounds}  {at:,.0f}: {told:,.1f}", file=sys.stderr, flush=True)
 
 
 async def costs(name: str, extent: Extent, questions: Mapping[float, Question]) -> tuple[Series, ...]:
     """The median time of an answer and the gateway's CPU, of one request after the other."""
-    found, warming = Costs(), Costs()
-    for at, asked in questions.items():
-        await warming.add(at, asked, extent)
-    await in_rounds(name, extent, sorted(questions), lambda at: found.add(at, questions[at], extent))
-    return series_of(ELAPSED, found.elapsed), series_of(CPU, found.cpu)
+    found = await _costs(name, extent, {"": questions})
+    return series_of(ELAPSED, found[""].elapsed), series_of(CPU, found[""].cpu)
+
+
+async def costs_of_each(name: str, extent: Extent, kinds: Mapping[str, Mapping[float, Question]]) -> tuple[Series, ...]:
+    """The same of several kinds of questions, by their labels, at the same places: in turn at each of them."""
+    found = await _costs(name, extent, kinds)
+    both = ((ELAPSED, "elapsed"), ("CPU", "cpu"))
+    return tuple(
+        series_of(f"{label}, {told}", getattr(one, part)) for label, one in found.items() for told, part in both
+    )
+
+
+async def _costs(name: str, extent: Extent, kinds: Mapping[str, Mapping[float, Question]]) -> dict[str, Costs]:
+    found = {label: Costs() for label in kinds}
+    for questions in kinds.values():
+        warming = Costs()
+        for at, asked in questions.items():
+            await warming.add(at, asked, extent)
+
+    async def measure(at: float) -> float:
+        told = [await found[label].add(at, questions[at], extent) for label, questions in kinds.items()]
+        return told[0]
+
+    await in_rounds(name, extent, sorted(next(iter(kinds.values()))), measure)
+    return found

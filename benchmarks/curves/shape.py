@@ -58,6 +58,6 @@ def text_of(curve: Mapping[str, Any]) -> str:
     """For a terminal: a line for each series, its medians by their places."""
     lines = [f"{curve['what']}, by {curve['x']} ({curve['unit']})"]
     for one in curve["series"]:
-        told = "  ".join(f"{point['at']:,g}: {point['found']['median']:,.1f}" for point in one["points"])
+        told = "  ".join(f"{point['at']:,.0f}: {point['found']['median']:,.1f}" for point in one["points"])
         lines.append(f"  {one['label']:20} {told}  ({curve['growth'][one['label']]:g}x)")
     return "\n".join(lines)

@@ -12,8 +12,8 @@ from bson import BSON
 from bson.objectid import ObjectId
 
 from benchmarks.batches import asked
-from benchmarks.curves.measured import ELAPSED, ONE_AT_A_TIME, Question, costs, in_rounds
-from benchmarks.curves.shape import Curve, Series, series_of
+from benchmarks.curves.measured import ONE_AT_A_TIME, Question, costs, costs_of_each, in_rounds
+from benchmarks.curves.shape import Curve, series_of
 from benchmarks.load import Load, Unexpected, connected, request_bytes
 from benchmarks.processes import served
 from benchmarks.samples import SCHEMA, SMALL, deep_documents, small_document, write_config
@@ -72,12 +72,8 @@ async def documents(world: World, extent: Extent, name: str) -> Curve:
             ids = [row["_id"] for row in world.database[_collection(count)].find({"number": {"$mod": [step, 0]}})]
             gets[float(count)] = Question(one, [request_bytes("GET", f"{path}/{at}", world.token) for at in ids])
             pages[float(count)] = Question(one, [request_bytes("GET", f"{path}?_sort=at&_limit=20", world.token)])
-        found = [
-            Series(f"{label}, {part.label}", part.points)
-            for label, questions in (("GET by id", gets), ("list of 20, sorted", pages))
-            for part in await costs(name, extent, questions)
-        ]
-    return Curve(name, "GET by id and list", "documents in the collection", _UNIT, tuple(found), ONE_AT_A_TIME)
+        found = await costs_of_each(name, extent, {"GET by id": gets, "list of 20, sorted": pages})
+    return Curve(name, "GET by id and list", "documents in the collection", _UNIT, found, ONE_AT_A_TIME)
 
 
 async def depth(world: World, extent: Extent, name: str) -> Curve:
@@ -117,14 +113,10 @@ async def sizes(world: World, extent: Extent, name: str) -> Curve:
     for size in _SIZES:
         ids = world.database[SMALL].insert_many([_of_size(n, size) for n in range(_OF_A_SIZE)]).inserted_ids
         requests[float(size)] = [request_bytes("GET", f"/{SMALL}/{one}", world.token) for one in ids]
-    found: list[Series] = []
-    for label, server in (("gateway", world.gateway), ("floor", world.floor)):
-        elapsed, cpu = await costs(
-            f"{name}, {label}", extent, {at: Question(server, some) for at, some in requests.items()}
-        )
-        named = ((f"{label}, {ELAPSED}", elapsed), (f"{label}, CPU", cpu))
-        found += [Series(told, part.points) for told, part in named]
-    return Curve(name, "GET by id", "bytes of the document", _UNIT, tuple(found), ONE_AT_A_TIME)
+    servers = {"gateway": world.gateway, "floor": world.floor}
+    kinds = {who: {at: Question(one, some) for at, some in requests.items()} for who, one in servers.items()}
+    found = await costs_of_each(name, extent, kinds)
+    return Curve(name, "GET by id", "bytes of the document", _UNIT, found, ONE_AT_A_TIME)
 
 
 def _of_size(number: int, size: int) -> dict[str, Any]:
