@@ -37,6 +37,7 @@ Body = Callable[[AsyncClientSession], Awaitable[T]]
 
 SNAPSHOT: Final = ReadConcern("snapshot")
 MAJORITY: Final = WriteConcern(w="majority")
+_NOTHING: Final[Document] = {"_id": {"$in": []}}
 _LOG: Final = logging.getLogger("permission_mongo.storage")
 _TO_END: Final = 2.0  # seconds for an abort, under a deadline of its own
 _LAST_TRY: Final = 0.25
@@ -160,7 +161,7 @@ class Transactor:
                 await self._commit(session, deadline, proof)
                 committed = True
             return result
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, Lost):
             in_doubt = True
             raise
         except PyMongoError as error:
@@ -175,7 +176,7 @@ class Transactor:
             else:
                 # A task of its own: a cancelled request or a passed deadline must not leave locks behind. Whoever asked
                 # is not kept waiting for a server that is silent.
-                ending = self._keep(asyncio.create_task(self._end(session, in_doubt)))
+                ending = self._keep(asyncio.create_task(self._end(session, proof, in_doubt)))
                 await asyncio.wait({ending}, timeout=max(deadline - monotonic(), _LAST_TRY))
 
     async def _require_primary(self, deadline: float) -> None:
@@ -213,7 +214,7 @@ class Transactor:
         """
         try:
             with pymongo.timeout(_TO_END):
-                await self._client.admin.command("killSessions", [session.session_id])
+                await self._kill(session, proof)
                 found = self._client[self._database].get_collection(
                     proof.collection, read_concern=ReadConcern("linearizable")
                 )
@@ -221,14 +222,14 @@ class Transactor:
         except PyMongoError as error:
             raise Lost from error
 
-    async def _end(self, session: AsyncClientSession, in_doubt: bool) -> None:
+    async def _end(self, session: AsyncClientSession, proof: Proof, in_doubt: bool) -> None:
         """Of a transaction that was not committed, as far as is known."""
         is_heard = True
         try:
             if session.in_transaction and not await self._is_aborted(session):
                 in_doubt = True
             if in_doubt:
-                await self._kill(session)
+                await self._kill(session, proof)
         except PyMongoError as error:
             _LOG.warning("a transaction could not be aborted yet: %s", type(error).__name__)
             is_heard = False
@@ -237,7 +238,7 @@ class Transactor:
             if is_heard:
                 await session.end_session()
             else:
-                insisting = asyncio.create_task(self._insist(session))
+                insisting = asyncio.create_task(self._insist(session, proof))
                 self._insisting.add(insisting)
                 insisting.add_done_callback(self._insisting.discard)
 
@@ -249,26 +250,31 @@ class Transactor:
             return False
         return True
 
-    async def _insist(self, session: AsyncClientSession) -> None:
+    async def _insist(self, session: AsyncClientSession, proof: Proof) -> None:
         """Until the server hears it: for a minute it would hold the rows, and with them the key to ask again with."""
         until = monotonic() + _LIFETIME
         try:
             while monotonic() < until:
                 await asyncio.sleep(_AGAIN)
                 with suppress(PyMongoError):
-                    await self._kill(session)
+                    await self._kill(session, proof)
                     return
         finally:
             await session.end_session()
 
-    async def _kill(self, session: AsyncClientSession) -> None:
+    async def _kill(self, session: AsyncClientSession, proof: Proof) -> None:
         """End what the server may still hold. PyMongo keeps the failure of an abort to itself, and takes a commit in
         which it was cancelled for done: in doubt, the locks would stay for a minute.
+
+        A first statement that arrives only now would begin the transaction behind its end. A write of a higher number
+        (one that matches nothing) was in the session before it then, and the server refuses it: TransactionTooOld.
         """
+        barred = self._client[self._database].get_collection(proof.collection, write_concern=WriteConcern(w=1))
         for last in (False, True):
             try:
                 with pymongo.timeout(_TO_END):
                     await self._client.admin.command("killSessions", [session.session_id])
+                    await barred.delete_one(_NOTHING, session=session)
                 return
             except PyMongoError:
                 if last:

@@ -1,4 +1,6 @@
-"""A path to a server on which answers can get lost: the server has done what it was asked, and nobody is told."""
+"""A path to a server on which answers can get lost: the server has done what it was asked, and nobody is told. And on
+which it can be asked late, when nobody waits any more.
+"""
 
 from __future__ import annotations
 
@@ -24,6 +26,12 @@ class LossyPath:
         self._host, self._server_port = host, port
         self._losing: frozenset[str] = frozenset()
         self._times = 0
+        self._holding: frozenset[str] = frozenset()
+        self._seconds = 0.0
+
+    def hold(self, *commands: str, seconds: float) -> None:
+        """The next of these commands arrives so much later."""
+        self._holding, self._seconds = frozenset(commands), seconds
 
     def lose(self, *commands: str, times: int = 1) -> None:
         """The next so many answers to these commands."""
@@ -60,6 +68,9 @@ class LossyPath:
             if self._times > 0 and kind == _OP_MSG and _command(rest) in self._losing:
                 self._times -= 1
                 doomed.add(request)
+            if kind == _OP_MSG and _command(rest) in self._holding:
+                self._holding = frozenset()
+                await asyncio.sleep(self._seconds)
             writer.write(_HEAD.pack(*head) + rest)
             await writer.drain()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -184,7 +185,7 @@ def test_f4_what_a_fault_that_lasts_is_told_as_is_true(scene, fault):
     with LASTING[fault](scene):
         for one in [one.send(scene.hasty) for one in begun]:
             one.end()
-    settle(scene.database.client)
+    assert settle(scene.database.client) == 0
     assert [one.told(scene.database) for one in begun if not one.is_true(scene.database)] == []
     for one in begun:
         again = answered_again(one, scene.patient)
@@ -196,6 +197,20 @@ def summary_of(fault: str, statuses: list[int | None]) -> Summary:
     told = Counter(statuses)
     notes = f"answers {dict(told)}; sent again, each is there once"
     return Summary("F4", fault, len(statuses), "writes", told[200] + told[201], notes=notes)
+
+
+def test_f4_what_arrives_when_nobody_waits_any_more_begins_nothing(scene):
+    """The first statement of a transaction, behind the end of it: its rows, and the key, would be held for a minute."""
+    begun = [Begun(scene.patient, write, keyed=True) for write in WRITES]
+    for one in begun:
+        scene.path.hold("update", "insert", "findAndModify", seconds=1.5)
+        one.send(scene.hasty).end()
+    time.sleep(1.5)
+    assert settle(scene.database.client, 3) == 0
+    assert [one.status for one in begun if one.status in (200, 201)] == []
+    for one in begun:
+        again = one.send(scene.patient).end()
+        assert (again and again[0] in (200, 201), one.effects(scene.database)) == (True, 1), one.told(scene.database)
 
 
 @pytest.mark.parametrize(("times", "status"), [(1, 201), (10**6, 503)])

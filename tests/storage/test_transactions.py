@@ -10,7 +10,7 @@ from permission_mongo.config.model import MongoDB
 from permission_mongo.errors import Conflict, DeadlineExceeded, Unavailable
 from permission_mongo.storage.connection import new_client
 from permission_mongo.storage.faults import refusal_of, refusing
-from permission_mongo.storage.transactions import Contended, Late, Proof, Transactor
+from permission_mongo.storage.transactions import Contended, Late, Lost, Proof, Transactor
 
 pytestmark = pytest.mark.mongo
 PROOF = Proof("rows", {"_id": "proof"})
@@ -227,3 +227,21 @@ async def test_an_abort_that_nobody_hears_is_followed_by_the_end_of_its_session(
     finally:
         await client.admin.command("configureFailPoint", "failCommand", mode="off")
     assert await is_free(rows)
+
+
+async def test_a_commit_of_which_nothing_can_be_learned_is_ended_all_the_same(client, transactor, rows):
+    """Nobody answers what became of it, and nothing did: what it holds is not left to the server's own minute."""
+    hit = {
+        "appName": "permission-mongo",
+        "failCommands": ["commitTransaction", "killSessions"],
+        "closeConnection": True,
+    }
+    await client.admin.command("configureFailPoint", "failCommand", mode="alwaysOn", data=hit)
+    try:
+        with pytest.raises(Lost):
+            await transactor.run(lambda s: raise_by_one(rows, s), deadline=monotonic() + 0.5, proof=PROOF)
+        assert await open_transactions(client) == 1
+    finally:
+        await client.admin.command("configureFailPoint", "failCommand", mode="off")
+    await asyncio.wait(transactor._insisting, timeout=10)
+    assert await open_transactions(client) == 0
