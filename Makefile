@@ -10,7 +10,7 @@ LOWEST ?= tests/auth tests/config tests/documents tests/outgoing tests/parsing t
 	tests/schema tests/storage tests/http tests/test_serve.py
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-fast test-lowest laws faults soak check audit lint bench bench-gate serve clean
+.PHONY: help run example docs test test-fast test-lowest laws faults soak check audit lint bench bench-gate serve clean
 
 help:  ## list the tasks
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -24,6 +24,9 @@ $(READY): pyproject.toml
 
 run: $(READY)  ## start the example company on port 8080: gateway, embedded MongoDB, documents, tokens
 	@$(BIN)/python examples/company/run.py
+
+example: $(READY)  ## run an example and end it: NAME=notes (people, shop, services, from-atlas-data-api, from-go-gateway), KEEP=1 to stay
+	@$(BIN)/python "examples/$(or $(NAME),notes)/run.py" $(if $(KEEP),--keep)
 
 serve: $(READY)  ## start the gateway with config/ and nothing loaded
 	@$(BIN)/permission-mongo serve --config config
