@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+READY_FOR_DOCS := $(VENV)/.ready-for-docs
 LOWEST_VENV := .venv-lowest
 # Every room that leans on a package: the laws beside them try our own code, which is the same with any version.
 LOWEST ?= tests/auth tests/config tests/documents tests/outgoing tests/parsing tests/planning tests/policy tests/query \
@@ -51,6 +52,15 @@ faults: $(READY)  ## kills, failovers and races, long: some 25 minutes (FAULTS=F
 soak: $(READY)  ## everything at once with faults, half an hour (SOAK_MINUTES): exit 1 where a promise breaks
 	@$(BIN)/python -m tests.soak
 
+$(READY_FOR_DOCS): $(READY) pyproject.toml
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[docs]'
+	@touch $@
+
+docs: $(READY_FOR_DOCS)  ## the site of docs/ and the examples' pages, into site/; a link that leads nowhere fails it
+	@$(BIN)/python .ci/site.py
+	@$(BIN)/zensical build --strict --clean
+	@echo "To look at it: $(BIN)/python -m http.server -d site"
+
 lint: $(READY)  ## ruff: style and likely mistakes
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 
@@ -69,4 +79,4 @@ bench-gate: $(READY)  ## a short run beside the committed one: fails a quarter b
 	@$(BIN)/python -m benchmarks --gate
 
 clean:  ## remove the virtual environment, caches and the example's data
-	rm -rf $(VENV) $(LOWEST_VENV) .venv-peers .permission-mongo .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(LOWEST_VENV) .venv-peers .docs site .permission-mongo .pytest_cache .mypy_cache .ruff_cache .hypothesis
