@@ -1,4 +1,4 @@
-"""What the site is built of: the pages and the files that they link to, copied into `.docs` as they lie in the repository.
+"""What the site is built of: the pages and the files that they link to, copied into `.docs` as they lie here.
 
 So a link from `docs/` to `config/` or `examples/` is good in both, and nothing else of the repository is published.
 """
