@@ -17,6 +17,8 @@ from permission_mongo.config.load import load_config
 from permission_mongo.config.section import Section
 from permission_mongo.errors import Misconfigured, Refusal
 from permission_mongo.metrics import Metrics
+from permission_mongo.policy import parser as when
+from permission_mongo.policy.construction import RELATIONS
 from permission_mongo.query.expressions import EXPRESSIONS
 from permission_mongo.query.filters import OPERATORS
 from permission_mongo.query.pipeline import ACCUMULATORS, STAGES
@@ -223,6 +225,16 @@ def test_every_operator_of_a_computed_field_is_documented():
 def test_no_key_is_documented_that_the_reader_of_config_yaml_does_not_know(keys_read):
     documented = set(re.findall(r"^\| `([\w.]+)` \|", page_part(CONFIGURATION, "config.yaml"), re.MULTILINE))
     assert documented - keys_read["config.yaml"] == set()
+
+
+def test_every_word_of_the_when_language_is_documented():
+    table = (ROOT / "docs/policy-language.md").read_text().split("\n## Meaning\n")[0]
+    quoted = " ".join(re.findall(r"`([^`]+)`", table)).replace("\\", "")
+    words = set(re.findall(r"[\w$]+", quoted))
+    assert {*when._RESERVED, *when._REQUEST, *RELATIONS} - words == set()
+    assert {*when._COMPARATORS, "||", "&&"} - set(quoted.split()) == set()
+    for name in ("has", "startsWith", "containsAny", "containsAll", "any"):  # and each is shown with what it takes
+        assert re.search(rf"`{name}\([^`]+\)`", table), name
 
 
 # -- operations
