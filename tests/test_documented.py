@@ -23,6 +23,7 @@ from permission_mongo.query.expressions import EXPRESSIONS
 from permission_mongo.query.filters import OPERATORS
 from permission_mongo.query.pipeline import ACCUMULATORS, STAGES
 from permission_mongo.schema.computed import OPERATORS as COMPUTED_OPERATORS
+from tests.pages import prose
 from tests.test_numbered import FAULTS, THREATS, names_of_tests, numbers_in
 
 ROOT = Path(__file__).parent.parent
@@ -228,7 +229,7 @@ def test_no_key_is_documented_that_the_reader_of_config_yaml_does_not_know(keys_
 
 
 def test_every_word_of_the_when_language_is_documented():
-    table = (ROOT / "docs/policy-language.md").read_text().split("\n## Meaning\n")[0]
+    table = prose(ROOT / "docs/policy-language.md").split("\n## Meaning\n")[0]
     quoted = " ".join(re.findall(r"`([^`]+)`", table)).replace("\\", "")
     words = set(re.findall(r"[\w$]+", quoted))
     assert {*when._RESERVED, *when._REQUEST, *RELATIONS} - words == set()
