@@ -9,7 +9,9 @@ import shutil
 import socket
 import subprocess
 import sys
+from uuid import uuid4
 
+import pymongo
 import pytest
 
 from permission_mongo.cli.main import main
@@ -19,6 +21,8 @@ from tests.pages import ROOT, Block, blocks, name_of, pages
 STORIES = ("docs/tutorial.md",)
 # Pages whose commands stand by themselves, each run on a copy of config/.
 SINGLE = ("docs/linting.md",)
+# Its one command is run with the document that the page tells of.
+EXPLAIN = "docs/explain.md"
 NOT_HERE = {
     "make run": "tests/test_example.py runs what it runs, examples/company/run.py",
     "make test": "it is this run",
@@ -28,8 +32,7 @@ NOT_HERE = {
     "mongorestore": "the same",
     ".venv/bin/python .ci/audit.py --renew": "asks osv.dev",
     ".venv/bin/python -m pip install pip-audit": "needs a package index",
-    "permission-mongo explain --sub ann --tenant acme --roles user delete documents plan": "tests/test_explain_command.py, with documents of its own",
-    "permission-mongo policy diff main/config config --uri mongodb://127.0.0.1/company": "tests/impact, with documents of its own",
+    "permission-mongo policy diff main/config config --uri mongodb://127.0.0.1/company": "below, without the live data",
 }
 PORT = "8090"
 
@@ -43,7 +46,7 @@ def test_every_command_is_run_or_says_why_not():
     left = {
         f"{name_of(page)}: {command}"
         for page in pages()
-        if name_of(page) not in (*STORIES, *SINGLE, "README.md")
+        if name_of(page) not in (*STORIES, *SINGLE, EXPLAIN, "README.md")
         for block in blocks(page)
         for command in block.commands
         if not is_told_elsewhere(command)
@@ -77,6 +80,48 @@ def test_the_commands_of_a_page_do_what_they_say(name, tmp_path, monkeypatch, ca
         assert words[0] == "permission-mongo"
         assert main(words[1:]) == 0, command
     assert "fine" in capsys.readouterr().out
+
+
+@pytest.mark.mongo
+def test_the_explanation_that_is_shown_is_what_is_printed(tmp_path, monkeypatch, capsys, mongo_uri):
+    [block] = [block for block in blocks(ROOT / EXPLAIN) if block.commands]
+    command, shown = block.text.split("\n", 1)
+    name = f"explained_{uuid4().hex[:12]}"
+    monkeypatch.setenv("MONGODB_URI", mongo_uri)
+    monkeypatch.setenv("MONGODB_DATABASE", name)
+    shutil.copytree(ROOT / "config", tmp_path / "config")
+    monkeypatch.chdir(tmp_path)
+    plan = {"_id": "plan", "tenant_id": "acme", "owner_id": "ann", "title": "Plan", "department": "sales"}
+    with pymongo.MongoClient(mongo_uri) as client:
+        client[name].documents.insert_one({**plan, "status": "draft", "legal_hold": True})
+        code = main(shlex.split(command)[2:])
+        client.drop_database(name)
+    assert code == 1
+    printed = capsys.readouterr().out
+    assert is_shown(printed, shown), printed
+
+
+def test_the_difference_that_is_shown_is_what_is_printed(tmp_path, monkeypatch, capsys):
+    """Its part by the rules: on live data it depends on the data."""
+    [shown] = [block.text for block in blocks(ROOT / "docs/policy-diff.md") if block.commands]
+    for name in ("main/config", "config"):
+        shutil.copytree(ROOT / "config", tmp_path / name)
+    (tmp_path / "config" / "policy_tests.yml").unlink()
+    policy = tmp_path / "config" / "policy.yml"
+    text = policy.read_text()
+    held = "      - {effect: deny, actions: [delete], when: resource.legal_hold == true}\n"
+    changed = (
+        text.replace(held, "")
+        .replace(", mask: {email: email}", "")
+        .replace("status, tags, owner_id", "status, owner_id")
+    )
+    assert len(text) - len(changed) == len(held) + len(", mask: {email: email}") + len("tags, ")
+    policy.write_text(changed)
+    monkeypatch.chdir(tmp_path)
+    assert main(["policy", "diff", "main/config", "config"]) == 0
+    printed = capsys.readouterr().out
+    expected = shown.split("\n", 1)[1].split("on live data")[0]
+    assert is_shown(printed, expected), printed
 
 
 # -- whole pages
