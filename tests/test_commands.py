@@ -27,7 +27,7 @@ NOT_HERE = {
     "make run": "tests/test_example.py runs what it runs, examples/company/run.py",
     "make test": "it is this run",
     ". .venv/bin/activate": "the tests' own environment stands in for it",
-    "pip install 'permission-mongo[tracing]'": "needs a package index; tests/test_structure.py reads what the wheel asks for",
+    "pip install 'permission-mongo[tracing]'": "needs a package index",
     "mongodump": "MongoDB's own tools are not installed with the gateway",
     "mongorestore": "the same",
     ".venv/bin/python .ci/audit.py --renew": "asks osv.dev",
