@@ -31,7 +31,7 @@ from permission_mongo.auth.development import make_token
 HOURS = 12
 PATIENCE = 90.0  # seconds until the gateway must be ready; the first start makes the data folder
 STOP_PATIENCE = 20.0
-WIDTH = 116
+WIDTH = 98
 
 
 class Stopped(Exception):

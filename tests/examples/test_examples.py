@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from permission_mongo.cli.main import main
+
 pytestmark = pytest.mark.mongo
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
@@ -74,6 +76,19 @@ def test_an_example_leaves_nothing_behind(runs, name, tmp_path_factory):
 @pytest.mark.parametrize("name", NAMES)
 def test_the_page_tells_the_command_that_runs_it(name):
     assert f"```sh\nmake example NAME={name}\n```" in (EXAMPLES / name / "README.md").read_text()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_rules_that_a_page_shows_are_the_examples_own(name):
+    page = (EXAMPLES / name / "README.md").read_text()
+    policy = (EXAMPLES / name / "config" / "policy.yml").read_text()
+    assert all(block in policy for block in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL))
+    assert "(config/policy.yml)" in page
+
+
+@pytest.mark.parametrize("name", [one for one in NAMES if one != "from-go-gateway"])
+def test_an_examples_configuration_has_no_warnings(name, capsys):
+    assert main(["check", str(EXAMPLES / name / "config"), "--strict"]) == 0, capsys.readouterr().out
 
 
 def test_the_go_gateways_files_are_those_that_its_own_tests_load():
