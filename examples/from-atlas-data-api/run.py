@@ -70,6 +70,13 @@ MOVES = (
         {"$set": {"status": "complete"}},
     ),
     Move(
+        "updateOne",
+        {"filter": {"text": "Oil the hinges"}, "update": {"$set": {"priority": 5}}},
+        "PUT",
+        "/tasks/batch",
+        {"filter": {"text": "Oil the hinges"}, "update": {"$set": {"priority": 5}}, "max_affected": 1},
+    ),
+    Move(
         "updateMany",
         {"filter": {"status": "open", "priority": 1}, "update": {"$inc": {"priority": 1}}},
         "PUT",
@@ -124,6 +131,14 @@ def tell(gateway: Gateway) -> None:
     for move in MOVES:
         say(f"there: {move.action} {json.dumps(move.there)}")
         app.tells(move.method, move.path, move.body, move.headers)
+
+    say("An upsert is a POST with an id of the caller's own. 409 says that it is there: then it is a PATCH.")
+    app.tells("POST", "/tasks", {"_id": "task-2001", "text": "Oil the door"})
+
+    say("An updateOne that would find several is refused, where there it took any of them:")
+    app.tells(
+        "PUT", "/tasks/batch", {"filter": {"status": "open"}, "update": {"$set": {"priority": 5}}, "max_affected": 1}
+    )
 
     say("What has no counterpart there: what was deleted by mistake comes back.")
     deleted = app.must("DELETE", "/tasks/batch", {"filter": {"status": "inProgress"}, "reason": "a slip"})
