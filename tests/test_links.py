@@ -1,11 +1,13 @@
 """Every link of a page leads somewhere: to a file that is there, to a heading that it has."""
 
 import re
+import textwrap
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.pages import ROOT, anchors, blocks, links, name_of, pages
 
@@ -26,6 +28,13 @@ def test_every_link_leads_to_a_file_and_a_heading_that_are_there(page: Path):
 @pytest.mark.parametrize("page", pages(), ids=name_of)
 def test_every_block_says_what_it_is_written_in(page: Path):
     assert {one.language for one in blocks(page)} <= LANGUAGES
+
+
+@pytest.mark.parametrize("page", pages(), ids=name_of)
+def test_every_block_of_yaml_is_yaml(page: Path):
+    for block in blocks(page):
+        if block.language == "yaml":
+            yaml.compose(textwrap.dedent(block.text))
 
 
 def places(nav: object) -> Iterator[str]:
