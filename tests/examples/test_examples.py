@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 import subprocess
 import sys
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -71,6 +72,17 @@ def test_an_example_prints_what_its_page_shows(runs, name):
 def test_an_example_leaves_nothing_behind(runs, name, tmp_path_factory):
     runs[name].result()
     assert list((tmp_path_factory.getbasetemp()).glob(f"examples*/{name}/*")) == []
+
+
+def test_an_example_that_cannot_start_says_why_and_leaves_nothing(tmp_path):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        done = run("notes", tmp_path, "--port", str(taken.getsockname()[1]))
+    assert done.returncode == 1
+    assert "the example can't be shown" in done.stderr
+    assert "choose another with --port" in done.stderr
+    assert list((tmp_path / "notes").iterdir()) == []
 
 
 @pytest.mark.parametrize("name", NAMES)
