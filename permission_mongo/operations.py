@@ -323,6 +323,11 @@ class TellPolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class TellMatrix:
+    """Which rules of the loaded policy give each role what."""
+
+
+@dataclass(frozen=True, slots=True)
 class CheckPolicy:
     """What is wrong with these texts, by the names of the files; one that is not among them is the loaded one."""
 
@@ -364,7 +369,7 @@ class SyncHierarchy:
 # of the policy's files, and of nothing that is stored
 OfFiles = CheckPolicy | RunPolicyTests | ComparePolicy | WritePolicy
 Service = (
-    GetJob | CancelJob | ListJobs | ListAudit | SyncHierarchy | Explain | TellMe | TellPolicy | Describe
+    GetJob | CancelJob | ListJobs | ListAudit | SyncHierarchy | Explain | TellMe | TellPolicy | TellMatrix | Describe
 )  # asked of the gateway itself, and of no collection
 Filtered = UpdateMany | DeleteMany  # may be of a filter, and then a job
 OfPast = ListVersions | GetVersion | Compare | ReadAgain

@@ -94,7 +94,7 @@ def test_every_error_code_is_documented_with_its_status():
 
 
 def test_every_route_is_documented_and_no_other():
-    routes = {f"{method} {path}" for method, path, _ in (app.METRICS, *app.ROUTES)}
+    routes = {f"{method} {path}" for method, path, _ in (app.METRICS, *app.ROUTES, *app.CONSOLE)}
     assert set(re.findall(r"^\| `([A-Z]+ /\S*)` \|", page_part(HTTP, "Routes"), re.MULTILINE)) == routes
 
 

@@ -308,6 +308,7 @@ GENERATORS: dict[Route, Generator] = {
     ("GET", "/_pm/openapi.json"): _plain,
     ("GET", "/_pm/policy"): _plain,
     ("PUT", "/_pm/policy"): _policy,
+    ("GET", "/_pm/policy/matrix"): _plain,
     ("POST", "/_pm/policy/check"): _policy,
     ("POST", "/_pm/policy/test"): _policy,
     ("POST", "/_pm/policy/diff"): _policy,
