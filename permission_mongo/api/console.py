@@ -23,8 +23,8 @@ _KINDS: Final = {
     "css": "text/css; charset=utf-8",
     "svg": "image/svg+xml",
 }
-# Scripts, styles and requests of this very gateway, and nothing else; no page may frame it, no form leads away, and no text
-# becomes markup.
+# Scripts, styles and requests of this very gateway, and nothing else: no page may frame it, no form leads away, and no
+# text becomes markup.
 _POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
