@@ -343,10 +343,11 @@ class RunPolicyTests:
 
 @dataclass(frozen=True, slots=True)
 class ComparePolicy:
-    """What each role, and each of the sets `beside`, gains and loses by these texts."""
+    """What each role, and each of the sets `beside`, gains and loses by these texts; `live`: on documents too."""
 
     files: Mapping[str, str]
     beside: tuple[tuple[str, ...], ...] = ()
+    live: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -376,6 +377,11 @@ OfPast = ListVersions | GetVersion | Compare | ReadAgain
 Write = CreateOne | UpdateOne | RestoreOne | DeleteOne | PurgeOne | CreateMany | UpdateMany | DeleteMany | Undo
 Reading = GetOne | GetMany | ListMany | CountMany | Aggregate | GetAsOf | ListAsOf | ListDeleted | OfPast
 Operation = Write | Reading
+
+
+def is_counted(operation: OfFiles) -> bool:
+    """Whether documents are looked at, beside the files."""
+    return isinstance(operation, ComparePolicy) and operation.live
 
 
 def is_rehearsal(operation: Operation) -> bool:

@@ -47,6 +47,7 @@ function filterNote(whole) {
 
 function fieldFacts(rule) {
   if (rule.hides) return fact("Fields that it hides", listOf(rule.hides));
+  if (rule.effect === "deny") return null;
   const { allow, deny, deny_write: unwritten, mask, reassign } = rule.fields ?? {};
   const masks = Object.entries(mask ?? {}).map(([name, how]) => `${name} as ${how}`);
   return [

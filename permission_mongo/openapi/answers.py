@@ -189,7 +189,11 @@ ANSWERS: Final[Mapping[str, Shape]] = {
         "required": ["tests", "passed", "failed", "coverage"],
     },
     "PolicyDifference": an_object(
-        {"widens": {"type": "boolean"}, "changes": a_list({"type": "object", "required": ["kind", "roles", "text"]})},
+        {
+            "widens": {"type": "boolean"},
+            "changes": a_list({"type": "object", "required": ["kind", "roles", "text"]}),
+            "live": {"type": "object", "required": ["read", "principals", "counts"]},
+        },
         ["widens", "changes"],
     ),
     "PolicyWritten": an_object({"file": text(), "sha256": text()}, ["file", "sha256"]),

@@ -47,6 +47,10 @@ def _body(schema: Shape, *, required: bool = True) -> Shape:
 _FILE: Final = text("Its text.")
 _FILES: Final = dict.fromkeys(("policy.yml", "schema.yml"), _FILE)
 _ROLE_SETS: Final[Shape] = {"type": "array", "maxItems": 20, "items": {**a_list(text()), "minItems": 1}}
+_LIVE: Final[Shape] = {
+    "type": "boolean",
+    "description": "Counted on documents as well, of a policy alone; this needs `explain`.",
+}
 _SYNC: Final = _body(
     an_object({"tenant_id": text(minLength=1), "user_collection": text(minLength=1)}),
     required=False,
@@ -185,7 +189,7 @@ ROUTES: Final[tuple[Served, ...]] = (
         "admin",
         (),
         _BODY,
-        _body(an_object({"files": an_object(_FILES, minProperties=1), "roles": _ROLE_SETS}, ["files"])),
+        _body(an_object({"files": an_object(_FILES, minProperties=1), "roles": _ROLE_SETS, "live": _LIVE}, ["files"])),
     ),
     Served(
         "PUT",

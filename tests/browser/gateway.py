@@ -46,7 +46,9 @@ class Served:
 @contextmanager
 def serving(folder: Path, uri: str) -> Iterator[Served]:
     database = f"console_{uuid4().hex[:8]}"
-    config = f"auth: {{secret: '{SECRET}'}}\nconsole: {{write: true}}\nmongodb: {{database: {database}, min_pool_size: 0}}\n"
+    config = (
+        f"auth: {{secret: '{SECRET}'}}\nconsole: {{write: true}}\nmongodb: {{database: {database}, min_pool_size: 0}}\n"
+    )
     texts = {"config.yaml": config, "policy.yml": POLICY}
     texts |= {name: (EXAMPLE / name).read_text() for name in ("schema.yml", "policy_tests.yml")}
     for name, text in texts.items():
@@ -54,9 +56,7 @@ def serving(folder: Path, uri: str) -> Iterator[Served]:
     command = [sys.executable, "-m", "permission_mongo", "serve", "--config", str(folder), "--port", "0"]
     environment = {name: value for name, value in os.environ.items() if name != "SERVER_PORT"}
     with (folder / "log").open("w") as log:
-        process = subprocess.Popen(
-            command, cwd=folder, stdout=log, stderr=log, env={**environment, "MONGODB_URI": uri}
-        )
+        process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, env={**environment, "MONGODB_URI": uri})
     try:
         yield _once_ready(process, folder)
     finally:
@@ -89,7 +89,9 @@ def fill(served: Served) -> None:
     served.ask("POST", "/documents", {**own, "_id": "offer", "title": "Offer", "budget": 900, "tags": ["big"]}, ANN)
     steps = ({"title": "Offer to Initech"}, {"budget": 1200, "tags": ["big", "urgent"]}, {"status": "published"})
     for n, step in enumerate(steps):
-        served.ask("PATCH", "/documents/offer", step, ANN, X_Change_Reason=("asked by Initech", "new prices", "done")[n])
+        served.ask(
+            "PATCH", "/documents/offer", step, ANN, X_Change_Reason=("asked by Initech", "new prices", "done")[n]
+        )
     served.ask("POST", "/documents", {**own, "_id": "plan", "title": "Lawsuit", "department": "legal"}, ANN)
     served.ask("PATCH", "/documents/plan", {"legal_hold": True})
     served.ask("POST", "/documents", {**own, "_id": "gone", "title": "Minutes"}, ANN)
