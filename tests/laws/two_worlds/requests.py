@@ -277,6 +277,8 @@ def _explain(rnd: Random, known: Known, route: Route) -> Asked:
 
 def _policy(rnd: Random, known: Known, route: Route) -> Asked:
     body = rnd.choice(({"files": {"policy.yml": "roles: {}"}}, {"files": {}}, {}))
+    if route[1].endswith("/diff") and rnd.random() < 0.5:
+        body = {**body, "live": True}
     return Asked(route, route[1], (), body, (("if-match", '"x"'),) if route[0] == "PUT" else ())
 
 
