@@ -24,7 +24,7 @@ export function personChoice(matrix, me, state) {
   const hint = matrix ? "Somebody of the policy tests, or anybody in your tenant."
     : "To ask about others you need the system rights admin and explain.";
   return {
-    place: element("div", {}, field("Who asks", who, hint), more),
+    place: element("div", {}, field("Who asks", who, hint, { class: "field who-asks" }), more),
     claims: () => claimsOf(who.value, principals, typed, matrix),
     values: () => (who.value === "typed"
       ? { who: "typed", ...Object.fromEntries(Object.entries(typed).map(([name, one]) => [name, one.value.trim()])) }

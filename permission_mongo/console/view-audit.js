@@ -1,7 +1,7 @@
 // Audit: who did what, and what was refused.
 
 import { get } from "./api.js";
-import { badge, button, code, element, field, input, liveRegion, moment, notice, plain, replace, select, table } from "./dom.js";
+import { badge, button, code, element, field, folded, input, liveRegion, moment, notice, plain, replace, select, table } from "./dom.js";
 import { linkTo, remember } from "./route.js";
 import { errorNotice, showing } from "./telling.js";
 
@@ -9,7 +9,10 @@ export const title = "Audit";
 export const about = "Who did what, newest first, and what was refused. Entries hold no values: those are in the versions.";
 
 const KINDS = [["", "all"], ["write", "writes"], ["refusal", "refusals"], ["read", "reads"]];
-const TEXTS = { subject: "Who", action: "Action", id: "Document", code: "Refused with", batch: "Batch", request_id: "Request" };
+const FIRST = { subject: "Who", id: "Document" };
+const FURTHER = { action: "Action", code: "Refused with", batch: "Batch", request_id: "Request" };
+// What has an entry and changes nothing: questions about others.
+const QUESTIONS = ["explain", "policy_diff"];
 const PAGE = 50;
 const MOST_IDS = 5;
 
@@ -18,7 +21,7 @@ export async function show(place, params, session) {
   const controls = {
     kind: select("kind", KINDS, params.get("kind") ?? ""),
     collection: select("collection", [["", "all"], ...collections], params.get("collection") ?? ""),
-    ...Object.fromEntries(Object.keys(TEXTS).map((name) => [name, input(name, params.get(name) ?? "")])),
+    ...Object.fromEntries(Object.keys({ ...FIRST, ...FURTHER }).map((name) => [name, input(name, params.get(name) ?? "")])),
     from: input("from", params.get("from") ?? "", { type: "datetime-local" }),
     to: input("to", params.get("to") ?? "", { type: "datetime-local" }),
   };
@@ -30,13 +33,19 @@ export async function show(place, params, session) {
       remember("audit", Object.fromEntries(Object.entries(controls).map(([name, one]) => [name, one.value])));
       look();
     },
-  } }, element("div", { class: "grid" },
-    field("Kind", controls.kind), field("Collection", controls.collection),
-    Object.entries(TEXTS).map(([name, label]) => field(label, controls[name])),
-    field("From", controls.from), field("Until", controls.to)),
+  } }, filters(controls),
   element("button", { class: "primary" }, "Show entries"));
   replace(place, form, results);
   await look();
+}
+
+function filters(controls) {
+  const labelled = (names) => Object.entries(names).map(([name, label]) => field(label, controls[name]));
+  const more = folded("More filters", element("div", { class: "grid" },
+    labelled(FURTHER), field("From", controls.from), field("Until", controls.to)));
+  more.open = [...Object.keys(FURTHER), "from", "to"].some((name) => controls[name].value);
+  return [element("div", { class: "grid" },
+    field("Kind", controls.kind), field("Collection", controls.collection), labelled(FIRST)), more];
 }
 
 function asked(controls) {
@@ -96,9 +105,15 @@ function whoOf(one) {
 
 function whatOf(one) {
   const refused = one.kind === "refusal";
-  const kind = refused ? badge("bad", "✗", "refused") : one.kind === "read" ? badge("open", "○", "read") : badge("good", "✓", "wrote");
-  return [kind, ` ${one.action}`, one.collection ? [" in ", one.collection] : "",
+  return [kindOf(one), ` ${one.action}`, one.collection ? [" in ", one.collection] : "",
     refused ? element("span", { class: "below" }, code(one.code)) : null];
+}
+
+function kindOf(one) {
+  if (one.kind === "refusal") return badge("bad", "✗", "refused");
+  if (one.kind === "read") return badge("open", "○", "read");
+  if (QUESTIONS.includes(one.action)) return badge("open", "○", "asked");
+  return one.action.includes("dry run") ? badge("open", "○", "rehearsed") : badge("good", "✓", "wrote");
 }
 
 function documentsOf(one) {
@@ -107,6 +122,7 @@ function documentsOf(one) {
     ? element("a", { href: linkTo("history", { part: "document", collection: one.collection, id: plain(id) }) }, code(plain(id)))
     : code(plain(id))));
   const count = one.count ?? ids.length;
+  if (count === 0) return [];
   return [element("ul", { class: "names" }, links), count > MOST_IDS ? `and ${count - Math.min(ids.length, MOST_IDS)} more` : ""];
 }
 

@@ -23,7 +23,7 @@ export async function show(place, params, session) {
     work.text = text;
     checkSoon(work, pad, checked);
   });
-  replace(place, element("div", { class: "change" },
+  replace(place, element("div", { class: "workbench" },
     element("section", { class: "card" }, heading(2, name), pad.place, checked, actions(work, pad, results)),
     element("section", { "aria-label": "Results" }, results)));
   replace(checked, element("p", { class: "quiet" }, "As it is in force."));
@@ -110,10 +110,27 @@ async function impact(work) {
       : body.widens ? badge("warn", "+", "somebody gains something") : badge("good", "✓", "nobody gains anything")),
     body.live ? liveCounts(body.live) : element("p", { class: "quiet" }, "Documents are counted for who has the system right explain."),
     body.changes.length ? heading(3, "By the rules, for everybody") : null,
-    element("ul", { class: "changes" }, body.changes.map((one) => element("li", {},
-      badge(...CHANGES[one.kind]), " ", element("strong", {}, one.roles.join(" + ") || "anybody"), ` ${one.text} `,
-      element("span", { class: "quiet" }, `(${one.collection}, ${one.action})`)))));
+    element("ul", { class: "changes" }, gathered(body.changes).map(changeItem)));
 }
+
+/** What is told of several roles alike, once. */
+function gathered(changes) {
+  const found = new Map();
+  for (const one of changes) {
+    const key = JSON.stringify([one.kind, one.collection, one.action, one.text]);
+    const who = one.roles.join(" + ") || "anybody";
+    if (found.has(key)) found.get(key).who.push(who);
+    else found.set(key, { ...one, who: [who] });
+  }
+  return [...found.values()];
+}
+
+function changeItem(one) {
+  return element("li", {}, badge(...CHANGES[one.kind]), " ", element("strong", {}, one.who.join(", ")), `: ${one.text} `,
+    element("span", { class: "quiet" }, `(${one.collection}, ${one.action})`));
+}
+
+const counted = (n) => `${n.toLocaleString()} ${n === 1 ? "document" : "documents"}`;
 
 function liveCounts(live) {
   const read = live.read.map((one) => (one.sampled
@@ -133,10 +150,10 @@ function countItems(one) {
   const rows = [["gained", "+", "warn", "gains"], ["lost", "−", "open", "loses"]]
     .filter(([kind]) => one[kind].documents)
     .map(([kind, sign, colour, verb]) => element("li", {}, badge(colour, sign, kind), " ", element("strong", {}, who),
-      ` ${verb} ${one[kind].documents.toLocaleString()} ${one[kind].documents === 1 ? "document" : "documents"} in ${one.collection} (${one.action})`,
+      ` ${verb} ${counted(one[kind].documents)} in ${one.collection} (${one.action})`,
       one[kind].such_as.length ? [", such as ", one[kind].such_as.map((id, n) => [n ? ", " : "", code(String(id))])] : ""));
   const fields = one.fields.map((field) => element("li", {}, badge("open", "±", "field"), " ", element("strong", {}, who), " ",
-    fieldWords(field), ` in ${field.documents.toLocaleString()} documents of ${one.collection}`));
+    fieldWords(field), ` in ${counted(field.documents)} of ${one.collection}`));
   return [...rows, ...fields];
 }
 

@@ -72,15 +72,16 @@ function parsedFilter(text) {
 
 async function answer(results, form, session) {
   let question = null;
+  let said = null;
   const shown = element("section", { class: "card", "aria-label": "Documents" });
   const went = await showing(results, async () => {
     question = questionOf(form);
-    const { body } = await post("_pm/explain", question);
-    return explanation(body, shown);
+    said = (await post("_pm/explain", question)).body;
+    return explanation(said, shown);
   });
   if (!went || question.action === "create") return shown.remove();
   try {
-    await fillDocuments(shown, question, session);
+    await fillDocuments(shown, question, said, session);
   } catch (error) {
     replace(shown, errorNotice(error));
   }
@@ -148,7 +149,7 @@ function namesOf(found) {
 
 // -- the documents that would show
 
-async function fillDocuments(place, question, session) {
+async function fillDocuments(place, question, said, session) {
   const { collection, id, filter, as } = question;
   if (!(collection in session.me.collections)) {
     return replace(place, heading(2, "Documents"), element("p", {}, "You read none of this collection yourself, so none can be shown here."));
@@ -157,7 +158,7 @@ async function fillDocuments(place, question, session) {
   if (documents.length === 0) {
     return replace(place, heading(2, "Documents"), element("p", {}, "None that you can see yourself."));
   }
-  const told = as ? await judged(documents, question) : documents.map((one) => [one, null]);
+  const told = !as ? [] : id === undefined ? await judged(documents, question) : [[documents[0], said]];
   return replace(place, heading(2, "Documents"), element("p", { class: "quiet" }, as
     ? `Of the ${documents.length === 1 ? "document" : `first ${documents.length} documents`} that you can see, what would show to ${whoOf(as)}.`
     : "As the gateway shows them to you."), as ? judgedTable(told) : ownTable(documents));

@@ -74,7 +74,7 @@ async def test_what_a_change_means_on_live_data(page, hand, policy):
     await see(page, "On live data", "By the rules, for everybody")
     counted = await page.locator(".counts").inner_text()
     assert "viewer as guest gains 14 documents in documents (read)" in counted
-    assert "viewer as guest loses the field tags in 1 documents" in counted
+    assert "viewer as guest loses the field tags in 1 document of documents" in counted
     assert policy.read_text() == POLICY, "nothing is written by looking"
 
 
