@@ -77,9 +77,16 @@ def _filled(test: Expression) -> Expression:
         case Contains(_, _, items):
             return replace(test, items=_values(items))
         case AnyElement(path, inner, objects):
-            return AnyElement(path, _within(inner), objects)
+            return _any(path, _within(inner), objects)
         case Constant() | Has() | And() | Or() | Not():
             return test
+
+
+def _any(path: Path, test: Expression, objects: bool) -> Expression:
+    """As it is bound: a filter on an array of single values takes one test at a time."""
+    if isinstance(test, Or) and not objects:
+        return Or(tuple(AnyElement(path, part, objects) for part in test.parts))
+    return AnyElement(path, test, objects)
 
 
 def _within(inner: Expression) -> Expression:
