@@ -14,7 +14,7 @@ from permission_mongo.planning.me import require_admin
 from permission_mongo.policy.construction import RELATIONS
 from permission_mongo.policy.grants import Policy, Speaking
 from permission_mongo.policy.nodes import ALWAYS, Path, Value
-from permission_mongo.policy.rules import ACTIONS, Action, Role, Rule, RuleId
+from permission_mongo.policy.rules import ACTIONS, Action, Role, Rule
 from permission_mongo.policy.sketch import sketched
 from permission_mongo.policy.wording import told_operand, wording
 from permission_mongo.schema.model import Collection, innermost
@@ -30,7 +30,6 @@ def plan_matrix(asking: Asking, callers: Callers) -> TellPlan:
     if not callers.has_system_right(asking, "explain"):
         raise Forbidden("the rules' conditions are shown with the system right 'explain' as well")
     policy, collections = callers.policy, callers.config.collections
-    rules = {rule_id: n for n, rule_id in enumerate(policy.rules)}
     return TellPlan(
         {
             "actions": list(ACTIONS),
@@ -39,32 +38,46 @@ def plan_matrix(asking: Asking, callers: Callers) -> TellPlan:
             "rules": [_rule_told(rule) for rule in policy.rules.values()],
             "claims": _claims_told(callers.config.auth),
             "principals": list(_principals(callers.config)),
-            "cells": [
-                cell
-                for role in policy.roles
-                for one in collections.values()
-                for cell in _cells(role, one, policy, rules)
-            ],
+            "cells": list(_cells(policy, collections)),
         }
     )
 
 
-def _cells(
-    role: str, collection: Collection, policy: Policy, numbers: Mapping[RuleId, int]
-) -> Iterator[dict[str, Any]]:
+def _cells(policy: Policy, collections: Mapping[str, Collection]) -> Iterator[dict[str, Any]]:
     """Those of which some rule speaks, each with its rules by their numbers."""
-    held = frozenset({role})
-    for action in ACTIONS:
-        speaking = policy.speaking(held, collection.name, action)
-        rules = (*speaking.allows, *speaking.denies, *speaking.hides)
-        if rules:
-            yield {
-                "role": role,
-                "collection": collection.name,
-                "action": action,
-                "extent": _extent(speaking, policy.speaking(held, collection.name, "read"), collection, action),
-                "rules": [numbers[rule.id] for rule in rules],
-            }
+    numbers = {rule_id: n for n, rule_id in enumerate(policy.rules)}
+    written: dict[tuple[str, str], list[Rule]] = {}
+    for rule in policy.rules.values():
+        written.setdefault((rule.collection, rule.role), []).append(rule)
+    for role in policy.roles:
+        held = policy.engine.roles_of((role,))
+        for name, collection in collections.items():
+            rules = (rule for one in held for rule in written.get((name, one), ()))
+            speaking = speaking_of(sorted(rules, key=lambda rule: numbers[rule.id]))
+            for action, one in speaking.items():
+                spoken = [numbers[rule.id] for rule in (*one.allows, *one.denies, *one.hides)]
+                extent = _extent(one, speaking["read"], collection, action)
+                if spoken:
+                    about = {"role": role, "collection": name, "action": action}
+                    yield {**about, "extent": extent, "rules": spoken}
+
+
+def speaking_of(rules: Iterable[Rule]) -> Mapping[Action, Speaking]:
+    """Of the rules of one caller at one collection those that speak, by action.
+
+    As the policy itself says it: but what it remembers for callers must not be driven out by questions for all roles.
+    """
+    found = tuple(rules)
+    return {action: _speaking(tuple(rule for rule in found if action in rule.actions)) for action in ACTIONS}
+
+
+def _speaking(rules: tuple[Rule, ...]) -> Speaking:
+    rows = tuple(rule for rule in rules if not rule.hidden)
+    return Speaking(
+        tuple(rule for rule in rows if rule.effect == "allow"),
+        tuple(rule for rule in rows if rule.effect == "deny"),
+        tuple(rule for rule in rules if rule.hidden),
+    )
 
 
 def _extent(speaking: Speaking, reading: Speaking, collection: Collection, action: Action) -> str:
