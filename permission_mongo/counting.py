@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
+from time import monotonic
 from typing import Any, Final
 
+from permission_mongo.apart import changes_apart
 from permission_mongo.config.model import Config
+from permission_mongo.errors import DeadlineExceeded
 from permission_mongo.explanations import SurveyPlan
 from permission_mongo.impact.count import Tally, by_collection, projection, tallies
 from permission_mongo.impact.reports import Live, Read, live_told
 from permission_mongo.impact.viewers import Viewer, drawn_viewers, named_viewers
 from permission_mongo.plans import Actor
 from permission_mongo.policy_files import in_turn, sound
+from permission_mongo.service import DiffPlan
 from permission_mongo.storage.store import Store
 from permission_mongo.storage.surveys import Survey
 
 MOST: Final = 20_000  # documents of a collection that are looked at
 _DRAWN_FROM: Final = 20  # documents at either end of a collection
+JUDGEMENTS: Final = 1_000_000  # of a collection: where many principals are counted for, fewer documents are looked at
+LONGEST: Final = 8.0  # seconds that another process may have taken for the same texts: here they keep others waiting
 _AT_ONCE: Final = 500  # judgements, before others have their turn
-Texts = Mapping[str, str]
-RoleSets = tuple[tuple[str, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,16 +34,25 @@ class Change:
 
     old: Config
     new: Config
-    beside: RoleSets
+    beside: tuple[tuple[str, ...], ...]
 
 
-async def live_changes(
-    loaded: Config, texts: tuple[Texts, Texts], beside: RoleSets, plan: SurveyPlan, actor: Actor, store: Store
+async def changes_counted(
+    asked: DiffPlan, plan: SurveyPlan, loaded: Config, actor: Actor, store: Store
 ) -> dict[str, Any]:
-    """From the first of the texts to the second, both read without the environment. The schema is `loaded`'s own, and
-    so are the principals of its policy tests. InvalidRequest for mistakes.
+    """By the rules and on documents, both without the environment. The schema is `loaded`'s own, and so are the
+    principals of its policy tests. InvalidRequest for mistakes.
     """
-    change = Change(await in_turn(lambda: sound(texts[0])), await in_turn(lambda: sound(texts[1])), beside)
+    started = monotonic()
+    told = await changes_apart(asked.loaded, asked.texts, asked.beside)
+    if monotonic() - started > LONGEST:
+        raise DeadlineExceeded("the files take long to compare; count by `permission-mongo policy diff --uri`")
+    # What was found to be sound there is read here, where the documents are.
+    old, new = await in_turn(lambda: sound(asked.loaded)), await in_turn(lambda: sound(asked.texts))
+    return {**told, "live": await _live(Change(old, new, asked.beside), plan, loaded, actor, store)}
+
+
+async def _live(change: Change, plan: SurveyPlan, loaded: Config, actor: Actor, store: Store) -> dict[str, Any]:
     async with store.survey(plan, actor) as survey:
         viewers = await _viewers(survey, loaded, change)
         found = await in_turn(lambda: _tallied(survey, change, viewers, actor))
@@ -65,11 +78,12 @@ def _tallied(survey: Survey, change: Change, viewers: Iterable[Viewer], actor: A
 
 
 async def _read(survey: Survey, name: str, tallied: tuple[Tally, ...]) -> Read:
+    most = max(1, min(MOST, JUDGEMENTS // len(tallied)))
     size, count, pause = await survey.size(name), 0, max(1, _AT_ONCE // len(tallied))
-    async for document in survey.documents(name, size, MOST, projection(tallied)):
+    async for document in survey.documents(name, size, most, projection(tallied)):
         for tally in tallied:
             tally.note(document)
         count += 1
         if count % pause == 0:
             await asyncio.sleep(0)
-    return Read(name, count, size if size > MOST else count, size > MOST)
+    return Read(name, count, size if size > most else count, size > most)

@@ -11,7 +11,7 @@ from permission_mongo.audit import read_entry
 from permission_mongo.auth.authenticate import Authenticator
 from permission_mongo.config.model import Config, Logging
 from permission_mongo.consulting import Consulting
-from permission_mongo.counting import live_changes
+from permission_mongo.counting import changes_counted
 from permission_mongo.errors import DocumentNotFound, Forbidden, VersionNotFound
 from permission_mongo.logs import RequestLog
 from permission_mongo.metrics import Metrics
@@ -124,14 +124,11 @@ class Gateway:
                 return ShownTold(await findings_apart(texts))
             case TrialPlan(texts):
                 return ShownTold(await results_apart(texts))
-            case DiffPlan(loaded, texts, beside):
-                survey = plan_survey(asking, self.planner.callers) if is_counted(operation) else None
-                told = await changes_apart(loaded, texts, beside)
-                if survey is not None:
-                    # What was found to be sound there is read here: where the documents are.
-                    counted = live_changes(self.config, (loaded, texts), beside, survey, asking.actor(), self.store)
-                    told = {**told, "live": await counted}
-                return ShownTold(told)
+            case DiffPlan(loaded, texts, beside) as diff:
+                if not is_counted(operation):
+                    return ShownTold(await changes_apart(loaded, texts, beside))
+                survey = plan_survey(asking, self.planner.callers)
+                return ShownTold(await changes_counted(diff, survey, self.config, asking.actor(), self.store))
             case WritePlan(folder, name, if_match, texts):
                 if self.config.audit.enabled:
                     await self.store.note_policy(asking.actor(), name)

@@ -131,6 +131,18 @@ async def test_above_the_most_a_part_is_read_and_the_numbers_say_so(world, monke
     assert (read["of"], read["sampled"]) == (5, True)
 
 
+async def test_for_many_principals_fewer_are_read(world, monkeypatch):
+    monkeypatch.setattr("permission_mongo.counting.JUDGEMENTS", 8)
+    [read] = (await world.post(DIFF, asked(), token=CHIEF)).json()["live"]["read"]
+    assert read["sampled"]
+
+
+async def test_texts_that_take_long_elsewhere_are_not_read_here(world, monkeypatch):
+    monkeypatch.setattr("permission_mongo.counting.LONGEST", 0.0)
+    answer = await world.post(DIFF, asked(), token=CHIEF)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (504, "timeout")
+
+
 async def test_roles_without_a_principal_are_counted_for_some_made_from_documents(world):
     changed = GOVERNED.replace("clerk: {actions: [create]", "clerk: {actions: [create, read]")
     live = (await world.post(DIFF, asked(changed), token=CHIEF)).json()["live"]
