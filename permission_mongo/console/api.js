@@ -2,6 +2,7 @@
 // module's memory alone; no cookie and no storage ever holds it, so a reload forgets it.
 
 let token = "";
+let namespace = "";
 const ROOT = new URL("../../", import.meta.url);
 
 const WORDS = {
@@ -33,8 +34,9 @@ export class ApiError extends Error {
   }
 }
 
-export function useToken(text) {
+export function useToken(text, within = "") {
   token = text.trim();
+  namespace = within.trim();
 }
 
 export function hasToken() {
@@ -69,6 +71,7 @@ export async function ask(method, path, { body, headers = {}, query } = {}) {
 function asked(method, body, headers) {
   const own = { ...headers };
   if (token) own.authorization = `Bearer ${token}`;
+  if (namespace) own["x-namespace"] = namespace;
   if (body !== undefined) own["content-type"] = "application/json";
   return {
     method,

@@ -1,7 +1,7 @@
 // The shell: who asks, which view, and what all views share.
 
 import { get, hasToken, useToken } from "./api.js";
-import { button, code, element, field, heading, input, liveRegion, moment, replace } from "./dom.js";
+import { button, code, element, field, folded, heading, input, liveRegion, moment, replace } from "./dom.js";
 import { here, linkTo } from "./route.js";
 import { errorNotice } from "./telling.js";
 import * as audit from "./view-audit.js";
@@ -37,9 +37,10 @@ function showSignIn(error = null) {
   document.title = "Sign in - permission-mongo console";
   const text = input("token", "", { type: "password", required: true, maxlength: "16384" });
   const told = liveRegion();
+  const namespace = input("namespace", "");
   const enter = async (event) => {
     event.preventDefault();
-    useToken(text.value);
+    useToken(text.value, namespace.value);
     text.value = "";
     await signIn(told);
   };
@@ -48,6 +49,7 @@ function showSignIn(error = null) {
     element("p", {}, "Everything here is asked of the gateway with your own token: you see what it lets you see, and no more."),
     element("form", { class: "card", on: { submit: enter } },
       field("Token or API key", text, "It stays in this page's memory alone. No cookie is set, and a reload forgets it."),
+      folded("Another namespace", field("Namespace", namespace, "Of those that your credential lists; without one it is default.")),
       element("button", { class: "primary" }, "Sign in")),
     told));
   if (error) replace(told, errorNotice(error));
@@ -69,7 +71,7 @@ async function signIn(told) {
 }
 
 function showWho() {
-  const { sub, tenant, roles, credential } = session.me;
+  const { sub, tenant, roles, credential, namespace } = session.me;
   const leave = () => {
     useToken("");
     session = null;
@@ -77,7 +79,8 @@ function showWho() {
   };
   replace(who,
     element("p", {}, element("strong", {}, sub), tenant ? [" of ", tenant] : "", " ",
-      element("span", { class: "quiet" }, roles.length ? roles.join(", ") : "no role")),
+      element("span", { class: "quiet" }, roles.length ? roles.join(", ") : "no role"),
+      namespace === "default" ? "" : [" in ", element("strong", {}, namespace)]),
     credential.expires_at
       ? element("p", { class: "quiet small" }, "until ", moment(credential.expires_at), "; a reload forgets the token") : null,
     button("Forget the token", leave, { class: "small" }));

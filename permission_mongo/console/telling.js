@@ -23,8 +23,12 @@ function findingsOf(error) {
     element("li", {}, one.line ? `line ${one.line}: ` : one.field ? `${one.field}: ` : "", one.message ?? plain(one))));
 }
 
-/** Does the work and shows what it returns in `place`; an error is shown there too. True where it went well. */
+/**
+ * Does the work and shows what it returns in `place`; an error is shown there too. True where it went well.
+ * Whoever was at something in there is there again, and not at the top of the page.
+ */
 export async function showing(place, work) {
+  const isWithin = place.contains(document.activeElement);
   place.setAttribute("aria-busy", "true");
   replace(place, element("p", { class: "quiet" }, "Asking the gateway…"));
   try {
@@ -35,6 +39,10 @@ export async function showing(place, work) {
     return false;
   } finally {
     place.removeAttribute("aria-busy");
+    if (isWithin) {
+      place.tabIndex = -1;
+      place.focus({ preventScroll: true });
+    }
   }
 }
 

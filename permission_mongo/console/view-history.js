@@ -167,19 +167,18 @@ async function showBatches(place, { names, collection, params, session }) {
   const form = element("form", { class: "card", on: {
     submit(event) {
       event.preventDefault();
-      undo(chosen.value, batch.value, results);
+      undo(chosen.value, batch.value, results, load);
     },
   } }, element("div", { class: "grid" }, field("Collection", chosen), field("Batch", batch, "Its id, 32 signs; it stands in versions and in the audit.")),
   element("button", {}, "Undo this batch"));
   const list = element("div", {});
+  const unlisted = () => notice("open", element("p", {}, "Batches are listed for who has the system right audit. With its id you can undo one below."));
+  const load = () => showing(list, () => (session.has("audit") ? batchesOf(results, load) : unlisted()));
   replace(place, results, list, form);
-  if (!session.has("audit")) {
-    return replace(list, notice("open", element("p", {}, "Batches are listed for who has the system right audit. With its id you can undo one below.")));
-  }
-  return showing(list, () => batchesOf(collection, results));
+  await load();
 }
 
-async function batchesOf(collection, results) {
+async function batchesOf(results, load) {
   const { body } = await get("_pm/audit", { kind: "write", _limit: 500 });
   const found = new Map();
   for (const one of body.data) {
@@ -190,14 +189,14 @@ async function batchesOf(collection, results) {
   if (found.size === 0) return notice("open", element("p", {}, "No batch among the newest writes."));
   const rows = [...found.values()].map((one) => [
     code(one.batch), one.action, one.collection, String(one.count), one.subject, moment(one.at),
-    button("Undo", () => undo(one.collection, one.batch, results), { "aria-label": `Undo batch ${one.batch}` }),
+    button("Undo", () => undo(one.collection, one.batch, results, load), { "aria-label": `Undo batch ${one.batch}` }),
   ]);
   return element("section", { class: "card" }, heading(2, "Batches among the newest writes"),
     table("Batches", ["batch", "action", "collection", "documents", "by", "at", "undo"], rows));
 }
 
 /** First a rehearsal, whose counts stand in the question. */
-async function undo(collection, batch, results) {
+async function undo(collection, batch, results, load) {
   const path = `${pathOf(collection)}/batch/${encodeURIComponent(batch)}/undo`;
   const went = await showing(results, async () => null);
   try {
@@ -209,6 +208,7 @@ async function undo(collection, batch, results) {
     if (!sure) return;
     const { body } = await ask("POST", path, { body: sure.reason ? { reason: sure.reason } : {} });
     replace(results, undone(body));
+    await load();
   } catch (error) {
     replace(results, errorNotice(error));
   }

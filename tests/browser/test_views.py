@@ -1,5 +1,6 @@
 """Every view as it is seen: by rules of accessibility in light and dark, on narrow and wide screens, with markup in data."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,10 @@ async def test_every_view_can_be_used_by_everybody(signed_in, scheme):
         await open_view(page, name)
         await page.evaluate("() => document.querySelectorAll('details').forEach(one => { one.open = true; })")
         assert await faults(page) == [], name
+    await open_view(page, "deleted")
+    await page.get_by_role("button", name="Restore gone").click()
+    assert await faults(page) == [], "a question"
+    await page.get_by_role("button", name="Leave it").click()
     await page.get_by_role("button", name="Forget the token").click()
     assert await faults(page) == [], "signing in"
 
@@ -170,3 +175,38 @@ async def test_a_link_leads_to_what_was_looked_at(signed_in):
     await page.goto(address)
     await hand.sign_in()
     assert "user: delete in documents" in await page.get_by_role("dialog").inner_text()
+
+
+async def test_older_entries_of_the_audit_come_behind_the_others(signed_in, served):
+    page, hand = signed_in, Hand(signed_in)
+    for _ in range(60):
+        await asyncio.to_thread(served.ask, "POST", "/_pm/explain", {"action": "read", "collection": "orders"})
+    await page.evaluate("() => { location.hash = '#/audit?collection=orders&action=explain'; }")
+    rows = page.locator("tbody tr")
+    await page.get_by_role("button", name="Older entries").wait_for()
+    assert await rows.count() == 50
+    await hand.press(page.get_by_role("button", name="Older entries"))
+    await page.get_by_role("button", name="Older entries").wait_for(state="detached")
+    assert await rows.count() >= 60
+    assert await rows.nth(50).evaluate("one => one === document.activeElement")
+
+
+async def test_any_two_versions_are_compared(signed_in):
+    page, hand = signed_in, Hand(signed_in)
+    await open_view(page, "a document")
+    await page.get_by_label("from version 1").check()
+    await page.get_by_label("to version 3").check()
+    await hand.press(page.get_by_role("button", name="Compare the two"))
+    await page.get_by_text("From version 1 to version 3").wait_for(state="attached")
+    told = await page.locator("table", has_text="From version 1 to version 3").inner_text()
+    assert "Offer to Initech" in told
+    assert "1200" in told
+
+
+async def test_who_worked_in_a_list_is_still_there_when_it_is_made_anew(signed_in):
+    page = signed_in
+    await page.evaluate("() => { location.hash = '#/history?part=document&collection=documents&id=plan'; }")
+    await page.get_by_role("button", name="Restore version 1").click()
+    await page.get_by_role("dialog").get_by_role("button", name="Restore it").click()
+    await page.get_by_role("heading", name="Version 3 restore").wait_for()
+    assert await page.evaluate("() => document.activeElement.classList.contains('results')")
