@@ -102,6 +102,14 @@ class ExplainPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class SurveyPlan:
+    """Count what a change of the policy means among these `rows`, by collection; the audit is told before, if it is."""
+
+    rows: Mapping[str, Guarded]
+    audited: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Examined:
     """The document as stored, or its last content; None where none may be looked at."""
 

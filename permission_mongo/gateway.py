@@ -11,11 +11,12 @@ from permission_mongo.audit import read_entry
 from permission_mongo.auth.authenticate import Authenticator
 from permission_mongo.config.model import Config, Logging
 from permission_mongo.consulting import Consulting
+from permission_mongo.counting import changes_counted
 from permission_mongo.errors import DocumentNotFound, Forbidden, VersionNotFound
 from permission_mongo.logs import RequestLog
 from permission_mongo.metrics import Metrics
 from permission_mongo.observations import Batched, Observation, Wrote
-from permission_mongo.operations import OfFiles, Operation, ReadAgain, Service
+from permission_mongo.operations import OfFiles, Operation, ReadAgain, Service, is_counted
 from permission_mongo.outcomes import BatchOutcome, Deleted, Kept, Purged, Replayed
 from permission_mongo.parsing.ids import Fresh
 from permission_mongo.planning.callers import Asking
@@ -23,6 +24,7 @@ from permission_mongo.planning.make import Planner
 from permission_mongo.planning.me import plan_files
 from permission_mongo.planning.noting import noted_of
 from permission_mongo.planning.showing import Shown, ShownAgain, ShownDocument, ShownTold, id_alone, show
+from permission_mongo.planning.surveys import plan_survey
 from permission_mongo.policy_files import in_turn, replace_file
 from permission_mongo.principal import DEFAULT_NAMESPACE, Principal
 from permission_mongo.rates import Rates
@@ -122,8 +124,11 @@ class Gateway:
                 return ShownTold(await findings_apart(texts))
             case TrialPlan(texts):
                 return ShownTold(await results_apart(texts))
-            case DiffPlan(loaded, texts, beside):
-                return ShownTold(await changes_apart(loaded, texts, beside))
+            case DiffPlan(loaded, texts, beside) as diff:
+                if not is_counted(operation):
+                    return ShownTold(await changes_apart(loaded, texts, beside))
+                survey = plan_survey(asking, self.planner.callers)
+                return ShownTold(await changes_counted(diff, survey, self.config, asking.actor(), self.store))
             case WritePlan(folder, name, if_match, texts):
                 if self.config.audit.enabled:
                     await self.store.note_policy(asking.actor(), name)

@@ -323,6 +323,11 @@ class TellPolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class TellMatrix:
+    """Which rules of the loaded policy give each role what."""
+
+
+@dataclass(frozen=True, slots=True)
 class CheckPolicy:
     """What is wrong with these texts, by the names of the files; one that is not among them is the loaded one."""
 
@@ -338,10 +343,11 @@ class RunPolicyTests:
 
 @dataclass(frozen=True, slots=True)
 class ComparePolicy:
-    """What each role, and each of the sets `beside`, gains and loses by these texts."""
+    """What each role, and each of the sets `beside`, gains and loses by these texts; `live`: on documents too."""
 
     files: Mapping[str, str]
     beside: tuple[tuple[str, ...], ...] = ()
+    live: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -364,13 +370,18 @@ class SyncHierarchy:
 # of the policy's files, and of nothing that is stored
 OfFiles = CheckPolicy | RunPolicyTests | ComparePolicy | WritePolicy
 Service = (
-    GetJob | CancelJob | ListJobs | ListAudit | SyncHierarchy | Explain | TellMe | TellPolicy | Describe
+    GetJob | CancelJob | ListJobs | ListAudit | SyncHierarchy | Explain | TellMe | TellPolicy | TellMatrix | Describe
 )  # asked of the gateway itself, and of no collection
 Filtered = UpdateMany | DeleteMany  # may be of a filter, and then a job
 OfPast = ListVersions | GetVersion | Compare | ReadAgain
 Write = CreateOne | UpdateOne | RestoreOne | DeleteOne | PurgeOne | CreateMany | UpdateMany | DeleteMany | Undo
 Reading = GetOne | GetMany | ListMany | CountMany | Aggregate | GetAsOf | ListAsOf | ListDeleted | OfPast
 Operation = Write | Reading
+
+
+def is_counted(operation: OfFiles) -> bool:
+    """Whether documents are looked at, beside the files."""
+    return isinstance(operation, ComparePolicy) and operation.live
 
 
 def is_rehearsal(operation: Operation) -> bool:

@@ -61,7 +61,7 @@ def findings_of(texts: Mapping[str, str]) -> list[Finding]:
 
 def results_of(texts: Mapping[str, str]) -> dict[str, Any]:
     """What the policy tests among the texts come to, and which rules they touch. InvalidRequest for mistakes."""
-    config, coverage = _sound(texts), Coverage()
+    config, coverage = sound(texts), Coverage()
     results = run_tests(config, coverage)
     return tests_told(results, coverage.of(config.policy.rules.values()))
 
@@ -72,7 +72,7 @@ def changes_of(
     """What each role gains and loses from the loaded texts to the others. InvalidRequest for mistakes, and for roles
     of `beside` that neither knows.
     """
-    old, new = _sound(loaded), _sound(texts)
+    old, new = sound(loaded), sound(texts)
     sets = tuple(beside)
     for role in (role for one in sets for role in one):
         if role not in old.policy.roles and role not in new.policy.roles:
@@ -80,7 +80,8 @@ def changes_of(
     return changes_told(compare(old, new, sets), None)
 
 
-def _sound(texts: Mapping[str, str]) -> Config:
+def sound(texts: Mapping[str, str]) -> Config:
+    """The configuration of these texts alone. InvalidRequest for mistakes."""
     try:
         return _read(texts).config
     except Misconfigured as error:

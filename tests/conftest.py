@@ -36,6 +36,7 @@ os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", _in_memory() or tempfile.gettempd
 # Files that take long go first, so that at the end no worker is alone with one.
 _LONG = (
     "tests/faults/",
+    "tests/browser/",
     "tests/wire/",
     "tests/laws/",
     "tests/http/test_conformance",

@@ -114,7 +114,7 @@ def test_every_code_of_a_broken_schema_is_documented_and_no_other():
 
 
 def test_every_route_is_documented_and_no_other():
-    routes = {f"{method} {path}" for method, path, _ in (app.METRICS, *app.ROUTES)}
+    routes = {f"{method} {path}" for method, path, _ in (app.METRICS, *app.ROUTES, *app.CONSOLE)}
     assert set(re.findall(r"^\| `([A-Z]+ /\S*)` \|", page_part(HTTP, "Routes"), re.MULTILINE)) == routes
 
 

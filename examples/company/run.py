@@ -205,7 +205,8 @@ def words_of_welcome(address: str, engine: str, loaded: str, tokens: Mapping[str
     lines = [f"The example company is at {address}: {loaded}.", re.sub(r"^MongoDB +", "MongoDB ", engine), ""]
     lines += [f"Paste into another terminal; the tokens are good for {HOURS} hours:", "", f"AT={address}"]
     lines += [f"{name.upper()}={tokens[name]}" for name in SHOWN]
-    return "\n".join([*lines, TRY, "Ctrl-C ends the gateway and its MongoDB; the data stays."])
+    console = f"In a browser, with ADA's token: {address}/_pm/console\n"
+    return "\n".join([*lines, TRY, console, "Ctrl-C ends the gateway and its MongoDB; the data stays."])
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Match, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from permission_mongo.api import endpoints
+from permission_mongo.api import console, endpoints
 from permission_mongo.api.calls import Call, request_id_of
 from permission_mongo.api.door import Door
 from permission_mongo.api.errors import MethodNotAllowed, unforeseen
@@ -61,6 +61,7 @@ ROUTES: Final[tuple[tuple[str, str, Endpoint], ...]] = (
     ("GET", "/_pm/openapi.json", endpoints.describe),
     ("GET", "/_pm/policy", endpoints.tell_policy),
     ("PUT", "/_pm/policy", endpoints.write_policy),
+    ("GET", "/_pm/policy/matrix", endpoints.tell_matrix),
     ("POST", "/_pm/policy/check", endpoints.check_policy),
     ("POST", "/_pm/policy/test", endpoints.run_policy_tests),
     ("POST", "/_pm/policy/diff", endpoints.compare_policy),
@@ -99,10 +100,18 @@ _AMBIGUOUS: Final = re.compile(rb"%(?:2f|5c|00)", re.IGNORECASE)
 # What a request without a route is counted as, else by another word: a caller may send any method.
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"})
 METRICS: Final = ("GET", "/metrics", endpoints.show_metrics)
+CONSOLE: Final[tuple[tuple[str, str, Endpoint], ...]] = (
+    ("GET", "/_pm/console", console.show_page),
+    ("GET", "/_pm/console/{file}", console.show_file),
+)
 
 
 def build_app(
-    opened: AbstractAsyncContextManager[Gateway], *, public_metrics: bool, streams: Streams | None = None
+    opened: AbstractAsyncContextManager[Gateway],
+    *,
+    public_metrics: bool,
+    with_console: bool = False,
+    streams: Streams | None = None,
 ) -> Starlette:
     """The ASGI application around a gateway that is opened when it starts and closed when it ends.
 
@@ -119,7 +128,7 @@ def build_app(
             finally:
                 streams.close()
 
-    table = (METRICS, *ROUTES) if public_metrics else ROUTES
+    table = (*((METRICS,) if public_metrics else ()), *ROUTES, *(CONSOLE if with_console else ()))
     paths = dict.fromkeys(path for _, path, _ in table)
     routes = [_route(path, {method: one for method, at, one in table if at == path}) for path in paths]
     app = _Application(

@@ -13,7 +13,7 @@ from permission_mongo.api.large import share_of
 from permission_mongo.api.render import render, respond, unless_known
 from permission_mongo.errors import InvalidRequest
 from permission_mongo.openapi.document import public_description
-from permission_mongo.operations import Describe, OfFiles, Operation, Service, TellMe, TellPolicy
+from permission_mongo.operations import Describe, OfFiles, Operation, Service, TellMatrix, TellMe, TellPolicy
 from permission_mongo.parsing.aggregates import read_aggregate
 from permission_mongo.parsing.audit import read_list_audit
 from permission_mongo.parsing.batches import (
@@ -222,6 +222,12 @@ async def tell_policy(call: Call) -> Response:
     asking = await call.asking()
     call.parameters.require_known(())
     return await _serve(call, TellPolicy(), asking)
+
+
+async def tell_matrix(call: Call) -> Response:
+    asking = await call.asking()
+    call.parameters.require_known(())
+    return await _serve(call, TellMatrix(), asking)
 
 
 async def check_policy(call: Call) -> Response:

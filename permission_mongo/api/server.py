@@ -132,7 +132,13 @@ def _was_obeyed(number: int, frame: object) -> None:
 
 def _app(listening: Listening) -> Starlette:
     streams = Streams()
-    return build_app(_tended(listening, streams), public_metrics=listening.config.metrics.public, streams=streams)
+    config = listening.config
+    return build_app(
+        _tended(listening, streams),
+        public_metrics=config.metrics.public,
+        with_console=config.console.enabled,
+        streams=streams,
+    )
 
 
 def _when_told_to_stop(told: Callable[[], None]) -> None:

@@ -138,8 +138,9 @@ class Tracing:
 
 @dataclass(frozen=True, slots=True)
 class Console:
-    """`write`: policy.yml may be written by a request."""
+    """`enabled`: the console's page is served. `write`: policy.yml may be written by a request."""
 
+    enabled: bool = True
     write: bool = False
 
 

@@ -334,8 +334,7 @@ def _metrics(section: Section) -> Metrics:
 
 
 def _console(section: Section) -> Console:
-    section.unavailable("enabled")
-    console = Console(section.boolean("write", False))
+    console = Console(section.boolean("enabled", Console().enabled), section.boolean("write", Console().write))
     section.done()
     return console
 

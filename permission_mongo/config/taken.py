@@ -22,7 +22,8 @@ def taken(running: Config, read: Config) -> Config:
     limits = replace(read.limits, **{key: getattr(running.limits, key) for key in _OF_LIMITS})
     kept = {name: getattr(running, name) for name in (*_AT_START, *_WHOLE)}
     audit = replace(read.audit, **{key: getattr(running.audit, key) for key in _OF_AUDIT})
-    return replace(read, **kept, limits=limits, audit=audit)
+    console = replace(read.console, enabled=running.console.enabled)
+    return replace(read, **kept, limits=limits, audit=audit, console=console)
 
 
 def waiting(former: Config, read: Config) -> list[str]:
@@ -40,6 +41,8 @@ def _changed(former: Config, read: Config) -> Iterator[str]:
     for name in _OF_AUDIT:
         if getattr(former.audit, name) != getattr(read.audit, name):
             yield f"audit.{name}"
+    if former.console.enabled != read.console.enabled:
+        yield "console.enabled"
 
 
 def _changed_limits(former: Limits, read: Limits) -> Iterator[str]:

@@ -154,16 +154,21 @@ def told(changes: Iterable[Change], live: Live | None) -> dict[str, Any]:
         "changes": [_entry(change) for change in found],
     }
     if live is not None:
-        sizes = {read.collection: read for read in live.reads}
-        all_told["live"] = {
-            "read": [
-                {"collection": one.collection, "documents": one.documents, "of": one.size, "sampled": one.sampled}
-                for one in live.reads
-            ],
-            "principals": list(live.viewers),
-            "counts": [_counted(one, sizes[one.collection]) for one in live.tallies if not one.is_silent],
-        }
+        all_told["live"] = live_told(live)
     return all_told
+
+
+def live_told(live: Live) -> dict[str, Any]:
+    """`{"read", "principals", "counts"}`."""
+    sizes = {read.collection: read for read in live.reads}
+    return {
+        "read": [
+            {"collection": one.collection, "documents": one.documents, "of": one.size, "sampled": one.sampled}
+            for one in live.reads
+        ],
+        "principals": list(live.viewers),
+        "counts": [_counted(one, sizes[one.collection]) for one in live.tallies if not one.is_silent],
+    }
 
 
 def _entry(change: Change) -> dict[str, Any]:

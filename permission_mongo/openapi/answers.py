@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from permission_mongo.openapi.words import NULL, Shape, a_list, an_object, or_null, ref, text, whole
+from permission_mongo.policy.rules import ACTIONS
 
 _ID: Final[Shape] = {"type": "string"}
 _COUNT: Final = whole(0)
@@ -146,6 +147,29 @@ ANSWERS: Final[Mapping[str, Shape]] = {
         },
         ["digest", "files"],
     ),
+    "PolicyMatrix": an_object(
+        {
+            "actions": a_list({"enum": list(ACTIONS)}),
+            "roles": a_list({"type": "object", "required": ["name", "inherits", "with_inherited"]}),
+            "collections": a_list({"type": "object", "required": ["name", "fields"]}),
+            "rules": a_list({"type": "object", "required": ["at", "role", "effect", "actions", "when", "filter"]}),
+            "claims": an_object({"user": text(), "tenant": text(), "roles": text()}, ["user", "tenant", "roles"]),
+            "principals": a_list({"type": "object", "required": ["name", "sub", "roles", "claims"]}),
+            "cells": a_list(
+                an_object(
+                    {
+                        "role": text(),
+                        "collection": text(),
+                        "action": {"enum": list(ACTIONS)},
+                        "extent": {"enum": ["all", "some", "none"]},
+                        "rules": a_list({"type": "integer"}),
+                    },
+                    ["role", "collection", "action", "extent", "rules"],
+                )
+            ),
+        },
+        ["actions", "roles", "collections", "rules", "claims", "principals", "cells"],
+    ),
     "PolicyFindings": an_object(
         {"findings": a_list({"type": "object"}), "fine": {"type": "boolean"}}, ["findings", "fine"]
     ),
@@ -165,7 +189,11 @@ ANSWERS: Final[Mapping[str, Shape]] = {
         "required": ["tests", "passed", "failed", "coverage"],
     },
     "PolicyDifference": an_object(
-        {"widens": {"type": "boolean"}, "changes": a_list({"type": "object", "required": ["kind", "roles", "text"]})},
+        {
+            "widens": {"type": "boolean"},
+            "changes": a_list({"type": "object", "required": ["kind", "roles", "text"]}),
+            "live": {"type": "object", "required": ["read", "principals", "counts"]},
+        },
         ["widens", "changes"],
     ),
     "PolicyWritten": an_object({"file": text(), "sha256": text()}, ["file", "sha256"]),

@@ -16,7 +16,7 @@ _BODY: Final = ("payload_too_large", "unsupported_media_type", "request_timeout"
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """One method at one path. `right` is the system right that it needs, None for every caller.
+    """One method at one path. `right` is the system right that it needs, None for every caller, `also` those beside it.
 
     `asks`: whether a credential is `"needed"`, `"taken"` or neither. `kinds` are the media types of its answer.
     """
@@ -33,6 +33,11 @@ class Served:
     headers: tuple[str, ...] = ()
     asks: str = "needed"
     kinds: tuple[str, ...] = (_JSON,)
+    also: tuple[str, ...] = ()
+
+    @property
+    def rights(self) -> tuple[str, ...]:
+        return self.also if self.right is None else (self.right, *self.also)
 
 
 def _body(schema: Shape, *, required: bool = True) -> Shape:
@@ -42,6 +47,10 @@ def _body(schema: Shape, *, required: bool = True) -> Shape:
 _FILE: Final = text("Its text.")
 _FILES: Final = dict.fromkeys(("policy.yml", "schema.yml"), _FILE)
 _ROLE_SETS: Final[Shape] = {"type": "array", "maxItems": 20, "items": {**a_list(text()), "minItems": 1}}
+_LIVE: Final[Shape] = {
+    "type": "boolean",
+    "description": "Counted on documents as well, of a policy alone; this needs `explain`.",
+}
 _SYNC: Final = _body(
     an_object({"tenant_id": text(minLength=1), "user_collection": text(minLength=1)}),
     required=False,
@@ -141,6 +150,15 @@ ROUTES: Final[tuple[Served, ...]] = (
         headers=("ETag",),
     ),
     Served(
+        "GET",
+        "/_pm/policy/matrix",
+        "getPolicyMatrix",
+        "Which rules give each role what",
+        {200: ref("PolicyMatrix")},
+        "admin",
+        also=("explain",),
+    ),
+    Served(
         "POST",
         "/_pm/policy/check",
         "checkPolicy",
@@ -171,7 +189,7 @@ ROUTES: Final[tuple[Served, ...]] = (
         "admin",
         (),
         _BODY,
-        _body(an_object({"files": an_object(_FILES, minProperties=1), "roles": _ROLE_SETS}, ["files"])),
+        _body(an_object({"files": an_object(_FILES, minProperties=1), "roles": _ROLE_SETS, "live": _LIVE}, ["files"])),
     ),
     Served(
         "PUT",
@@ -213,5 +231,5 @@ ROUTES: Final[tuple[Served, ...]] = (
 def served(audience: Audience) -> Iterator[Served]:
     """Those that somebody may ask."""
     for one in ROUTES:
-        if (one.name != "metrics" or audience.metrics) and (one.right is None or one.right in audience.rights):
+        if (one.name != "metrics" or audience.metrics) and audience.rights.issuperset(one.rights):
             yield one

@@ -32,10 +32,16 @@ def read_run_tests(body: bytes) -> RunPolicyTests:
 
 
 def read_compare_policy(body: bytes) -> ComparePolicy:
-    """`{"files": {"policy.yml"?: text, "schema.yml"?: text}, "roles"?: [[role, role], ...]}`."""
+    """`{"files": {"policy.yml"?: text, "schema.yml"?: text}, "roles"?: [[role, role], ...], "live"?: bool}`."""
     found = read_body(body)
-    require_known(found, ("files", "roles"))
-    return ComparePolicy(_files(found, _KNOWN), tuple(_role_sets(found.get("roles", []))))
+    require_known(found, ("files", "roles", "live"))
+    files, live = _files(found, _KNOWN), found.get("live", False)
+    if not isinstance(live, bool):
+        raise InvalidRequest("live: expected true or false")
+    if live and not files.keys() <= {*_POLICY}:
+        # What a schema says is tried in a process of its own, where no document is.
+        raise InvalidRequest("live: documents are counted for another policy, not for another schema")
+    return ComparePolicy(files, tuple(_role_sets(found.get("roles", []))), live)
 
 
 def _role_sets(sent: object) -> Iterator[tuple[str, ...]]:

@@ -37,6 +37,7 @@ from permission_mongo.operations import (
     RestoreOne,
     Service,
     SyncHierarchy,
+    TellMatrix,
     TellMe,
     TellPolicy,
     Undo,
@@ -52,6 +53,7 @@ from permission_mongo.planning.deletes import plan_delete, plan_delete_one, plan
 from permission_mongo.planning.describing import plan_describe
 from permission_mongo.planning.explaining import plan_explain
 from permission_mongo.planning.history import plan_past, plan_restore
+from permission_mongo.planning.matrix import plan_matrix
 from permission_mongo.planning.me import plan_me, plan_policy
 from permission_mongo.planning.moments import plan_get_as_of, plan_list_as_of
 from permission_mongo.planning.planned import Planned
@@ -117,6 +119,8 @@ class Planner:
                 return plan_describe(asking, self.callers)
             case TellPolicy():
                 return plan_policy(asking, self.callers)
+            case TellMatrix():
+                return plan_matrix(asking, self.callers)
             case ListAudit():
                 return plan_audit(operation, asking, self.callers, self.cursors)
             case _:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractAsyncContextManager
 from typing import Final, assert_never
 
 import pymongo
@@ -10,7 +11,7 @@ from permission_mongo.aggregations import AggregatePlan
 from permission_mongo.audit import entry
 from permission_mongo.auditing import AuditPlan
 from permission_mongo.errors import Refusal, Unavailable
-from permission_mongo.explanations import ExplainPlan
+from permission_mongo.explanations import ExplainPlan, SurveyPlan
 from permission_mongo.hierarchy import Staff
 from permission_mongo.jobs import AT_FIRST, Lease, Turn, Unreadable, added
 from permission_mongo.jobs import Taken as TakenJob
@@ -57,6 +58,7 @@ from permission_mongo.storage.restores import restore_one
 from permission_mongo.storage.revising import update_many
 from permission_mongo.storage.rooms import Rooms
 from permission_mongo.storage.sharing import Sharing
+from permission_mongo.storage.surveys import Survey, surveying
 from permission_mongo.storage.undo import undo
 from permission_mongo.storage.updates import update_one
 
@@ -132,6 +134,10 @@ class Store:
             if isinstance(plan, ExplainPlan):
                 return await examine(plan, actor, self._rooms)
             return await self._read(plan)
+
+    def survey(self, plan: SurveyPlan, actor: Actor) -> AbstractAsyncContextManager[Survey]:
+        """A look at the plan's rows, to be counted by who asks for it."""
+        return surveying(plan, actor, self._rooms)
 
     async def note_policy(self, actor: Actor, file: str) -> None:
         """The audit's entry of a policy that is about to be written, for each attempt."""

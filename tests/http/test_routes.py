@@ -50,6 +50,7 @@ OWN = {
     ("GET", "/_pm/me"): "/_pm/me",
     ("GET", "/_pm/policy"): "/_pm/policy",
     ("PUT", "/_pm/policy"): "/_pm/policy",
+    ("GET", "/_pm/policy/matrix"): "/_pm/policy/matrix",
     ("POST", "/_pm/policy/check"): "/_pm/policy/check",
     ("POST", "/_pm/policy/test"): "/_pm/policy/test",
     ("POST", "/_pm/policy/diff"): "/_pm/policy/diff",
@@ -68,6 +69,8 @@ OPEN = {
     ("GET", "/health"): "/health",
     ("GET", "/ready"): "/ready",
     ("GET", "/metrics"): "/metrics",
+    ("GET", "/_pm/console"): "/_pm/console",
+    ("GET", "/_pm/console/{file}"): "/_pm/console/app.js",
     ("GET", "/_pm/openapi.json"): "/_pm/openapi.json",  # a credential that is shown all the same must hold
 }
 CREDENTIALS = {

@@ -50,6 +50,7 @@ from permission_mongo.operations import (
     Sent,
     Service,
     SyncHierarchy,
+    TellMatrix,
     TellMe,
     TellPolicy,
     Undo,
@@ -178,6 +179,7 @@ QUESTIONS = [
     TellMe(),
     Describe(),
     TellPolicy(),
+    TellMatrix(),
 ]
 AUDIT = [ListAudit(10)]
 

@@ -53,7 +53,11 @@ def config_shape() -> Shape:
                 propertyNames={"pattern": "^[A-Za-z0-9_-]{1,64}$", "not": {"const": "default"}},
             ),
             "console": section(
-                "What may be changed by requests.", {"write": boolean("Whether policy.yml may.", False)}
+                "The console, and what may be changed by requests.",
+                {
+                    "enabled": boolean("Whether the console is served.", True),
+                    "write": boolean("Whether policy.yml may be written.", False),
+                },
             ),
             "openapi": section(
                 "The description of the routes.",

@@ -277,6 +277,8 @@ def _explain(rnd: Random, known: Known, route: Route) -> Asked:
 
 def _policy(rnd: Random, known: Known, route: Route) -> Asked:
     body = rnd.choice(({"files": {"policy.yml": "roles: {}"}}, {"files": {}}, {}))
+    if route[1].endswith("/diff") and rnd.random() < 0.5:
+        body = {**body, "live": True}
     return Asked(route, route[1], (), body, (("if-match", '"x"'),) if route[0] == "PUT" else ())
 
 
@@ -308,6 +310,7 @@ GENERATORS: dict[Route, Generator] = {
     ("GET", "/_pm/openapi.json"): _plain,
     ("GET", "/_pm/policy"): _plain,
     ("PUT", "/_pm/policy"): _policy,
+    ("GET", "/_pm/policy/matrix"): _plain,
     ("POST", "/_pm/policy/check"): _policy,
     ("POST", "/_pm/policy/test"): _policy,
     ("POST", "/_pm/policy/diff"): _policy,
