@@ -202,11 +202,11 @@ def user(name: str, chance: random.Random) -> dict[str, Any]:
 
 
 def words_of_welcome(address: str, engine: str, loaded: str, tokens: Mapping[str, str]) -> str:
-    lines = [f"The example company is at {address}: {loaded}.", re.sub(r"^MongoDB +", "MongoDB ", engine), ""]
+    lines = [f"The example company is at {address}: {loaded}.", re.sub(r"^MongoDB +", "MongoDB ", engine)]
+    lines += [f"The console, for ada's token, is {address}/_pm/console.", ""]
     lines += [f"Paste into another terminal; the tokens are good for {HOURS} hours:", "", f"AT={address}"]
     lines += [f"{name.upper()}={tokens[name]}" for name in SHOWN]
-    console = f"In a browser, with ADA's token: {address}/_pm/console\n"
-    return "\n".join([*lines, TRY, console, "Ctrl-C ends the gateway and its MongoDB; the data stays."])
+    return "\n".join([*lines, TRY, "Ctrl-C ends the gateway and its MongoDB; the data stays."])
 
 
 if __name__ == "__main__":
