@@ -132,7 +132,12 @@ def _was_obeyed(number: int, frame: object) -> None:
 
 def _app(listening: Listening) -> Starlette:
     streams = Streams()
-    return build_app(_tended(listening, streams), public_metrics=listening.config.metrics.public, streams=streams)
+    return build_app(
+        _tended(listening, streams),
+        public_metrics=listening.config.metrics.public,
+        streams=streams,
+        doors=listening.config.doors,
+    )
 
 
 def _when_told_to_stop(told: Callable[[], None]) -> None:

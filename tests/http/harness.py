@@ -190,7 +190,8 @@ async def a_world(mongo_uri: str, config: Config, *, carriers: int = CARRIERS) -
 
 @asynccontextmanager
 async def _serving(uri: str, config: Config, look: AsyncMongoClient, carriers: int = CARRIERS) -> AsyncIterator[World]:
-    app = build_app(open_gateway(config, uri, carriers=carriers), public_metrics=config.metrics.public)
+    opened = open_gateway(config, uri, carriers=carriers)
+    app = build_app(opened, public_metrics=config.metrics.public, doors=config.doors)
     async with app.router.lifespan_context(app):
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from permission_mongo.config.doors import SEGMENTS
 from permission_mongo.config.go_names import IGNORED
 from permission_mongo.config.model import FAMILIES, Auth, Logging, Metrics, MongoDB, Server
 from permission_mongo.config.server import SHORTEST_SECRET
@@ -52,6 +53,7 @@ def config_shape() -> Shape:
                 section("", {"database": text("Of its own; it holds all that belongs to the namespace.")}),
                 propertyNames={"pattern": "^[A-Za-z0-9_-]{1,64}$", "not": {"const": "default"}},
             ),
+            "doors": texts("Other APIs whose callers are let in.", choice(SEGMENTS)),
             "console": section(
                 "What may be changed by requests.", {"write": boolean("Whether policy.yml may.", False)}
             ),
