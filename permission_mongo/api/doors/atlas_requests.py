@@ -85,7 +85,7 @@ def read_find(asked: Asked, collection: Collection, limits: Limits) -> tuple[Lis
 
 
 def _listed(asked: Asked, collection: Collection, limits: Limits, limit: int) -> ListMany:
-    query = read_filter(asked.rest["filter"], collection, limits) if "filter" in asked.rest else EVERYTHING
+    query = read_filter(_counting(asked.rest["filter"]), collection, limits) if "filter" in asked.rest else EVERYTHING
     fields, without = _projection(asked.rest.get("projection"))
     return ListMany(collection, limit, query=query, fields=fields, without=without)
 
@@ -152,6 +152,15 @@ def _plain(value: Any) -> Any:
     return {name: _plain(one) for name, one in value.items()}
 
 
+def _counting(sent: Any) -> Any:
+    """The same filter with a plain number for `$size`, which counts and has no type of a field."""
+    if isinstance(sent, list):
+        return [_counting(one) for one in sent]
+    if not isinstance(sent, dict):
+        return sent
+    return {name: _number(one) if name == "$size" else _counting(one) for name, one in sent.items()}
+
+
 # -- writes
 
 
@@ -173,7 +182,7 @@ def read_update(asked: Asked, reason: str | None, collection: Collection, limits
     update = asked.required("update")
     if not isinstance(update, dict) or not update or not all(key.startswith("$") for key in update):
         raise InvalidRequest('update: expected operators such as {"$set": {"status": "closed"}}')
-    body = write_json({"filter": asked.required("filter"), "all": True, "update": update, **_why(reason)})
+    body = write_json({"filter": _counting(asked.required("filter")), "all": True, "update": update, **_why(reason)})
     return read_update_many(body, collection, limits, fresh)
 
 
@@ -194,7 +203,7 @@ def read_replacement(
 
 def read_deletion(asked: Asked, reason: str | None, collection: Collection, limits: Limits, fresh: Fresh) -> DeleteMany:
     """`{}` is all of them: a filter there has to be sent, and by that to be meant."""
-    body = write_json({"filter": asked.required("filter"), "all": True, **_why(reason)})
+    body = write_json({"filter": _counting(asked.required("filter")), "all": True, **_why(reason)})
     return read_delete_many(body, collection, limits, fresh)
 
 

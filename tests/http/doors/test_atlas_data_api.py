@@ -2,8 +2,11 @@
 
 import asyncio
 import json
+from uuid import UUID
 
 import pytest
+from bson import Binary, Code, DBRef, Decimal128, Int64, MaxKey, MinKey, Regex, Timestamp
+from bson.datetime_ms import DatetimeMS
 
 from permission_mongo.api.doors import DOORS
 from permission_mongo.auth.api_keys import new_key
@@ -11,7 +14,7 @@ from permission_mongo.config.doors import SEGMENTS
 from permission_mongo.storage.keys import MongoKeyStore
 from permission_mongo.values import utc_now
 from tests.http.doors.data_api import AT, DOOR, act
-from tests.http.harness import SCHEMA, a_config, a_kept_world, a_token
+from tests.http.harness import SCHEMA, a_config, a_kept_world, a_token, a_world
 
 pytestmark = pytest.mark.mongo
 BOSS, VIEWER, CLERK = a_token("boss", ["boss"]), a_token("vera", ["viewer"]), a_token("carl", ["clerk"])
@@ -186,6 +189,47 @@ async def test_answers_are_plain_json_or_canonical_extended_json(world):
         world, "find", token=BOSS, collection="plain", headers={"content-type": "application/ejson"}, **again
     )
     assert [one["_id"] for one in found.json()["documents"]] == [one]
+
+
+async def test_canonical_extended_json_is_understood_in_every_part(world):
+    number = {"$numberInt": "2"}
+    document = {"_id": "a", "title": "n", "age": number, "tags": ["x", "y"], "at": {"$date": {"$numberLong": "0"}}}
+    sent = {"content-type": "application/ejson"}
+    assert (await act(world, "insertOne", headers=sent, document=document)).status_code == 201
+    found = {"tags": {"$size": number}, "age": {"$in": [number]}, "at": {"$lte": document["at"]}}
+    assert titles(await act(world, "find", headers=sent, filter={"$and": [found]})) == ["n"]
+    update = {"$inc": {"age": {"$numberLong": "1"}}}
+    assert (await act(world, "updateOne", headers=sent, filter=found, update=update)).json()["modifiedCount"] == 1
+    shown = (await act(world, "findOne", headers=EXTENDED)).json()["document"]
+    assert (shown["age"], shown["at"]) == ({"$numberLong": "3"}, document["at"])
+    assert (await act(world, "deleteMany", filter={"tags": {"$size": number}})).json() == {"deletedCount": 1}
+
+
+async def test_whatever_another_writer_stored_is_told_in_both_formats(world):
+    odd = {
+        **{"date": DatetimeMS(2**60), "regex": Regex("^a", "i"), "time": Timestamp(5, 6), "least": MinKey()},
+        **{"most": MaxKey(), "code": Code("x"), "ref": DBRef("a", 1), "bytes": b"x", "kind": Binary(b"x", 128)},
+        **{
+            "uuid": UUID(int=5),
+            "nan": float("nan"),
+            "large": Int64(2**60),
+            "no": Decimal128("NaN"),
+            "deep": [[{"$a": 1}]],
+        },
+    }
+    stored = {"_id": "odd", "title": "n", "tenant_id": "acme", "owner_id": "alice", "pay": odd}
+    await world.database["notes"].insert_one(stored)
+    plain = await act(world, "findOne", token=BOSS)
+    assert plain.status_code == 200, plain.text
+    told = plain.json()["document"]["pay"]
+    assert (told["regex"], told["time"], told["bytes"]) == (
+        {"Pattern": "^a", "Options": "i"}, {"T": 5, "I": 6}, {"Subtype": 0, "Data": "eA=="},
+    )  # fmt: skip
+    assert (told["uuid"], told["large"], told["least"], told["no"]) == (str(UUID(int=5)), 2**60, {}, "NaN")
+    extended = await act(world, "find", token=BOSS, headers=EXTENDED)
+    assert extended.status_code == 200, extended.text
+    assert extended.json()["documents"][0]["pay"]["large"] == {"$numberLong": str(2**60)}
+    assert extended.json()["documents"][0]["pay"]["uuid"]["$binary"]["subType"] == "04"
 
 
 @pytest.mark.parametrize(("kind", "status"), [("application/ejson; charset=utf-8", 200), ("text/plain", 415)])
@@ -489,6 +533,31 @@ async def test_a_parameter_and_an_unknown_action_are_refused(world):
     assert refused(await world.client.post(f"{AT}/find?secret=1", headers=headers, content=place))[0] == 400
     assert (await world.client.post(f"{AT}/drop", headers=headers, content=place)).status_code == 404
     assert (await world.client.get(f"{AT}/find", headers=headers)).status_code == 405
+
+
+@pytest.mark.parametrize(
+    ("headers", "status", "code"),
+    [
+        ({"content-encoding": "gzip"}, 415, "UnsupportedMediaType"),
+        ({"if-match": "*"}, 400, "InvalidParameter"),
+        ({"if-none-match": "*"}, 400, "InvalidParameter"),
+        ({"content-length": "99999999999"}, 413, "PayloadTooLarge"),
+    ],
+)
+async def test_headers_mean_what_they_mean_everywhere(world, headers, status, code):
+    for action in ("find", "updateOne"):
+        answer = await act(world, action, headers=headers, **ALL[action])
+        assert refused(answer)[:2] == (status, code)
+
+
+async def test_rates_count_what_a_door_asks(mongo_uri, tmp_path):
+    config = a_config(tmp_path, f"{DOOR}limits: {{max_batch_size: 9, rate: {{per_principal: 1/s, burst: 10s}}}}\n")
+    async with a_world(mongo_uri, config) as slow:
+        documents = [{"title": "n"}] * 8
+        assert (await act(slow, "insertMany", documents=documents)).status_code == 201
+        answer = await act(slow, "insertMany", documents=documents)
+        assert refused(answer)[:2] == (429, "RateLimited")
+        assert int(answer.headers["retry-after"]) > 1
 
 
 async def test_a_door_that_is_off_is_an_unknown_path(mongo_uri, tmp_path):
