@@ -6,6 +6,7 @@ import asyncio
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from math import isfinite
 from typing import Any, Final
 
 import orjson
@@ -75,8 +76,24 @@ def _wants_extended(call: Call) -> bool:
 
 def _written(body: Mapping[str, Any], extended: bool) -> bytes:
     if extended:
-        return json_util.dumps(body, json_options=_CANONICAL).encode()
+        return orjson.dumps(_canonical(body))
     return orjson.dumps(body, default=_plain, option=orjson.OPT_PASSTHROUGH_DATETIME)
+
+
+def _canonical(value: Any) -> Any:
+    """As bson's own encoder, in a fraction of its time: other requests wait for it."""
+    kind = type(value)
+    if kind is str or kind is bool or value is None:
+        return value
+    if kind is dict:
+        return {name: _canonical(one) for name, one in value.items()}
+    if kind is list or kind is tuple:
+        return [_canonical(one) for one in value]
+    if kind is int:
+        return {"$numberInt" if -(2**31) <= value < 2**31 else "$numberLong": str(value)}
+    if kind is float and isfinite(value):
+        return {"$numberDouble": repr(value)}
+    return json_util.default(value, _CANONICAL)
 
 
 def _plain(value: Any) -> Any:
