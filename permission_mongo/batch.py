@@ -15,7 +15,10 @@ T = TypeVar("T", bound=Hashable)
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What every batch may ask for. `id` is the one it will have if it writes."""
+    """What every batch may ask for. `id` is the one it will have if it writes.
+
+    `first`: of what a filter matches the first document alone, in the order of ids.
+    """
 
     id: str
     atomic: bool = False
@@ -23,6 +26,7 @@ class Batch:
     max_affected: int | None = None
     results: bool = False
     reason: str | None = None
+    first: bool = False
 
 
 @dataclass(frozen=True, slots=True)

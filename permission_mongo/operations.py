@@ -92,6 +92,7 @@ class GetMany:
 class ListMany:
     """A page behind `cursor`, or the first after `skip` rows; by `_id` without a `sort`. `count` adds the total.
 
+    Of what is shown `fields` are kept, None for all, and those `without` cut.
     `recurs`: this very object stands for each request that asks in the same words.
     """
 
@@ -103,6 +104,7 @@ class ListMany:
     fields: tuple[str, ...] | None = None
     count: bool = False
     skip: int = 0
+    without: tuple[str, ...] = ()
     recurs: bool = field(default=False, compare=False)
 
 

@@ -115,6 +115,7 @@ class ListPlan:
     skip: int = 0
     computed: Computing = ()
     asked: MongoFilter = field(default_factory=dict)
+    without: frozenset[Path] = frozenset()
 
     @property
     def orders_computed(self) -> bool:

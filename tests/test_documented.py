@@ -12,6 +12,7 @@ import pytest
 
 from permission_mongo.api import app
 from permission_mongo.api import errors as api_errors
+from permission_mongo.api.doors import DOORS
 from permission_mongo.cli.main import _parser
 from permission_mongo.config.load import load_config
 from permission_mongo.config.section import Section
@@ -116,6 +117,12 @@ def test_every_code_of_a_broken_schema_is_documented_and_no_other():
 def test_every_route_is_documented_and_no_other():
     routes = {f"{method} {path}" for method, path, _ in (app.METRICS, *app.ROUTES, *app.CONSOLE)}
     assert set(re.findall(r"^\| `([A-Z]+ /\S*)` \|", page_part(HTTP, "Routes"), re.MULTILINE)) == routes
+
+
+def test_every_route_of_a_door_is_documented_and_no_other():
+    routes = {f"{method} {path}" for door in DOORS.values() for method, path, _ in door.routes}
+    doors = (ROOT / "docs" / "doors.md").read_text()
+    assert set(re.findall(r"^\| `([A-Z]+ /\S*)` \|", doors, re.MULTILINE)) == routes
 
 
 def test_every_filter_operator_and_batch_option_is_documented():

@@ -21,8 +21,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from permission_mongo.api import console, endpoints
 from permission_mongo.api.calls import Call, request_id_of
 from permission_mongo.api.door import Door
+from permission_mongo.api.doors import DOORS
 from permission_mongo.api.errors import MethodNotAllowed, unforeseen
 from permission_mongo.api.large import deliver
+from permission_mongo.api.manners import OWN, Manner
 from permission_mongo.api.refused import action_of, note_refusal
 from permission_mongo.api.render import complete, refuse
 from permission_mongo.api.streams import Streams
@@ -111,11 +113,13 @@ def build_app(
     *,
     public_metrics: bool,
     with_console: bool = False,
+    doors: Iterable[str] = (),
     streams: Streams | None = None,
 ) -> Starlette:
     """The ASGI application around a gateway that is opened when it starts and closed when it ends.
 
     Who knows sooner that it ends closes the `streams`: a server waits for each answer before it tells the application.
+    Of other APIs' routes there are those of the `doors` that are named, and no others.
     """
     streams = streams or Streams()
 
@@ -131,6 +135,8 @@ def build_app(
     table = (*((METRICS,) if public_metrics else ()), *ROUTES, *(CONSOLE if with_console else ()))
     paths = dict.fromkeys(path for _, path, _ in table)
     routes = [_route(path, {method: one for method, at, one in table if at == path}) for path in paths]
+    for door in map(DOORS.__getitem__, doors):
+        routes += [_route(path, {method: one}, door.manner) for method, path, one in door.routes]
     app = _Application(
         routes=routes,
         lifespan=lifespan,
@@ -146,6 +152,7 @@ class _Answers:
 
     path: str
     by_method: dict[str, Endpoint]
+    manner: Manner = OWN
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = perf_counter()
@@ -153,7 +160,7 @@ class _Answers:
         opened: Gateway = scope["app"].state.gateway
         gateway = opened.current  # looked at once: the whole request is judged by one configuration
         request_id = request_id_of(request)
-        call = Call(request, gateway, request_id)
+        call = Call(request, gateway, request_id, manner=self.manner)
         endpoint = self.by_method[scope["method"]]
         answering = _answered(endpoint, call)
         spans = gateway.spans
@@ -213,8 +220,8 @@ class _Front:
         return await self._rest(scope, receive, send)
 
 
-def _route(path: str, by_method: dict[str, Endpoint]) -> Route:
-    answers = _Answers(path, by_method)
+def _route(path: str, by_method: dict[str, Endpoint], manner: Manner = OWN) -> Route:
+    answers = _Answers(path, by_method, manner)
     typed = path.replace("{id}", "{id:document}").replace("{collection}", "{collection:collection}")
     route = Route(typed, answers, methods=list(by_method))
     route.methods = set(by_method)  # a HEAD that the table does not name is not answered like a GET
@@ -243,7 +250,7 @@ def _refused(call: Call, action: str, refusal: Refusal) -> Response:
     call.gateway.observe(Refused(action, refusal.code))
     if isinstance(refusal, NoConnectionFree):
         call.gateway.observe(NoConnection())
-    return refuse(refusal)
+    return call.manner.refuse(refusal)
 
 
 async def _unrouted(request: Request, error: Exception) -> Response:

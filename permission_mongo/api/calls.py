@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from typing import Final
 from uuid import uuid4
@@ -12,6 +13,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from permission_mongo.api.addresses import client_address
 from permission_mongo.api.errors import UnsupportedMediaType
+from permission_mongo.api.manners import OWN, Manner
 from permission_mongo.api.streams import Streams
 from permission_mongo.documents.etags import Tags
 from permission_mongo.errors import CallerLeft, CollectionNotFound, InvalidRequest, PayloadTooLarge
@@ -49,7 +51,8 @@ def _only(namespaces: list[bytes]) -> str:
 class Call:
     """A request at a gateway. `keys` are its idempotency keys, `sent` the headers that tell of its body, `received` the
     body, `asked` who asks, and `payers` whose rates it counts for, once they are read. `refused` is the code of what it
-    was refused with, `trace` the id of its trace, `share` what its answer holds if it is large.
+    was refused with, `trace` the id of its trace, `share` what its answer holds if it is large. `manner` is how its
+    route is spoken to.
     """
 
     request: Request
@@ -63,6 +66,7 @@ class Call:
     refused: str | None = None
     trace: str | None = None
     share: Share | None = None
+    manner: Manner = OWN
 
     @property
     def collection(self) -> Collection:
@@ -96,21 +100,22 @@ class Call:
     def path(self, name: str) -> str:
         return str(self.request.path_params[name])
 
-    async def asking(self, takes: bytes | None = None) -> Asking:
+    async def asking(self, takes: bytes | None = None, where: Callable[[], Awaitable[str]] | None = None) -> Asking:
         """Who asks, and from here on where. Unauthenticated, or Forbidden for a namespace that is not the caller's.
 
+        `where` tells the namespace of a route whose body names it, and that takes no header for it.
         RateLimited for who asked too much before; InvalidRequest for a condition that the route does not take.
         """
         # First of all: whoever guesses credentials pays for each.
         address, rate = self.pay_by_address(), self.gateway.config.limits.rate
-        conditions: set[bytes] = set()
+        conditions, manner = set[bytes](), self.manner
         authorization: list[str] = []
         api_key: list[str] = []
         namespaces: list[bytes] = []
         for name, value in self.request.scope["headers"]:
             if name == b"authorization":
                 authorization.append(value.decode("latin-1"))
-            elif name == b"x-api-key":
+            elif name in manner.keys:
                 api_key.append(value.decode("latin-1"))
             elif name == b"x-namespace":
                 namespaces.append(value)
@@ -120,12 +125,16 @@ class Call:
                 conditions.add(name)
             elif name in _OF_THE_BODY:
                 self.sent.setdefault(name, value)
+            elif name in manner.tokens:
+                authorization.append(f"Bearer {value.decode('latin-1')}")
         principal = await self.gateway.authenticator.authenticate(authorization, api_key)
         if rate is not None:
             self._pay(paying_principal(rate, principal))
         about = {"method": self.request.scope["method"], "ip": address}
         asking = self.asked = Asking(principal, self.gateway.clock(), about, self.request_id)
-        self.gateway = self.gateway.within(_only(namespaces), principal)
+        if where is not None and namespaces:
+            raise InvalidRequest("X-Namespace: the body names the namespace here")
+        self.gateway = self.gateway.within(await where() if where else _only(namespaces), principal)
         for name in sorted(conditions - {takes}):
             raise InvalidRequest(f"the header '{name.decode()}' is not taken here")
         return asking

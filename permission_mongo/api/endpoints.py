@@ -42,10 +42,12 @@ from permission_mongo.parsing.lists import read_count, read_list_deleted, read_l
 from permission_mongo.parsing.once import HEADER
 from permission_mongo.parsing.policy import read_check_policy, read_compare_policy, read_run_tests, read_write_policy
 from permission_mongo.planning.callers import Asking
+from permission_mongo.planning.showing import Shown
 from permission_mongo.rates import owed_for
 
 
-async def _answer(call: Call, operation: Operation, asking: Asking, *, waits: bool = True) -> Response:
+async def answered(call: Call, operation: Operation, asking: Asking, *, waits: bool = True) -> Shown:
+    """What is shown: the one way by which any request about documents is asked, counted and paid for."""
     if call.keys:
         asking = call.keyed(asking, operation)
     if call.payers:
@@ -56,7 +58,11 @@ async def _answer(call: Call, operation: Operation, asking: Asking, *, waits: bo
     shown = await call.gateway.answer(operation, asking, waits=waits)
     if call.payers:
         call.gateway.rates.owe(call.payers, owed_for(operation, shown))
-    return render(shown, operation.collection.name)
+    return shown
+
+
+async def _answer(call: Call, operation: Operation, asking: Asking, *, waits: bool = True) -> Response:
+    return render(await answered(call, operation, asking, waits=waits), operation.collection.name)
 
 
 async def _serve(call: Call, operation: Service | OfFiles, asking: Asking) -> Response:

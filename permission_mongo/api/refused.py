@@ -15,10 +15,10 @@ from permission_mongo.values import DocumentId
 # What the routes' endpoints do, as entries and rules call it; others are called by their own names.
 _ACTIONS: Final[Mapping[str, str]] = {
     **dict.fromkeys(("get_one", "get_many", "list_many", "query", "count", "list_deleted", "list_versions"), "read"),
-    **dict.fromkeys(("get_version", "compare"), "read"),
-    **dict.fromkeys(("create_one", "create_many"), "create"),
-    **dict.fromkeys(("put_one", "patch_one", "update_many"), "update"),
-    **dict.fromkeys(("delete_one", "delete_many"), "delete"),
+    **dict.fromkeys(("get_version", "compare", "find_one", "find"), "read"),
+    **dict.fromkeys(("create_one", "create_many", "insert_one", "insert_many"), "create"),
+    **dict.fromkeys(("put_one", "patch_one", "update_many", "update_first", "update_all", "replace_first"), "update"),
+    **dict.fromkeys(("delete_one", "delete_many", "delete_first", "delete_all"), "delete"),
     "restore_one": "restore",
     "purge_one": "purge",
     "list_audit": "audit",

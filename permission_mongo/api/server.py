@@ -137,6 +137,7 @@ def _app(listening: Listening) -> Starlette:
         _tended(listening, streams),
         public_metrics=config.metrics.public,
         with_console=config.console.enabled,
+        doors=config.doors,
         streams=streams,
     )
 

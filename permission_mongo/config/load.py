@@ -9,6 +9,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from permission_mongo.config.computed import shade_computed
+from permission_mongo.config.doors import check_segments
 from permission_mongo.config.environment import FromFiles
 from permission_mongo.config.hooks import read_hooks
 from permission_mongo.config.model import Config, FileText
@@ -55,6 +56,7 @@ def load_with_trees(place: Path, environment: Mapping[str, str] | None = None) -
     roots = {kind: _root(kind, folder, environment, findings) for kind in _NAMES if _is_there(kind, folder)}
     settings = read_settings(roots["config"], folder, environment)
     collections = read_collections(roots["schema"])
+    check_segments(settings.doors, roots["schema"].section("collections"))
     known = _as_far_as_read(collections, roots, findings)
     text = read_policy(roots["policy"], known)
     hooks = read_hooks(roots["hooks"], known, text.rules) if "hooks" in roots else {}
@@ -83,6 +85,7 @@ def load_with_trees(place: Path, environment: Mapping[str, str] | None = None) -
         hooks=hooks,
         allowed=settings.allowed,
         namespaces=settings.namespaces,
+        doors=settings.doors,
     )
     return Loaded(config, {kind: root.node for kind, root in roots.items()})
 

@@ -191,6 +191,7 @@ class Config:
     hooks: Mapping[str, Hooks] = field(default_factory=dict)
     allowed: tuple[Network, ...] = ()  # addresses that may be called beside those of the open internet
     namespaces: Mapping[str, str] = field(default_factory=dict)
+    doors: tuple[str, ...] = ()  # other APIs whose callers are let in
 
     def database(self, namespace: str) -> str:
         """KeyError for a namespace that is not declared."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from permission_mongo.addresses import Network, fault_of_url
+from permission_mongo.config.doors import read_doors
 from permission_mongo.config.go_names import check_go_audit, go_secret, ignore_go_keys, with_go_limits
 from permission_mongo.config.model import (
     FAMILIES,
@@ -54,12 +55,13 @@ class Settings:
     openapi: OpenApi
     allowed: tuple[Network, ...]
     namespaces: Mapping[str, str]
+    doors: tuple[str, ...]
 
 
 def read_settings(root: Section, folder: Path, environment: Mapping[str, str]) -> Settings:
     root.text("version")
     ignore_go_keys(root, "")
-    root.unavailable("doors", "blobs")
+    root.unavailable("blobs")
     mongodb = _mongodb(root.section("mongodb"), environment)
     settings = Settings(
         _server(root.section("server"), environment),
@@ -74,6 +76,7 @@ def read_settings(root: Section, folder: Path, environment: Mapping[str, str]) -
         _openapi(root.section("openapi")),
         _allowed(root.section("hooks")),
         _namespaces(root.section("namespaces"), mongodb.database),
+        read_doors(root),
     )
     root.done()
     return settings

@@ -13,7 +13,7 @@ _AT_START = ("server", "mongodb", "metrics", "logging", "tracing")
 _OF_AUDIT = ("enabled", "ttl", "seal", "receiver")  # who seals, up to which age, and who is told is settled then
 _OF_LIMITS = ("query_timeout", "max_bytes_in_flight")
 # The same, by the names of their keys.
-_WHOLE = {"allowed": "hooks.allow_addresses", "namespaces": "namespaces"}
+_WHOLE = {"allowed": "hooks.allow_addresses", "namespaces": "namespaces", "doors": "doors"}
 
 
 def taken(running: Config, read: Config) -> Config:

@@ -58,6 +58,7 @@ def _planned(operation: ListMany, access: Access, asking: Asking, callers: Calle
     """Made of nothing but these: of the request itself it takes its caller, and the moment if there is a cursor."""
     collection, query, sort = operation.collection, operation.query, operation.sort
     fields = None if operation.fields is None else shown_fields(operation.fields, access, collection)
+    without = shown_fields(operation.without, access, collection)
     # An order tells values as a filter does: the rows are those whose rules read the paths of both.
     asked = query if sort is None else _sorted(query, sort)
     reach = asked_reach(access, collection, asked, takes_computed=True)
@@ -80,6 +81,7 @@ def _planned(operation: ListMany, access: Access, asking: Asking, callers: Calle
         operation.skip,
         collection.computed,
         query.match if behind else {},
+        without,
     )
 
 

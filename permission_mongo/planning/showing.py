@@ -209,6 +209,8 @@ def _page(plan: ListPlan | DeletedPlan | AsOfPlan, page: Page, cursors: CursorKe
     cursor = None if page.last is None else cursors.seal(page.last, plan.question, posix)
     fields = None if isinstance(plan, DeletedPlan) else plan.fields
     documents = _cut(_all_through(plan.lens, page.documents), fields)
+    if isinstance(plan, ListPlan) and plan.without:
+        documents = tuple(Revealed(_rest(one, plan.without)) for one in documents)
     made = ShownPage(documents, cursor, page.has_more, page.total, page.complete)
     page.shown.append((plan, made))
     return made
@@ -253,6 +255,12 @@ def _cut(documents: tuple[Revealed, ...], fields: frozenset[Path] | None) -> tup
         return documents
     view = View((FieldRules(allow=fields),))
     return tuple(Revealed(view.reveal(document)) for document in documents)
+
+
+def _rest(shown: Document, without: frozenset[Path]) -> Document:
+    """What is shown but for these paths. Of documents that went through the lens: nothing comes back by it."""
+    rest = View((FieldRules(deny=without),)).reveal(shown)
+    return {name: value for name, value in rest.items() if (name,) not in without}
 
 
 def _plainly_named(value: Any) -> Any:

@@ -45,6 +45,8 @@ async def next_chunk(rooms: Rooms, plan: Chunked, behind: Bound | None) -> tuple
     In id order, each above those before it, so that no document is met twice. InvalidRequest for what the first chunk
     shows to be too many.
     """
+    if plan.batch.first:
+        return (await next_ids(rooms, plan, None))[:1], None
     if behind is None:
         await require_at_most(rooms, plan)
     ids = await next_ids(rooms, plan, behind)
@@ -60,7 +62,7 @@ async def next_ids(rooms: Rooms, plan: Chunked, behind: Bound | None) -> list[Do
         return []
     # An object can be an id to MongoDB, and no caller can name one: such a row stays.
     named = plan.match.also({"_id": {"$not": {"$type": "object"}}})
-    limit = plan.target.chunk + 2
+    limit = 1 if plan.batch.first else plan.target.chunk + 2
     found = rooms.live(plan.target.collection).find(named, {"_id": 1}, limit=limit, batch_size=limit + 1)
     found = found.sort("_id", 1)
     if behind is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import ClassVar, Literal, cast
+from typing import ClassVar, Final, Literal, cast
 
 from bson import decode_all
 from bson.objectid import ObjectId
@@ -14,7 +14,7 @@ from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.errors import BulkWriteError
 
 from permission_mongo.batch import Bound
-from permission_mongo.errors import DocumentNotFound, Refusal
+from permission_mongo.errors import Conflict, DocumentNotFound, Refusal
 from permission_mongo.events import State as Change
 from permission_mongo.jobs import Overtaken, Turn, added
 from permission_mongo.outcomes import BatchOutcome, Failure, Item
@@ -33,6 +33,7 @@ from permission_mongo.versions import LARGEST, Ending, made, number_of, record
 State = tuple[RawBSONDocument, Document]  # a stored document: its bytes, and read
 Worked = Chunked | RevivePlan
 Came = Progress[DocumentId]
+_LOOKS_FOR_FIRST: Final = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,10 @@ class Share:
 
     told: Callable[[BatchOutcome], BatchOutcome]
     is_last: bool
+
+
+class _Gone(Exception):
+    """What was found first matches no longer: nothing is committed, nor kept under a key."""
 
 
 class Work(ABC):
@@ -95,6 +100,8 @@ class Work(ABC):
 
     async def _chunk(self) -> None:
         assert not isinstance(self._work, RevivePlan)  # noqa: S101  (it has no filter)
+        if self._work.batch.first:
+            return await self._first(self._work)
         chunk, more = await next_chunk(self._rooms, self._work, self._turn.behind)
         if chunk:
             try:
@@ -103,6 +110,16 @@ class Work(ABC):
                 raise Overtaken(len(self._progress.done)) from overtaken
         if self._progress.stopped is None:
             self._progress.more = more
+
+    async def _first(self, plan: Chunked) -> None:
+        """The first that matches when it is written. One that does no longer is none, and another is looked for."""
+        for _ in range(_LOOKS_FOR_FIRST):
+            chunk, _ = await next_chunk(self._rooms, plan, None)
+            try:
+                return await self._in_parts(chunk, last=True) if chunk else None
+            except _Gone:
+                continue
+        raise Conflict("others changed the same documents at the same time; try again")
 
     # -- transactions
 
@@ -146,6 +163,8 @@ class Work(ABC):
     async def _body(self, session: AsyncClientSession, ids: Ids, part: ObjectId, renumber: bool) -> Came:
         attempted = await self.attempt(session, ids, renumber)
         came = attempted.came
+        if self._work.batch.first and not (came.met or came.failed):
+            raise _Gone
         before = self._turn.before.met if self._turn.before else 0
         require_few_enough(self._work.batch, before + self._progress.met + came.met)
         if self._work.batch.atomic:

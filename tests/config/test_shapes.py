@@ -94,7 +94,7 @@ def keys_of(shape: dict, path: str, known: set[str], root: dict, seen: set[tuple
     return {own for own, _ in seen}
 
 
-CONFIG_OF_ALL = "audit: {storage: mongodb, sink: both, webhook: {url: https://a.example, secret: 0123456789abcdef01234567, headers: {my_title: x}}}\nnamespaces: {my_title: {database: other}}\n"
+CONFIG_OF_ALL = "audit: {storage: mongodb, sink: both, webhook: {url: https://a.example, secret: 0123456789abcdef01234567, headers: {my_title: x}}}\nnamespaces: {my_title: {database: other}}\ndoors: atlas_data_api\n"
 
 
 @pytest.fixture(scope="module")

@@ -191,7 +191,8 @@ async def a_world(mongo_uri: str, config: Config, *, carriers: int = CARRIERS) -
 @asynccontextmanager
 async def _serving(uri: str, config: Config, look: AsyncMongoClient, carriers: int = CARRIERS) -> AsyncIterator[World]:
     opened = open_gateway(config, uri, carriers=carriers)
-    app = build_app(opened, public_metrics=config.metrics.public, with_console=config.console.enabled)
+    shown = {"public_metrics": config.metrics.public, "with_console": config.console.enabled}
+    app = build_app(opened, doors=config.doors, **shown)
     async with app.router.lifespan_context(app):
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:

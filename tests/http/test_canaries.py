@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from permission_mongo.api.app import METRICS, ROUTES, build_app
+from permission_mongo.api.doors import DOORS
 from permission_mongo.assembly import open_gateway
 from permission_mongo.auth.api_keys import new_key
 from permission_mongo.auth.development import make_token
@@ -66,7 +67,23 @@ BODIES = {
     "count": {"filter": {"ssn": f"{HIDDEN}-1234"}},
     "purge_one": {"reason": SENT},
     "undo": {},
+    # of the doors
+    **{
+        name: {"dataSource": SENT, "database": "default", "collection": "notes", **body}
+        for name, body in {
+            "find_one": {"filter": {"ssn": f"{HIDDEN}-1234"}},
+            "find": {"filter": {"ssn": f"{HIDDEN}-1234"}, "projection": {"title": 1}},
+            "insert_one": {"document": {"title": "t", "ssn": f"{HIDDEN}-1234"}},
+            "insert_many": {"documents": [{"title": "t", "ssn": f"{HIDDEN}-1234"}]},
+            "update_first": {"filter": {"_id": "a"}, "update": {"$set": {"tags": [HIDDEN]}}},
+            "update_all": {"filter": {"tags": HIDDEN}, "update": {"$set": {"ssn": f"{HIDDEN}-4321"}}},
+            "replace_first": {"filter": {"_id": "b"}, "replacement": {"title": "t", "ssn": f"{HIDDEN}-1234"}},
+            "delete_first": {"filter": {"_id": "c"}},
+            "delete_all": {"filter": {"_id": "c", "ssn": HIDDEN}},
+        }.items()
+    },
 }
+OF_DOORS = tuple(route for door in DOORS.values() for route in door.routes)
 ODD = ({SENT: SENT, "filter": {SENT: SENT}, "ssn": {"$ne": SENT}}, f'{{"{SENT}')
 
 
@@ -117,6 +134,7 @@ def config_text(collector: int, receiver: str) -> str:
 server: {{secret: '{SECRET}'}}
 auth: {{secret: '{SECRET}'}}
 metrics: {{public: true}}
+doors: [atlas_data_api]
 logging: {{level: debug, requests: all}}
 tracing: {{otlp_endpoint: 'http://127.0.0.1:{collector}', sample_ratio: 1}}
 hooks: {{allow_addresses: [127.0.0.1]}}
@@ -135,8 +153,11 @@ def hooks_text(receiver: str) -> str:
 
 async def drive(world: World, heard: Heard) -> None:
     """Every route: as it should be, with what is none, and by callers of all kinds."""
-    for method, template, endpoint in (*ROUTES, METRICS):
+    for method, template, endpoint in (*ROUTES, METRICS, *OF_DOORS):
         good = BODIES.get(endpoint.__name__)
+        if "{app}" in template and endpoint.__name__ == "aggregate":
+            good = {**BODIES["find"], **(good or {})}
+            del good["filter"], good["projection"]
         # Who may see nothing hidden sends nothing of it either: what is echoed to them is their own.
         own = json.loads(json.dumps(good).replace(HIDDEN, SENT))
         asked = [*((BOSS, one) for one in (good, *ODD)), *((READER, one) for one in (own, *ODD))]
@@ -153,7 +174,7 @@ async def drive(world: World, heard: Heard) -> None:
 async def a_path(world: World, template: str, endpoint: str) -> str:
     """Of documents that are there; what takes one away gets one of its own."""
     one = "a"
-    if endpoint in ("delete_one", "purge_one", "delete_many"):
+    if endpoint in ("delete_one", "purge_one", "delete_many", "delete_first", "delete_all"):
         one = "c"
         await world.database["notes"].update_one(
             {"_id": one},
@@ -162,7 +183,12 @@ async def a_path(world: World, template: str, endpoint: str) -> str:
         )
     batch = await world.database["_pm_batches"].find_one({}) or {"_id": SENT}
     job = await world.database["_pm_jobs"].find_one({}) or {"_id": SENT}
-    filled = template.replace("{collection}", "notes").replace("{id}", one).replace("{batch}", str(batch["_id"]))
+    filled = (
+        template.replace("{app}", SENT)
+        .replace("{collection}", "notes")
+        .replace("{id}", one)
+        .replace("{batch}", str(batch["_id"]))
+    )
     return (
         filled.replace("{job}", str(job["_id"])).replace("{version}", "1").replace("{from}", "1").replace("{to}", "2")
     )
@@ -288,7 +314,7 @@ def another_log() -> tuple[Behind, io.StringIO]:
 
 def require_said_much(told: Told, heard: Heard) -> None:
     """A look that finds nothing may have looked at nothing."""
-    tried = {endpoint.__name__ for _, _, endpoint in ROUTES}
+    tried = {endpoint.__name__ for _, _, endpoint in (*ROUTES, *OF_DOORS)}
     # A hierarchy, a job and a policy that may be written are for the tests of those.
     assert tried - heard.reached <= {"sync_hierarchy", "get_job", "cancel_job", "write_policy", "restore_one", "undo"}
     assert any(HIDDEN in one for one in heard.boss)

@@ -298,7 +298,7 @@ async def test_what_the_database_stands_against_is_told_and_taken_once_it_does_n
 
 async def test_what_only_a_restart_changes_is_told_by_its_key_and_stays(world, caplog):
     caplog.set_level("INFO")
-    config = CONFIG + "server: {port: 9999}\nlimits: {query_timeout: 3s, max_batch_size: 7}\n"
+    config = CONFIG + "doors: [atlas_data_api]\nserver: {port: 9999}\nlimits: {query_timeout: 3s, max_batch_size: 7}\n"
     config += "audit: {enabled: false, ttl: 30d, seal: false, include_changes: false}\n"
     config += "console: {enabled: false, write: true}\n"
     await world.grown("config.yaml", config)
@@ -309,6 +309,7 @@ async def test_what_only_a_restart_changes_is_told_by_its_key_and_stays(world, c
         *audit,
         "console.enabled",
         "limits.query_timeout",
+        "doors",
     ]
     now = world.gateway.current.config
     assert (now.server.port, now.limits.query_timeout, now.limits.max_batch_size) == (8080, 10.0, 7)

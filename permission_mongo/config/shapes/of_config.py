@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from permission_mongo.config.doors import SEGMENTS
 from permission_mongo.config.go_names import IGNORED
 from permission_mongo.config.model import FAMILIES, Auth, Logging, Metrics, MongoDB, Server
 from permission_mongo.config.server import SHORTEST_SECRET
@@ -52,19 +53,24 @@ def config_shape() -> Shape:
                 section("", {"database": text("Of its own; it holds all that belongs to the namespace.")}),
                 propertyNames={"pattern": "^[A-Za-z0-9_-]{1,64}$", "not": {"const": "default"}},
             ),
-            "console": section(
-                "The console, and what may be changed by requests.",
-                {
-                    "enabled": boolean("Whether the console is served.", True),
-                    "write": boolean("Whether policy.yml may be written.", False),
-                },
-            ),
+            "doors": texts("Other APIs whose callers are let in.", choice(SEGMENTS)),
+            "console": _console(),
             "openapi": section(
                 "The description of the routes.",
                 {"public": boolean("Whether all of it is shown without a credential.", False)},
             ),
             "scalability": section("Read as `limits`.", {key: _limits()["properties"][key] for key in _OF_GO}),
             **_ignored(""),
+        },
+    )
+
+
+def _console() -> Shape:
+    return section(
+        "The console, and what may be changed by requests.",
+        {
+            "enabled": boolean("Whether the console is served.", True),
+            "write": boolean("Whether policy.yml may be written.", False),
         },
     )
 

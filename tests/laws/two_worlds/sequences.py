@@ -10,11 +10,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
 from permission_mongo.api.app import ROUTES
-from tests.laws.two_worlds.requests import GENERATORS, Generator, Route
+from tests.laws.two_worlds import doors, requests
+from tests.laws.two_worlds.requests import Generator, Route
 from tests.laws.two_worlds.values import Known
 from tests.laws.two_worlds.worlds import Asked, Pair, Told
 
-IN_THE_APP: frozenset[Route] = frozenset((method, path) for method, path, _ in ROUTES)
+IN_THE_APP: frozenset[Route] = frozenset((method, path) for method, path, _ in ROUTES) | doors.ROUTES
+GENERATORS: dict[Route, Generator] = {**requests.GENERATORS, **doors.GENERATORS}
 # Reads and writes of many are asked more often; routes that are not there yet seldom, to be refused alike.
 _WEIGHTS = {
     ("GET", "/{collection}"): 4,
@@ -22,7 +24,9 @@ _WEIGHTS = {
     ("GET", "/health"): 0,
     ("GET", "/ready"): 0,
 }
-_SENT = [one for one in GENERATORS if one in IN_THE_APP for _ in range(_WEIGHTS.get(one, 3))]
+_SENT = [
+    one for one in GENERATORS if one in IN_THE_APP for _ in range(1 if one in doors.ROUTES else _WEIGHTS.get(one, 3))
+]
 _SENT += [one for one in GENERATORS if one not in IN_THE_APP or _WEIGHTS.get(one, 3) == 0]
 OTHERS: Route = ("", "others at work")
 _SENT += [OTHERS] * 3
@@ -32,9 +36,11 @@ Seen = Counter[tuple[Route, int]]
 def learn(known: Known, asked: Asked, told: tuple[Told, Told]) -> None:
     """Remember what later requests may use: cursors, batches, ids, tags."""
     answer = told[0].json()
-    tag = dict(told[0].headers).get("etag")
-    if tag is not None:
-        known.etags.append(tag)
+    headers = dict(told[0].headers)
+    if "etag" in headers:
+        known.etags.append(headers["etag"])
+    if "x-batch" in headers:
+        known.batches.append(headers["x-batch"])
     if not isinstance(answer, dict) or told[0].status >= 300:
         return
     cursor = (answer.get("pagination") or {}).get("cursor")

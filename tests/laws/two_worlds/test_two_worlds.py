@@ -9,11 +9,10 @@ from collections import Counter
 
 import pytest
 
-from permission_mongo.api.app import ROUTES
+from tests.laws.two_worlds import doors
 from tests.laws.two_worlds.contents import VISIBLE_IDS, two_contents
-from tests.laws.two_worlds.requests import GENERATORS
 from tests.laws.two_worlds.rules import COLLECTIONS, PLACES, ROLES, hidden_places, sees, shows_containers
-from tests.laws.two_worlds.sequences import IN_THE_APP, Seen, run_sequences
+from tests.laws.two_worlds.sequences import GENERATORS, IN_THE_APP, Seen, run_sequences
 from tests.laws.two_worlds.worlds import Asked
 
 pytestmark = pytest.mark.mongo
@@ -28,7 +27,7 @@ FOR_ADMINS = {("GET", "/_pm/policy"), ("PUT", "/_pm/policy")} | {
 
 def test_every_route_has_a_generator():
     """METRICS is left out: it counts what all callers do, is for operators, and is public by configuration only."""
-    assert {(method, path) for method, path, _ in ROUTES} - set(GENERATORS) == set()
+    assert IN_THE_APP - set(GENERATORS) == set()
 
 
 def as_seen(role: str, collection: str, row: dict) -> dict:
@@ -91,6 +90,12 @@ def test_the_gateway_shows_what_the_oracle_says(pair, run, role, name):
 @pytest.mark.parametrize("role", ROLES)
 def test_two_worlds_alike_to_a_caller_answer_alike(pair, run, role):
     run_sequences(pair, role, run, SEEN, sequences=SEQUENCES, requests=REQUESTS)
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_two_worlds_answer_alike_through_the_doors_too(pair, run, role):
+    """Theirs alone, for among all routes each of them comes seldom."""
+    run_sequences(pair, role, run, SEEN, sequences=max(SEQUENCES // 4, 1), requests=30, only=doors.GENERATORS)
 
 
 def test_the_law_was_not_empty():

@@ -119,7 +119,7 @@ async def a_world(mongo_uri: str, config: Config) -> AsyncIterator[World]:
             gateway.trail.most_of_one = 10**9  # a clock of its own cuts floods
             yield replace(gateway, planner=planner, running=running, fresh=fresh, clock=supply.clock)
 
-    app = build_app(opened(), public_metrics=False)
+    app = build_app(opened(), public_metrics=False, doors=config.doors)
     async with AsyncExitStack() as stack:
         look = await stack.enter_async_context(new_client(mongo_uri, config.mongodb))
         await look[config.mongodb.database]["crew"].insert_many(a_crew(Random()))

@@ -1,0 +1,30 @@
+"""What comes through a door is asked of the hooks of the write that it is."""
+
+import pytest
+
+from tests.http.doors.data_api import act
+from tests.http.test_hooks_asked import ALLOWED, an_asking_world, said
+from tests.receivers import a_receiver
+
+pytestmark = pytest.mark.mongo
+WITH_DOOR = f"{ALLOWED}doors: [atlas_data_api]\n"
+
+
+async def test_a_receiver_is_asked_of_the_one_document_and_its_no_is_told(mongo_uri, tmp_path):
+    async with (
+        a_receiver(answer=said(allow=True)) as receiver,
+        an_asking_world(mongo_uri, tmp_path, receiver, config=WITH_DOOR) as world,
+    ):
+        await world.add("a", "b", "c", age=1)
+        receiver.heard.clear()
+        one = {"filter": {"age": 1}, "update": {"$set": {"age": 2}}}
+        assert (await act(world, "updateOne", **one)).json() == {"matchedCount": 1, "modifiedCount": 1}
+        assert [one["document"] for one in receiver.told] == ["a"]
+        receiver.answer = said(allow=False, message="not today")
+        ours = await world.ask("PATCH", "/notes/b", {"age": 2})
+        for action, body in (("updateOne", one), ("insertOne", {"document": {"title": "n"}})):
+            answer = await act(world, action, **body)
+            assert (answer.status_code, answer.json()["error_code"]) == (400, "HookRejected")
+            assert answer.json()["error"] == ours.json()["error"]["message"] == "not today"
+        rows = world.database["notes"].find({}, {"age": 1}).sort("_id")
+        assert [(row["_id"], row["age"]) async for row in rows] == [("a", 2), ("b", 1), ("c", 1)]

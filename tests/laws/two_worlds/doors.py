@@ -1,0 +1,71 @@
+"""Requests of other APIs' callers: what our own routes are asked, in the words of a door."""
+
+from random import Random
+
+from permission_mongo.api.doors import DOORS
+from tests.laws.two_worlds import requests
+from tests.laws.two_worlds.requests import Generator, Route
+from tests.laws.two_worlds.values import Known, a_document, a_field, a_filter, an_update, collection, some_headers
+from tests.laws.two_worlds.worlds import Asked
+
+ROUTES: frozenset[Route] = frozenset((method, path) for door in DOORS.values() for method, path, _ in door.routes)
+
+
+def _asked(rnd: Random, known: Known, route: Route, name: str, body: dict, *headers: str) -> Asked:
+    place = {"dataSource": "c", "database": "default", "collection": name}
+    if rnd.random() < 0.04:
+        place |= rnd.choice(({"database": "other"}, {"collection": "absent"}, {"limits": 1}))
+    sent = some_headers(rnd, known, *headers) if headers else ()
+    accept = (("accept", "application/ejson"),) if rnd.random() < 0.3 else ()
+    return Asked(route, route[1].replace("{app}", "any"), (), place | body, (*accept, *sent))
+
+
+def _find(rnd: Random, known: Known, route: Route) -> Asked:
+    name = collection(rnd)
+
+    def path() -> str:
+        return a_field(rnd, known.role, name)
+
+    body: dict = {"filter": a_filter(rnd, known.role, name)} if rnd.random() < 0.6 else {}
+    if rnd.random() < 0.5:
+        body["projection"] = dict.fromkeys((path() for _ in range(rnd.randrange(1, 3))), rnd.choice((0, 1)))
+        body["projection"] |= rnd.choice(({}, {}, {"_id": 0}))
+    if route[1].endswith("/find"):
+        body |= {"sort": {path(): rnd.choice((1, -1))}} if rnd.random() < 0.3 else {}
+        body |= {key: rnd.randrange(4) for key in ("limit", "skip") if rnd.random() < 0.3}
+    return _asked(rnd, known, route, name, body)
+
+
+def _insert(rnd: Random, known: Known, route: Route) -> Asked:
+    name = collection(rnd)
+    documents = [a_document(rnd, known, name) for _ in range(rnd.randrange(1, 3))]
+    body = {"document": documents[0]} if route[1].endswith("One") else {"documents": documents}
+    return _asked(rnd, known, route, name, body, "idempotency-key")
+
+
+def _change(rnd: Random, known: Known, route: Route) -> Asked:
+    name = collection(rnd)
+    body: dict = {"filter": a_filter(rnd, known.role, name)}
+    if "/replace" in route[1]:
+        body["replacement"] = a_document(rnd, known, name, with_id=rnd.random() < 0.1)
+    elif "/update" in route[1]:
+        update = an_update(rnd, known, name)
+        body["update"] = update if next(iter(update)).startswith("$") or rnd.random() < 0.1 else {"$set": update}
+    return _asked(rnd, known, route, name, body, "idempotency-key", "x-change-reason")
+
+
+def _aggregate(rnd: Random, known: Known, route: Route) -> Asked:
+    ours = requests.GENERATORS["POST", "/{collection}/aggregate"](rnd, known, route)
+    assert isinstance(ours.body, dict)
+    if any("$sort" in stage for stage in ours.body["pipeline"]):
+        # Groups that a sort finds alike come in an order that the server draws anew for each request.
+        ours.body["pipeline"].append({"$group": {"_id": None, "n": {"$sum": 1}}})
+    return _asked(rnd, known, route, ours.path.split("/")[1], ours.body)
+
+
+_KINDS: dict[str, Generator] = {
+    "find": _find, "insert": _insert, "update": _change, "replace": _change, "delete": _change, "aggregate": _aggregate,
+}  # fmt: skip
+GENERATORS: dict[Route, Generator] = {
+    route: one for route in sorted(ROUTES) for kind, one in _KINDS.items() if f"/action/{kind}" in route[1]
+}
