@@ -1,0 +1,393 @@
+"""Answers -> results and errors. Pure: each function takes the parsed body and the answer it stood in.
+
+What is read here was sent by whoever is at the address. Another shape is NotUnderstood, never a KeyError.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, Final, TypeVar
+
+import orjson
+
+from permission_mongo.client.call import Answer, Call
+from permission_mongo.client.errors import Refused, kind_of
+from permission_mongo.client.json import Document, Types, read_moment, typed
+from permission_mongo.client.results import (
+    BatchResult,
+    Change,
+    Deleted,
+    DeleteResult,
+    Difference,
+    Failure,
+    Found,
+    Gathered,
+    InsertResult,
+    Item,
+    Job,
+    OldState,
+    Page,
+    Purged,
+    Readiness,
+    UndoResult,
+    UpdateResult,
+    Version,
+    Written,
+)
+
+T = TypeVar("T")
+R = TypeVar("R", bound=BatchResult)
+_CODE: Final = re.compile(r"[a-z_]{1,64}")
+_LONGEST_WAIT: Final = 9  # digits of a Retry-After that is a number
+
+
+class _Mismatch(Exception):
+    """The body has another shape; the text says where."""
+
+
+def outcome_of(call: Call[T], answer: Answer, secret: str) -> T:
+    """What the call comes to. Refused or NotUnderstood where it was not done; `secret` is in no error."""
+    if answer.status in call.takes:
+        return _read(call, answer)
+    if 200 <= answer.status < 400:
+        raise answer.not_understood(f"the status {answer.status} to {call.method} of this route")
+    refusal = refusal_of(answer, secret)
+    if call.absent is not None and call.absent[0] == refusal.code:
+        return call.absent[1]
+    raise refusal
+
+
+def _read(call: Call[T], answer: Answer) -> T:
+    try:
+        body = orjson.loads(answer.body)
+    except ValueError:
+        raise answer.not_understood("no JSON") from None
+    try:
+        return call.read(body, answer)
+    except _Mismatch as error:
+        raise answer.not_understood(str(error)) from None
+
+
+def refusal_of(answer: Answer, secret: str) -> Refused:
+    """Of an answer that is no success. What is before a gateway answers in other shapes, and has only its status."""
+    code, message = f"http_{answer.status}", f"refused with the status {answer.status}"
+    details: Document = {}
+    try:
+        told = orjson.loads(answer.body)["error"]
+        if _CODE.fullmatch(told["code"]) and isinstance(told["message"], str):
+            code, message = told["code"], told["message"]
+            details = told["details"] if isinstance(told.get("details"), dict) else {}
+    except (ValueError, LookupError, TypeError):
+        pass
+    return kind_of(answer.status, code)(
+        message.replace(secret, "...") if secret else message,
+        code=code,
+        status=answer.status,
+        details={} if secret and secret in repr(details) else details,
+        request_id=answer.request_id,
+        retry_after=retry_after(answer.headers),
+    )
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds. A date counts from the answer's own; what can't be read says nothing."""
+    text = headers.get("retry-after", "")
+    if text.isascii() and text.isdigit():
+        return float(text) if len(text) <= _LONGEST_WAIT else float("inf")
+    try:
+        until = parsedate_to_datetime(text) - parsedate_to_datetime(headers.get("date", ""))
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+    return max(until.total_seconds(), 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """A JSON value, and where it stands in the answer."""
+
+    value: Any
+    place: str = "the body"
+
+    def at(self, key: str) -> Shape:
+        if not isinstance(self.value, dict) or key not in self.value:
+            raise _Mismatch(f"{self.place} has no {key!r}")
+        return Shape(self.value[key], key)
+
+    def maybe(self, key: str) -> Shape | None:
+        """None where it is absent or null."""
+        if not isinstance(self.value, dict):
+            raise _Mismatch(f"{self.place} is no object")
+        found = self.value.get(key)
+        return None if found is None else Shape(found, key)
+
+    def each(self, read: Callable[[Shape], T]) -> tuple[T, ...]:
+        if not isinstance(self.value, list):
+            raise _Mismatch(f"{self.place} is no list")
+        return tuple([read(Shape(one, f"{self.place}[]")) for one in self.value])
+
+    @property
+    def text(self) -> str:
+        if not isinstance(self.value, str):
+            raise _Mismatch(f"{self.place} is no text")
+        return self.value
+
+    @property
+    def number(self) -> int:
+        if not isinstance(self.value, int) or isinstance(self.value, bool):
+            raise _Mismatch(f"{self.place} is no whole number")
+        return self.value
+
+    @property
+    def truth(self) -> bool:
+        if not isinstance(self.value, bool):
+            raise _Mismatch(f"{self.place} is neither true nor false")
+        return self.value
+
+    @property
+    def document(self) -> Document:
+        if not isinstance(self.value, dict):
+            raise _Mismatch(f"{self.place} is no object")
+        return self.value
+
+    @property
+    def moment(self) -> datetime:
+        try:
+            return read_moment(self.text)
+        except ValueError:
+            raise _Mismatch(f"{self.place} is no moment") from None
+
+
+def _text(shape: Shape) -> str:
+    return shape.text
+
+
+def _id(shape: Shape) -> str:
+    """Ids of all three types are texts."""
+    return shape.text
+
+
+def _maybe_text(shape: Shape, key: str) -> str | None:
+    found = shape.maybe(key)
+    return None if found is None else found.text
+
+
+def _number_or(shape: Shape, key: str, other: int) -> int:
+    found = shape.maybe(key)
+    return other if found is None else found.number
+
+
+# -- documents
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How answers with documents are read: plain, or with the values that `types` makes."""
+
+    types: Types | None = None
+
+    def _document(self, shape: Shape) -> Document:
+        return shape.document if self.types is None else typed(shape.document, self.types)
+
+    def found(self, body: Any, answer: Answer) -> Found:
+        return Found(self._document(Shape(body)), answer.headers.get("etag"))
+
+    def written(self, body: Any, answer: Answer) -> Written:
+        found = Shape(body)
+        tag = answer.headers.get("etag")
+        return Written(_id(found.at("_id")), self._document(found), tag, answer.is_replay)
+
+    def page(self, body: Any, answer: Answer) -> Page:
+        found = Shape(body)
+        about = found.at("pagination")
+        total, complete = about.maybe("total"), found.maybe("complete")
+        return Page(
+            found.at("data").each(self._document),
+            _maybe_text(about, "cursor"),
+            about.at("has_more").truth,
+            None if total is None else total.number,
+            complete is None or complete.truth,
+        )
+
+    def first(self, body: Any, answer: Answer) -> Document | None:
+        return next(iter(self.page(body, answer).documents), None)
+
+    def only(self, body: Any, answer: Answer) -> Document | None:
+        return self._document(Shape(body))
+
+    def rows(self, body: Any, answer: Answer) -> list[Document]:
+        return list(Shape(body).at("data").each(self._document))
+
+    def gathered(self, body: Any, answer: Answer) -> Gathered:
+        found = Shape(body)
+        return Gathered(found.at("documents").each(self._document), found.at("not_found").each(_id))
+
+    def old_state(self, body: Any, answer: Answer) -> OldState:
+        found = Shape(body)
+        return OldState(self._document(found.at("data")), _version(found.at("metadata")))
+
+
+def count(body: Any, answer: Answer) -> int:
+    return Shape(body).at("data").at("count").number
+
+
+def deleted(body: Any, answer: Answer) -> Deleted:
+    return Deleted(_id(Shape(body).at("id")), answer.is_replay)
+
+
+def purged(body: Any, answer: Answer) -> Purged:
+    found = Shape(body)
+    return Purged(_id(found.at("id")), found.at("versions").number, answer.is_replay)
+
+
+def versions(body: Any, answer: Answer) -> tuple[Version, ...]:
+    return Shape(body).each(_version)
+
+
+def _version(shape: Shape) -> Version:
+    at = shape.maybe("updated_at")
+    return Version(
+        shape.at("version").number,
+        _maybe_text(shape, "action"),
+        _maybe_text(shape, "updated_by"),
+        None if at is None else at.moment,
+        _maybe_text(shape, "change_reason"),
+        _maybe_text(shape, "batch"),
+    )
+
+
+def difference(body: Any, answer: Answer) -> Difference:
+    found = Shape(body)
+    changes = found.at("changes").each(_change)
+    return Difference(found.at("from_version").number, found.at("to_version").number, changes)
+
+
+def _change(shape: Shape) -> Change:
+    found = shape.document
+    return Change(shape.at("field").text, shape.at("op").text, found.get("from"), found.get("to"))
+
+
+# -- batches
+
+
+def inserted(body: Any, answer: Answer) -> InsertResult:
+    found = Shape(body)
+    created = found.maybe("created")
+    return _batch(InsertResult(ids=() if created is None else created.each(_id)), found, answer)
+
+
+def updated(body: Any, answer: Answer) -> UpdateResult:
+    found, job = _begun(body)
+    matched, modified = found.maybe("matched"), found.at("modified" if job is None else "updated").number
+    counted = modified if matched is None else matched.number
+    return _batch(UpdateResult(matched=counted, modified=modified, missing=_missing(found)), found, answer, job)
+
+
+def removed(body: Any, answer: Answer) -> DeleteResult:
+    found, job = _begun(body)
+    return _batch(DeleteResult(deleted=found.at("deleted").number, missing=_missing(found)), found, answer, job)
+
+
+def undone(body: Any, answer: Answer) -> UndoResult:
+    found = Shape(body)
+    return _batch(UndoResult(restored=found.at("restored").number), found, answer)
+
+
+def _begun(body: Any) -> tuple[Shape, Job | None]:
+    """What was done, or of a job that goes on what it has done so far."""
+    found = Shape(body)
+    told = found.maybe("job")
+    return (found, None) if told is None else (told.at("progress"), job_of(told))
+
+
+def _missing(shape: Shape) -> tuple[str, ...]:
+    found = shape.maybe("missing")
+    return () if found is None else found.each(_id)
+
+
+def _batch(result: R, shape: Shape, answer: Answer, job: Job | None = None) -> R:
+    """`result` with what all batches tell alike."""
+    if job is not None:
+        failures = _number_or(shape, "failed", 0)
+        return replace(
+            result, job=job, batch=job.batch, failures=failures, replayed=answer.is_replay, request_id=answer.request_id
+        )
+    error, failed, items, rehearsed = (shape.maybe(key) for key in ("error", "failed", "results", "dry_run"))
+    failure = None if error is None else _failure(error)
+    if failure is None and answer.status == 207:
+        raise _Mismatch("a 207 without an 'error'")
+    errors = () if failed is None else failed.each(_failed)
+    counted = None if failure is None else failure.details.get("failed")
+    return replace(
+        result,
+        batch=_maybe_text(shape, "batch"),
+        error=failure,
+        errors=errors,
+        failures=counted if isinstance(counted, int) else len(errors),
+        items=None if items is None else items.each(_item),
+        dry_run=rehearsed is not None and rehearsed.truth,
+        replayed=answer.is_replay,
+        request_id=answer.request_id,
+    )
+
+
+def _failure(shape: Shape) -> Failure:
+    details = shape.maybe("details")
+    told = {} if details is None else details.document
+    return Failure(shape.at("code").text, shape.at("message").text, details=told)
+
+
+def _failed(shape: Shape) -> Failure:
+    index = shape.maybe("index")
+    place = None if index is None else index.number
+    return replace(_failure(shape.at("error")), id=_maybe_text(shape, "id"), index=place)
+
+
+def _item(shape: Shape) -> Item:
+    error = shape.maybe("error")
+    return Item(_maybe_text(shape, "id"), shape.at("status").text, None if error is None else _failure(error))
+
+
+# -- the gateway itself
+
+
+def job(body: Any, answer: Answer) -> Job:
+    return job_of(Shape(body))
+
+
+def jobs(body: Any, answer: Answer) -> tuple[Job, ...]:
+    return Shape(body).at("data").each(job_of)
+
+
+def job_of(shape: Shape) -> Job:
+    error = shape.maybe("error")
+    return Job(
+        shape.at("id").text,
+        shape.at("state").text,
+        shape.at("operation").text,
+        shape.at("collection").text,
+        shape.at("created_at").moment,
+        {name: Shape(value, name).number for name, value in shape.at("progress").document.items()},
+        _maybe_text(shape, "batch"),
+        None if error is None else _failure(error),
+    )
+
+
+def told(body: Any, answer: Answer) -> Document:
+    return Shape(body).document
+
+
+def healthy(body: Any, answer: Answer) -> bool:
+    return Shape(body).at("status").text == "ok"
+
+
+def ready(body: Any, answer: Answer) -> Readiness:
+    found = Shape(body)
+    return Readiness(answer.status == 200 and found.at("status").text == "ready", found.document)
+
+
+def counts(body: Any, answer: Answer) -> dict[str, int]:
+    return {name: Shape(value, name).number for name, value in Shape(body).at("data").document.items()}
