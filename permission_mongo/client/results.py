@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any
 
@@ -107,7 +107,7 @@ class Job:
         return self.state not in ("running", "cancelling")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class BatchResult:
     """What a batch did. `batch` is what `undo` takes, None where nothing was written.
 
@@ -127,6 +127,13 @@ class BatchResult:
     replayed: bool = False
     request_id: str | None = None
 
+    def __repr__(self) -> str:
+        """What is its own first, then what is not as usual: a failure shall not drown."""
+        known = [one for one in fields(self) if one.name != "request_id"]
+        own = [one for one in known if one.name not in BatchResult.__slots__]
+        rest = [one for one in known if one not in own and getattr(self, one.name) != one.default]
+        return f"{type(self).__name__}({', '.join(f'{one.name}={getattr(self, one.name)!r}' for one in own + rest)})"
+
     @property
     def is_partial(self) -> bool:
         return self.error is not None or bool(self.errors)
@@ -138,14 +145,14 @@ class BatchResult:
             raise PartlyDone(told.message, self, status=207, request_id=self.request_id)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class InsertResult(BatchResult):
     """`ids` of what was created, in the order sent without those that failed."""
 
     ids: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class UpdateResult(BatchResult):
     """`matched` are as asked now, `modified` were not before; `missing` are absent, or not the caller's to see."""
 
@@ -154,7 +161,7 @@ class UpdateResult(BatchResult):
     missing: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class DeleteResult(BatchResult):
     """How many were deleted; `missing` are absent, or not the caller's to see."""
 
@@ -162,7 +169,7 @@ class DeleteResult(BatchResult):
     missing: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class UndoResult(BatchResult):
     """How many are as they were before the batch. What somebody changed since is in `errors` with `conflict`."""
 
