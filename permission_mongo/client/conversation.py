@@ -33,7 +33,7 @@ class Timeouts:
     total: float = 60.0
 
     def __post_init__(self) -> None:
-        if not min(self.connect, self.read, self.write, self.pool, self.total) > 0:
+        if not all(one > 0 for one in (self.connect, self.read, self.write, self.pool, self.total)):
             raise Unsendable("timeouts: expected numbers above 0; there is no call without an end")
 
 
