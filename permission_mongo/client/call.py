@@ -20,6 +20,7 @@ U = TypeVar("U")
 # idempotency key. `never`: only where it is sure that it did not arrive.
 Repeats = Literal["freely", "keyed", "never"]
 _NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
+_KINDS: Final = ("application/json", "text/html", "text/plain", "text/xml", "application/xml")
 # Words that are routes where an id would stand, and routes of the service where a collection would.
 _NO_IDS: Final = frozenset({"batch", "count", "aggregate", "query", "deleted", ".", ".."})
 _NO_COLLECTIONS: Final = frozenset({"health", "ready", "metrics", "api", "_pm", ".", ".."})
@@ -110,7 +111,8 @@ class Answer:
 
     def not_understood(self, what: str) -> NotUnderstood:
         """Told without a word of the body: whoever wrote it may have put in what it was sent."""
-        kind = self.headers.get("content-type", "no content type")[:60]
+        sent = self.headers.get("content-type", "").partition(";")[0].strip().lower()
+        kind = sent if sent in _KINDS else "of no kind that is known here"
         told = f"an answer that no gateway gives: {what} ({kind}, {len(self.body)} bytes)"
         return NotUnderstood(told, request_id=self.request_id, status=self.status)
 

@@ -78,7 +78,7 @@ def refusal_of(answer: Answer, secret: str) -> Refused:
     details: Document = {}
     try:
         told = orjson.loads(answer.body)["error"]
-        if _CODE.fullmatch(told["code"]) and isinstance(told["message"], str):
+        if _is_code(told["code"], secret) and isinstance(told["message"], str):
             code, message = told["code"], told["message"]
             details = told["details"] if isinstance(told.get("details"), dict) else {}
     except (ValueError, LookupError, TypeError):
@@ -91,6 +91,10 @@ def refusal_of(answer: Answer, secret: str) -> Refused:
         request_id=answer.request_id,
         retry_after=retry_after(answer.headers),
     )
+
+
+def _is_code(code: str, secret: str) -> bool:
+    return _CODE.fullmatch(code) is not None and not (secret and secret in code)
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

@@ -61,6 +61,8 @@ def rules_of(options: ClientOptions, *, renews: bool) -> Rules:
 
 def key_of(options: ClientOptions, token: object) -> Secret | None:
     """The API key as a header. Unsendable where both are given: the gateway takes one credential."""
+    if token is not None and not isinstance(token, str) and not callable(token):
+        raise Unsendable("token: expected a text, or a function that yields one")
     key = options.get("api_key")
     if key is not None and token is not None:
         raise Unsendable("expected a token or an API key, not both")

@@ -198,8 +198,8 @@ class Client:
         http: httpx.Client | None = None,
         **options: Unpack[ClientOptions],
     ) -> None:
-        secret = bearer(token) if isinstance(token, str) else key_of(options, token)
-        key_of(options, token)
+        key = key_of(options, token)
+        secret = bearer(token) if isinstance(token, str) else key
         self._rules = rules_of(options, renews=callable(token))
         where = Address.of(address)
         self._owns = http is None
