@@ -84,10 +84,9 @@ def _typed(value: Any, path: str, types: Types) -> Any:
     if isinstance(value, list):
         return [_typed(one, path, types) for one in value]
     if isinstance(value, dict):
-        plain = _plain(value)
-        if plain is value:
+        if len(value) != 1 or not value.keys() <= _READERS.keys():
             return {name: _typed(one, f"{path}.{name}", types) for name, one in value.items()}
-        value = plain
+        value = _plain(value)
     reader = types.get(path)
     if reader is None or value is None or type(value) is reader:
         return value
@@ -109,12 +108,9 @@ _READERS: Final[Mapping[str, Reader]] = {
 
 
 def _plain(value: Document) -> Any:
-    """What an Extended JSON object stands for; any other, and one that is not right, as it came."""
-    if len(value) != 1:
-        return value
+    """What an Extended JSON object stands for; one of which nothing can be made as it came."""
     [(kind, inner)] = value.items()
-    reader = _READERS.get(kind)
     try:
-        return value if reader is None else reader(inner)
+        return _READERS[kind](inner)
     except (ValueError, TypeError, ArithmeticError, LookupError):
         return value

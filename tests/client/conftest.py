@@ -15,7 +15,7 @@ from tests.client.places import Place
 from tests.faults.processes import a_gateway_process
 from tests.http.harness import CONFIG, POLICY, SCHEMA
 
-SIZE = 3  # items of a chunk: a filter that finds more is a job
+SIZE = 4  # items of a chunk: a filter that finds more is a job
 MORE = """
   days:
     id_type: uuid
