@@ -292,7 +292,8 @@ def _whole(read: Callable[[Any, Answer], B], options: BatchOptions) -> Callable[
 
 
 def _said(options: BatchOptions) -> dict[str, Any]:
-    return {name: value for name in _OPTIONS if (value := options.get(name)) not in (None, False)}
+    # By identity: a `max_affected` of 0 equals False, and must not get lost.
+    return {name: value for name in _OPTIONS if (value := options.get(name)) is not None and value is not False}
 
 
 def _given(body: Mapping[str, Any]) -> dict[str, Any]:

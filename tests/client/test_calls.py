@@ -147,6 +147,16 @@ def test_a_reason_of_a_batch_is_any_text():
     assert orjson.loads(step.body) == {"ids": ["a"], "reason": "☃"}
 
 
+def test_each_option_of_a_batch_is_sent_and_what_says_nothing_is_not():
+    """That nothing at all may be affected is something to say."""
+    call = NOTES.delete_many(
+        ["a"], atomic=True, dry_run=True, max_affected=0, results=True, reason="x", partial_ok=True
+    )
+    said = {"atomic": True, "dry_run": True, "max_affected": 0, "results": True, "reason": "x"}
+    assert orjson.loads(call.body or b"") == {"ids": ["a"], **said}
+    assert orjson.loads(NOTES.delete_many(["a"], dry_run=False, max_affected=None).body or b"") == {"ids": ["a"]}
+
+
 def test_whoever_does_not_wait_says_so():
     step = sent(NOTES.delete_many(["a"], respond_async=True), {"deleted": 1, "missing": []})
     assert step.headers["prefer"] == "respond-async"
