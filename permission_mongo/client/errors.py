@@ -27,13 +27,17 @@ ClientError
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 if TYPE_CHECKING:
     from permission_mongo.client.results import BatchResult
 
-_NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
+
+def _revived(kind: type[ClientError], state: dict[str, Any]) -> ClientError:
+    error = kind.__new__(kind, state["message"])
+    error.args = (state["message"],)
+    vars(error).update(state)
+    return error
 
 
 class ClientError(Exception):
@@ -47,9 +51,13 @@ class ClientError(Exception):
     def __init__(self, message: str, *, request_id: str | None = None, status: int | None = None) -> None:
         super().__init__(message)
         self.message = message
-        self.details: Mapping[str, Any] = _NOTHING
+        self.details: Mapping[str, Any] = {}
         self.status = status
         self.request_id = request_id
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Taken from one process to another as it is: else a pool of processes breaks where one of them fails."""
+        return _revived, (type(self), dict(vars(self)))
 
     def __str__(self) -> str:
         known = [str(self.status)] if self.status is not None else []
@@ -72,14 +80,14 @@ class Refused(ClientError):
         *,
         code: str,
         status: int,
-        details: Mapping[str, Any] = _NOTHING,
+        details: Mapping[str, Any] | None = None,
         request_id: str | None = None,
         retry_after: float | None = None,
     ) -> None:
         super().__init__(message, request_id=request_id, status=status)
         self.code = code
         self.status: int = status
-        self.details = details
+        self.details = {} if details is None else details
         self.retry_after = retry_after
 
 

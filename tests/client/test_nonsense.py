@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import gzip
 import logging
 import pickle
@@ -17,6 +18,7 @@ from permission_mongo.client import (
     AsyncClient,
     Client,
     ClientError,
+    DeleteResult,
     Forbidden,
     NotFound,
     NotUnderstood,
@@ -30,6 +32,7 @@ from permission_mongo.client import (
     Unclear,
     Unreachable,
     Unsendable,
+    errors,
     service,
 )
 from permission_mongo.client.call import Call
@@ -80,6 +83,22 @@ BODIES: list[object] = [
     [{"version": True}], [{"version": 1, "updated_at": "yesterday"}], {"from_version": 1, "to_version": 2, "changes": [1]},
     {"id": "j", "state": "x", "operation": "x", "collection": "x", "created_at": "never", "progress": {}},
 ]  # fmt: skip
+
+
+def _every_error() -> list[ClientError]:
+    kinds = [one for one in vars(errors).values() if isinstance(one, type) and issubclass(one, Refused)]
+    refused = [one("said", code="code", status=400, details={"a": 1}, request_id="r", retry_after=1.5) for one in kinds]
+    partly = PartlyDone("said", DeleteResult(deleted=1), status=207, request_id="r")
+    unclear = Unclear("said", refused[0], idempotency_key="k", request_id="r")
+    return [
+        *refused,
+        partly,
+        unclear,
+        ClientError("said"),
+        Unreachable("said"),
+        NotUnderstood("said"),
+        Unsendable("said"),
+    ]
 
 
 @pytest.mark.parametrize("name", CALLS)
@@ -249,6 +268,18 @@ def test_a_proxys_page_has_its_status_and_none_of_its_words(status, kind):
     with a_path(says) as address, Client(address, token=SECRET, **QUICK) as client, pytest.raises(kind) as raised:
         client.health()
     assert "html" not in str(raised.value)
+
+
+@pytest.mark.parametrize("kind", sorted({type(one).__name__ for one in (*_every_error(),)}))
+def test_an_error_goes_from_process_to_process(kind):
+    """Else a pool breaks where one of its processes fails."""
+    error = next(one for one in _every_error() if type(one).__name__ == kind)
+    for same in (pickle.loads(pickle.dumps(error)), copy.copy(error)):
+        assert type(same) is type(error)
+        assert (str(same), repr(same), same.args) == (str(error), repr(error), error.args)
+        assert {name: repr(one) for name, one in vars(same).items()} == {
+            name: repr(one) for name, one in vars(error).items()
+        }
 
 
 # -- secrets
