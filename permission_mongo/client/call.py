@@ -89,9 +89,9 @@ def _name_of_options(make: Callable[..., Any]) -> str:
     return next(one.name for one in signature(make).parameters.values() if one.kind is one.VAR_KEYWORD)
 
 
-def require_known(named: Iterable[str], kind: type, also: Iterable[str] = (), of: str = "this") -> None:
+def require_known(named: Iterable[str], kind: Any, also: Iterable[str] = (), of: str = "this") -> None:
     """TypeError for an option that is none of this kind of options."""
-    unknown = sorted({*named} - kind.__annotations__.keys() - {*also})
+    unknown = sorted({*named} - kind.__optional_keys__ - {*also})
     if unknown:
         raise TypeError(f"{of}() takes no {', '.join(unknown)}")
 

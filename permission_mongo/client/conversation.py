@@ -9,7 +9,7 @@ import random
 import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field, replace
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 from uuid import uuid4
 
 from permission_mongo.client.call import Answer, Call
@@ -18,6 +18,7 @@ from permission_mongo.client.reading import outcome_of
 from permission_mongo.client.retries import Ended, Event, Lost, Retries, Tried, judge
 
 T = TypeVar("T")
+_SHORTEST: Final = 8  # signs of a credential
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,5 +179,6 @@ def _event(reply: Reply, secret: Secret | None, request_id: str) -> Event:
 
 
 def _hidden(secret: Secret | None) -> str:
-    """What no error tells: the credential without its scheme."""
-    return "" if secret is None else secret[1].rpartition(" ")[2]
+    """What no error tells: the credential without its scheme. A few signs are none, and stand in every sentence."""
+    text = "" if secret is None else secret[1].rpartition(" ")[2]
+    return text if len(text) >= _SHORTEST else ""

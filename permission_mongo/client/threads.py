@@ -70,19 +70,19 @@ class _Line:
         return self.secret
 
     def _attempt(self, step: Send, rules: Rules) -> Event:
-        parts: list[bytes] = []
+        incoming = wire.Incoming(rules.clock, step.until)
         try:
             request = wire.request_of(step, str(self.address))
             response = self.http.send(request, stream=True, auth=None, follow_redirects=False)
             try:
                 for part in response.iter_raw():
-                    wire.in_time(rules.clock, step.until)
-                    parts.append(part)
+                    if not incoming.take(part):
+                        break
             finally:
                 response.close()
         except (*wire.FAILURES, wire.TooSlow) as error:
             return wire.lost(error)
-        return wire.answer_of(response, parts)
+        return incoming.answer(response)
 
 
 class Cursor(Iterator[Document]):

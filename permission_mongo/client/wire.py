@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Final
 
 import httpx
@@ -19,6 +19,7 @@ _NOT_SENT: Final = (
     httpx.UnsupportedProtocol,
     httpx.ProxyError,
 )
+MOST_BYTES: Final = 2**28  # of an answer; a gateway's own are far below
 FAILURES: Final = (httpx.TransportError, httpx.InvalidURL)
 
 
@@ -35,9 +36,27 @@ def request_of(step: Send, address: str) -> httpx.Request:
     return httpx.Request(step.method, address + step.target, headers=headers, content=step.body, extensions=extensions)
 
 
-def answer_of(response: httpx.Response, parts: Iterable[bytes]) -> Answer:
-    headers = {name.lower(): value for name, value in response.headers.items()}
-    return Answer(response.status_code, headers, b"".join(parts))
+class Incoming:
+    """The body of an answer while it comes in; it is for nobody to say that it never ends."""
+
+    def __init__(self, clock: Callable[[], float], until: float) -> None:
+        self._clock, self._until = clock, until
+        self._parts: list[bytes] = []
+        self._length = 0
+
+    def take(self, part: bytes) -> bool:
+        """Whether more is wanted. TooSlow where the time is over."""
+        if self._clock() >= self._until:
+            raise TooSlow
+        self._length += len(part)
+        self._parts.append(part)
+        return self._length <= MOST_BYTES
+
+    def answer(self, response: httpx.Response) -> Answer:
+        """Without its body where that is too long: it will not be understood, and is not asked for again."""
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        body = b"".join(self._parts) if self._length <= MOST_BYTES else b""
+        return Answer(response.status_code, headers, body)
 
 
 def lost(error: Exception) -> Lost:
@@ -54,8 +73,3 @@ _WHY: Final[dict[type[Exception], str]] = {
     httpx.WriteTimeout: "the request could not be sent in time",
     TooSlow: "the time for this call is over",
 }
-
-
-def in_time(clock: Callable[[], float], until: float) -> None:
-    if clock() >= until:
-        raise TooSlow

@@ -34,6 +34,7 @@ from permission_mongo.client import (
     Unsendable,
     errors,
     service,
+    wire,
 )
 from permission_mongo.client.call import Call
 from permission_mongo.client.documents import DocumentCalls
@@ -238,6 +239,25 @@ def test_a_huge_retry_after_keeps_nobody(text):
     with a_path(says) as address, Client(address, **QUICK) as client, pytest.raises(RateLimited):
         client.health()
     assert time.monotonic() - begun < 1.5
+
+
+async def test_an_answer_without_end_is_not_kept_in_memory(monkeypatch):
+    monkeypatch.setattr(wire, "MOST_BYTES", 100_000)
+    says = Says(http(200, b'"' + b"x" * 3_000_000 + b'"'))
+    with a_path(says) as address:
+        with Client(address, **QUICK) as client, pytest.raises(NotUnderstood):
+            client.health()
+        async with AsyncClient(address, **QUICK) as client:
+            with pytest.raises(NotUnderstood):
+                await client.health()
+    assert len(says.requests) == 2, "it was not asked for again"
+
+
+def test_a_short_credential_garbles_no_refusal():
+    says = Says(http(403, {"error": {"code": "forbidden", "message": "not for you"}}))
+    with a_path(says) as address, Client(address, token="o", **QUICK) as client, pytest.raises(Forbidden) as raised:
+        client.health()
+    assert (raised.value.code, raised.value.message) == ("forbidden", "not for you")
 
 
 async def test_an_answer_that_drips_is_ended_by_the_total():
