@@ -12,7 +12,9 @@ from uuid import uuid4
 
 import httpx
 import pytest
+from pymongo import AsyncMongoClient
 
+from permission_mongo.auth.api_keys import new_key
 from permission_mongo.auth.development import make_token
 from permission_mongo.client import (
     AsOfOutOfRange,
@@ -31,6 +33,8 @@ from permission_mongo.client import (
     Unreachable,
 )
 from permission_mongo.client import __all__ as public
+from permission_mongo.storage.keys import MongoKeyStore
+from permission_mongo.values import utc_now
 from tests.client.places import Place
 from tests.http.harness import SECRET
 
@@ -190,3 +194,27 @@ def test_a_view_does_not_close_what_it_shares(place):
 def test_nobody_at_the_address_is_unreachable():
     with Client("http://127.0.0.1:9") as client, pytest.raises(Unreachable):
         client["notes"].insert_one({"a": 1})
+
+
+async def test_an_api_key_is_a_credential_too(place, mongo_uri):
+    key = new_key("service", "acme", ("boss",), utc_now(), None)
+    async with AsyncMongoClient(mongo_uri) as look:
+        await MongoKeyStore(look[place.database.name]).add(key.record)
+    with Client(place.address, api_key=key.text) as client:
+        me = client.me()
+        assert (me["sub"], me["credential"]["kind"]) == ("service", "key")
+        assert key.text not in repr(client)
+
+
+def test_a_clients_namespace_is_that_of_every_call_that_names_no_other(place):
+    with place.client("boss", namespace="eu") as client:
+        assert client.me()["namespace"] == "eu"
+        assert client.me(namespace="default")["namespace"] == "default"
+
+
+def test_what_the_token_function_raises_comes_through(place):
+    def token() -> str:
+        raise LookupError("no token for you")
+
+    with Client(place.address, token=token) as client, pytest.raises(LookupError, match="no token"):
+        client.me()
