@@ -114,6 +114,8 @@ def conversation(call: Call[T], rules: Rules) -> Conversation[T]:
         if isinstance(event, Answer) and event.status == 401 and not renewed:
             secret, renewed = _secret((yield Ask(anew=True))), True
             continue
+        if isinstance(event, Answer) and event.status in call.takes:
+            return _result(call, event, Ended(in_doubt=False), secret, request_id)
         left = ends - rules.clock()
         verdict = judge(event, tried, call.repeats, rules.retries, left, rules.chance())
         if isinstance(verdict, Ended):

@@ -15,7 +15,7 @@ from typing import Any, Final, TypeVar
 import orjson
 
 from permission_mongo.client.call import Answer, Call
-from permission_mongo.client.errors import Refused, kind_of
+from permission_mongo.client.errors import NotUnderstood, Refused, kind_of
 from permission_mongo.client.json import Document, Types, read_moment, typed
 from permission_mongo.client.results import (
     BatchResult,
@@ -52,8 +52,12 @@ class _Mismatch(Exception):
 def outcome_of(call: Call[T], answer: Answer, secret: str) -> T:
     """What the call comes to. Refused or NotUnderstood where it was not done; `secret` is in no error."""
     if answer.status in call.takes:
-        return _read(call, answer)
-    if 200 <= answer.status < 400:
+        try:
+            return _read(call, answer)
+        except NotUnderstood:
+            if answer.status < 400:
+                raise
+    elif 200 <= answer.status < 400:
         raise answer.not_understood(f"the status {answer.status} to {call.method} of this route")
     refusal = refusal_of(answer, secret)
     if call.absent is not None and call.absent[0] == refusal.code:
@@ -390,7 +394,7 @@ def healthy(body: Any, answer: Answer) -> bool:
 
 def ready(body: Any, answer: Answer) -> Readiness:
     found = Shape(body)
-    return Readiness(answer.status == 200 and found.at("status").text == "ready", found.document)
+    return Readiness(found.at("status").text == "ready" and answer.status == 200, found.document)
 
 
 def counts(body: Any, answer: Answer) -> dict[str, int]:

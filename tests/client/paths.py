@@ -17,11 +17,16 @@ class LossyHttp:
         self._gateway = port
         self._losing: tuple[str, ...] = ()
         self._times = 0
+        self._cuts = False
         self.passed: list[str] = []
         self.lost = 0
 
     def lose(self, *methods: str, times: int = 1) -> None:
-        self._losing, self._times = methods, times
+        self._losing, self._times, self._cuts = methods, times, False
+
+    def cut(self, *methods: str) -> None:
+        """The caller's connection while the gateway is still at work on the next one."""
+        self._losing, self._times, self._cuts = methods, 1, True
 
     def answer(self, caller: socket.socket) -> None:
         request = _message(caller)
@@ -31,12 +36,15 @@ class LossyHttp:
         self.passed.append(method)
         with socket.create_connection(("127.0.0.1", self._gateway), timeout=30) as gateway:
             gateway.sendall(request.replace(b"\r\n", b"\r\nconnection: close\r\n", 1))
+            lost = self._times > 0 and method in self._losing
+            if lost:
+                self._times -= 1
+                self.lost += 1
+            if lost and self._cuts:
+                caller.shutdown(socket.SHUT_RDWR)
             told = b"".join(iter(lambda: gateway.recv(65536), b""))
-        if self._times > 0 and method in self._losing:
-            self._times -= 1
-            self.lost += 1
-            return
-        caller.sendall(told)
+        if not lost:
+            caller.sendall(told)
 
 
 class Says:

@@ -17,7 +17,7 @@ from bson.decimal128 import Decimal128
 from bson.int64 import Int64
 from bson.objectid import ObjectId
 
-from permission_mongo.client import Client, Unsendable, service
+from permission_mongo.client import Client, IncompletePast, Unsendable, service
 from permission_mongo.client.call import segment
 from permission_mongo.client.documents import DocumentCalls, selected
 from permission_mongo.client.json import typed, write_json
@@ -293,6 +293,14 @@ def test_a_list_asks_for_what_is_left_of_its_limit():
 
 def test_an_empty_page_is_not_the_end():
     assert walked(Walk(NOTES.pages(None, {})), page(cursor="x"), page(1))[1] == [1]
+
+
+def test_a_list_of_the_past_that_left_something_out_says_so_once():
+    walk = Walk(NOTES.pages(None, {"as_of": "2026-01-31"}))
+    with pytest.warns(IncompletePast):
+        walk.take(Page(({"n": 1},), "x", True, complete=False))
+    walk.take(Page(({"n": 2},), None, False, complete=False))
+    assert walk.is_complete is False
 
 
 @pytest.mark.parametrize("wrong", [-1, 1.5, "3", True])

@@ -86,6 +86,19 @@ async def test_the_same_by_event_loops(path, lossy, place, client):
     assert client["plain"].count({"name": name}) == 1
 
 
+def test_long_work_that_goes_on_is_waited_for_and_not_begun_again(path, notes, client):
+    """The connection is lost in the middle: the second attempt is told that the first is on its way, until it ended."""
+    mark = fresh()
+    for _ in range(8):
+        client["notes"].insert_many([{"_id": fresh(), "title": mark, "age": 1} for _ in range(4)])
+    path.cut("PUT")
+    result = notes.update_many({"filter": {"title": mark}}, {"$inc": {"age": 1}})
+    assert (result.replayed, result.modified) == (True, 32)
+    assert path.passed == ["PUT"] * len(path.passed)
+    assert len(path.passed) >= 2
+    assert {one["age"] for one in client["notes"].find({"title": mark}, page_size=50)} == {2}
+
+
 # -- controls: what would be without
 
 

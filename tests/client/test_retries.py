@@ -152,6 +152,16 @@ def test_a_call_may_have_a_total_of_its_own():
             NOTES.count(timeout=wrong)
 
 
+def test_not_to_be_ready_is_an_answer():
+    course = Course()
+    found = run(service.ready(), [answer(503, {"status": "not_ready", "checks": {"mongodb": "unavailable"}})], course)
+    assert (found.is_ready, found.told["checks"]) == (False, {"mongodb": "unavailable"})
+    assert run(service.ready(), [answer(503, {"status": "ending"})]).is_ready is False
+    for other in (refusal(503, "unavailable"), answer(503, b"<html>")):
+        with pytest.raises(Unavailable):
+            run(service.ready(), [other])
+
+
 # -- where nobody knows
 
 
