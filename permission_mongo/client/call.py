@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import wraps
+from functools import update_wrapper, wraps
 from inspect import signature
 from types import MappingProxyType
 from typing import Any, Final, Generic, Literal, ParamSpec, TypedDict, TypeVar, cast, get_args, get_type_hints
@@ -83,6 +83,14 @@ def strict(make: Callable[P, T]) -> Callable[P, T]:
 
     code = make.__code__
     return made
+
+
+def described(ask: Callable[..., Any], make: Callable[..., Any]) -> None:
+    """`ask` has the words and the arguments of `make`, and returns what that one's call comes to: for `help`."""
+    update_wrapper(ask, make)
+    told = signature(make)
+    result = str(told.return_annotation).removeprefix("Call[").removesuffix("]")
+    vars(ask)["__signature__"] = told.replace(return_annotation=result)
 
 
 def _name_of_options(make: Callable[..., Any]) -> str:

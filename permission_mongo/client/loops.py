@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
-from functools import update_wrapper
 from inspect import isawaitable
 from types import TracebackType
 from typing import Concatenate, ParamSpec, Self, TypeVar, Unpack
@@ -13,7 +12,7 @@ from typing import Concatenate, ParamSpec, Self, TypeVar, Unpack
 import httpx
 
 from permission_mongo.client import service, wire
-from permission_mongo.client.call import Call, Options, plain, require_known, strict
+from permission_mongo.client.call import Call, Options, described, plain, require_known, strict
 from permission_mongo.client.conversation import (
     Ask,
     Done,
@@ -123,7 +122,7 @@ def _of_documents(
     async def ask(self: AsyncCollection, /, *args: P.args, **named: P.kwargs) -> T:
         return await self._line.send(made(self._calls, *args, **named), self._rules)
 
-    update_wrapper(ask, make)
+    described(ask, make)
     return ask
 
 
@@ -134,7 +133,7 @@ def _of_service(make: Callable[P, Call[T]]) -> Callable[Concatenate[AsyncClient,
     async def ask(self: AsyncClient, /, *args: P.args, **named: P.kwargs) -> T:
         return await self._line.send(made(*args, **named), self._rules)
 
-    update_wrapper(ask, make)
+    described(ask, make)
     return ask
 
 

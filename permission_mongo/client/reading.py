@@ -6,9 +6,8 @@ What is read here was sent by whoever is at the address. Another shape is NotUnd
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Final, TypeVar
 
@@ -16,7 +15,7 @@ import orjson
 
 from permission_mongo.client.call import Answer, Call
 from permission_mongo.client.errors import NotUnderstood, Refused, kind_of
-from permission_mongo.client.json import Document, Types, read_moment, typed
+from permission_mongo.client.json import Document, Types, typed
 from permission_mongo.client.results import (
     BatchResult,
     Change,
@@ -38,15 +37,12 @@ from permission_mongo.client.results import (
     Version,
     Written,
 )
+from permission_mongo.client.shapes import Mismatch, Shape, text_of
 
 T = TypeVar("T")
 R = TypeVar("R", bound=BatchResult)
 _CODE: Final = re.compile(r"[a-z_]{1,64}")
 _LONGEST_WAIT: Final = 9  # digits of a Retry-After that is a number
-
-
-class _Mismatch(Exception):
-    """The body has another shape; the text says where."""
 
 
 def outcome_of(call: Call[T], answer: Answer, secret: str) -> T:
@@ -72,7 +68,7 @@ def _read(call: Call[T], answer: Answer) -> T:
         raise answer.not_understood("no JSON") from None
     try:
         return call.read(body, answer)
-    except _Mismatch as error:
+    except Mismatch as error:
         raise answer.not_understood(str(error)) from None
 
 
@@ -113,81 +109,6 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     return max(until.total_seconds(), 0.0)
 
 
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """A JSON value, and where it stands in the answer."""
-
-    value: Any
-    place: str = "the body"
-
-    def at(self, key: str) -> Shape:
-        if not isinstance(self.value, dict) or key not in self.value:
-            raise _Mismatch(f"{self.place} has no {key!r}")
-        return Shape(self.value[key], key)
-
-    def maybe(self, key: str) -> Shape | None:
-        """None where it is absent or null."""
-        if not isinstance(self.value, dict):
-            raise _Mismatch(f"{self.place} is no object")
-        found = self.value.get(key)
-        return None if found is None else Shape(found, key)
-
-    def each(self, read: Callable[[Shape], T]) -> tuple[T, ...]:
-        if not isinstance(self.value, list):
-            raise _Mismatch(f"{self.place} is no list")
-        return tuple([read(Shape(one, f"{self.place}[]")) for one in self.value])
-
-    @property
-    def text(self) -> str:
-        if not isinstance(self.value, str):
-            raise _Mismatch(f"{self.place} is no text")
-        return self.value
-
-    @property
-    def number(self) -> int:
-        if not isinstance(self.value, int) or isinstance(self.value, bool):
-            raise _Mismatch(f"{self.place} is no whole number")
-        return self.value
-
-    @property
-    def truth(self) -> bool:
-        if not isinstance(self.value, bool):
-            raise _Mismatch(f"{self.place} is neither true nor false")
-        return self.value
-
-    @property
-    def document(self) -> Document:
-        if not isinstance(self.value, dict):
-            raise _Mismatch(f"{self.place} is no object")
-        return self.value
-
-    @property
-    def moment(self) -> datetime:
-        try:
-            return read_moment(self.text)
-        except ValueError:
-            raise _Mismatch(f"{self.place} is no moment") from None
-
-
-def _text(shape: Shape) -> str:
-    return shape.text
-
-
-def _id(shape: Shape) -> str:
-    """Ids of all three types are texts."""
-    return shape.text
-
-
-def _maybe_text(shape: Shape, key: str) -> str | None:
-    found = shape.maybe(key)
-    return None if found is None else found.text
-
-
-def _number_or(shape: Shape, key: str, other: int) -> int:
-    found = shape.maybe(key)
-    return other if found is None else found.number
-
-
 # -- documents
 
 
@@ -206,7 +127,7 @@ class Reading:
     def written(self, body: Any, answer: Answer) -> Written:
         found = Shape(body)
         tag = answer.headers.get("etag")
-        return Written(_id(found.at("_id")), self._document(found), tag, answer.is_replay)
+        return Written(found.at("_id").text, self._document(found), tag, answer.is_replay)
 
     def page(self, body: Any, answer: Answer) -> Page:
         found = Shape(body)
@@ -214,7 +135,7 @@ class Reading:
         total, complete = about.maybe("total"), found.maybe("complete")
         return Page(
             found.at("data").each(self._document),
-            _maybe_text(about, "cursor"),
+            about.maybe_text("cursor"),
             about.at("has_more").truth,
             None if total is None else total.number,
             complete is None or complete.truth,
@@ -231,7 +152,7 @@ class Reading:
 
     def gathered(self, body: Any, answer: Answer) -> Gathered:
         found = Shape(body)
-        return Gathered(found.at("documents").each(self._document), found.at("not_found").each(_id))
+        return Gathered(found.at("documents").each(self._document), found.at("not_found").each(text_of))
 
     def old_state(self, body: Any, answer: Answer) -> OldState:
         found = Shape(body)
@@ -243,12 +164,12 @@ def count(body: Any, answer: Answer) -> int:
 
 
 def deleted(body: Any, answer: Answer) -> Deleted:
-    return Deleted(_id(Shape(body).at("id")), answer.is_replay)
+    return Deleted(Shape(body).at("id").text, answer.is_replay)
 
 
 def purged(body: Any, answer: Answer) -> Purged:
     found = Shape(body)
-    return Purged(_id(found.at("id")), found.at("versions").number, answer.is_replay)
+    return Purged(found.at("id").text, found.at("versions").number, answer.is_replay)
 
 
 def versions(body: Any, answer: Answer) -> tuple[Version, ...]:
@@ -259,11 +180,11 @@ def _version(shape: Shape) -> Version:
     at = shape.maybe("updated_at")
     return Version(
         shape.at("version").number,
-        _maybe_text(shape, "action"),
-        _maybe_text(shape, "updated_by"),
+        shape.maybe_text("action"),
+        shape.maybe_text("updated_by"),
         None if at is None else at.moment,
-        _maybe_text(shape, "change_reason"),
-        _maybe_text(shape, "batch"),
+        shape.maybe_text("change_reason"),
+        shape.maybe_text("batch"),
     )
 
 
@@ -284,7 +205,7 @@ def _change(shape: Shape) -> Change:
 def inserted(body: Any, answer: Answer) -> InsertResult:
     found = Shape(body)
     created = found.maybe("created")
-    return _batch(InsertResult(ids=() if created is None else created.each(_id)), found, answer)
+    return _batch(InsertResult(ids=() if created is None else created.each(text_of)), found, answer)
 
 
 def updated(body: Any, answer: Answer) -> UpdateResult:
@@ -313,25 +234,25 @@ def _begun(body: Any) -> tuple[Shape, Job | None]:
 
 def _missing(shape: Shape) -> tuple[str, ...]:
     found = shape.maybe("missing")
-    return () if found is None else found.each(_id)
+    return () if found is None else found.each(text_of)
 
 
 def _batch(result: R, shape: Shape, answer: Answer, job: Job | None = None) -> R:
     """`result` with what all batches tell alike."""
     if job is not None:
-        failures = _number_or(shape, "failed", 0)
+        failures = shape.number_or("failed", 0)
         return replace(
             result, job=job, batch=job.batch, failures=failures, replayed=answer.is_replay, request_id=answer.request_id
         )
     error, failed, items, rehearsed = (shape.maybe(key) for key in ("error", "failed", "results", "dry_run"))
     failure = None if error is None else _failure(error)
     if failure is None and answer.status == 207:
-        raise _Mismatch("a 207 without an 'error'")
+        raise Mismatch("a 207 without an 'error'")
     errors = () if failed is None else failed.each(_failed)
     counted = None if failure is None else failure.details.get("failed")
     return replace(
         result,
-        batch=_maybe_text(shape, "batch"),
+        batch=shape.maybe_text("batch"),
         error=failure,
         errors=errors,
         failures=counted if isinstance(counted, int) else len(errors),
@@ -351,12 +272,12 @@ def _failure(shape: Shape) -> Failure:
 def _failed(shape: Shape) -> Failure:
     index = shape.maybe("index")
     place = None if index is None else index.number
-    return replace(_failure(shape.at("error")), id=_maybe_text(shape, "id"), index=place)
+    return replace(_failure(shape.at("error")), id=shape.maybe_text("id"), index=place)
 
 
 def _item(shape: Shape) -> Item:
     error = shape.maybe("error")
-    return Item(_maybe_text(shape, "id"), shape.at("status").text, None if error is None else _failure(error))
+    return Item(shape.maybe_text("id"), shape.at("status").text, None if error is None else _failure(error))
 
 
 # -- the gateway itself
@@ -378,8 +299,8 @@ def job_of(shape: Shape) -> Job:
         shape.at("operation").text,
         shape.at("collection").text,
         shape.at("created_at").moment,
-        {name: Shape(value, name).number for name, value in shape.at("progress").document.items()},
-        _maybe_text(shape, "batch"),
+        shape.at("progress").numbers,
+        shape.maybe_text("batch"),
         None if error is None else _failure(error),
     )
 
@@ -398,4 +319,4 @@ def ready(body: Any, answer: Answer) -> Readiness:
 
 
 def counts(body: Any, answer: Answer) -> dict[str, int]:
-    return {name: Shape(value, name).number for name, value in Shape(body).at("data").document.items()}
+    return Shape(body).at("data").numbers

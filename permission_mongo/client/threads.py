@@ -5,14 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import update_wrapper
 from types import TracebackType
 from typing import Concatenate, ParamSpec, Self, TypeVar, Unpack
 
 import httpx
 
 from permission_mongo.client import service, wire
-from permission_mongo.client.call import Call, Options, plain, require_known, strict
+from permission_mongo.client.call import Call, Options, described, plain, require_known, strict
 from permission_mongo.client.conversation import (
     Ask,
     Done,
@@ -119,7 +118,7 @@ def _of_documents(make: Callable[Concatenate[DocumentCalls, P], Call[T]]) -> Cal
     def ask(self: Collection, /, *args: P.args, **named: P.kwargs) -> T:
         return self._line.send(made(self._calls, *args, **named), self._rules)
 
-    update_wrapper(ask, make)
+    described(ask, make)
     return ask
 
 
@@ -130,7 +129,7 @@ def _of_service(make: Callable[P, Call[T]]) -> Callable[Concatenate[Client, P], 
     def ask(self: Client, /, *args: P.args, **named: P.kwargs) -> T:
         return self._line.send(made(*args, **named), self._rules)
 
-    update_wrapper(ask, make)
+    described(ask, make)
     return ask
 
 

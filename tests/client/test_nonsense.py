@@ -310,8 +310,26 @@ ECHOES = [
     http(403, {"error": {"code": SECRET, "message": "no"}}),
     http(403, {"error": {"code": "forbidden", "message": "no"}}, f"x-request-id: {SECRET}"),
     http(200, SECRET.encode(), f"content-type: {SECRET}"),
+    http(200, {"status": "ok", SECRET: SECRET, "error": SECRET}),
+    http(201, {"_id": {SECRET: SECRET}, SECRET: 1}),
     http(302, b"", f"location: http://x/{SECRET}"),
     http(500, SECRET.encode()),
+    http(200, {"data": {SECRET: "x"}}),
+    http(
+        200,
+        {
+            "data": [
+                {
+                    "id": "j",
+                    "state": "x",
+                    "operation": "x",
+                    "collection": "x",
+                    "created_at": "2026-01-01",
+                    "progress": {SECRET: "x"},
+                }
+            ]
+        },
+    ),
     b"",
 ]
 
@@ -321,9 +339,9 @@ ECHOES = [
 def test_no_error_no_repr_and_no_log_shows_the_credential(echo, credential, caplog):
     caplog.set_level(logging.DEBUG)
     with a_path(Says(echo)) as address, Client(address, **{credential: SECRET}, **QUICK) as client:
-        for call in (client.health, lambda: client["notes"].insert_one({"a": 1})):
+        for call in (client.me, client.sync_hierarchy, client.jobs, lambda: client["notes"].insert_one({"a": 1})):
             with pytest.raises(ClientError) as raised:
-                call()
+                raise _NotRaised(call() and "")
             error = raised.value
             told = [repr(error), str(error), repr(vars(error)), "".join(traceback.format_exception(error))]
             chain = [repr(one) for one in (error.__cause__, error.__context__) if one is not None]
