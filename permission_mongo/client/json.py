@@ -6,6 +6,7 @@ from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from math import isfinite
 from typing import Any, Final
 from uuid import UUID
 
@@ -24,9 +25,21 @@ _OPTIONS: Final = orjson.OPT_PASSTHROUGH_DATETIME
 def write_json(value: Any) -> bytes:
     """Dates, decimals, bytes and BSON's own ids as Extended JSON. Unsendable for what is no value of a document."""
     try:
-        return orjson.dumps(value, _extended, _OPTIONS)
+        written = orjson.dumps(value, _extended, _OPTIONS)
     except TypeError as error:  # orjson's own error is one
         raise Unsendable(f"can't be sent as JSON: {error}") from None
+    # A number that is not finite would be written as null: looked for only where there is any.
+    if b"null" in written and not _is_finite(value):
+        raise Unsendable("a number that is not finite can't be sent")
+    return written
+
+
+def _is_finite(value: Any) -> bool:
+    if isinstance(value, float):
+        return isfinite(value)
+    if isinstance(value, Mapping):
+        return all(map(_is_finite, value.values()))
+    return not isinstance(value, list | tuple | set | frozenset) or all(map(_is_finite, value))
 
 
 def _extended(value: Any) -> Any:

@@ -245,6 +245,25 @@ def test_values_are_sent_as_what_they_are(value, text):
     assert orjson.loads(write_json({"a": value})) == {"a": text}
 
 
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), -float("inf")])
+def test_a_number_that_is_not_finite_is_not_sent_as_null(number):
+    for value in (number, [None, (1, number)], {"a": {"b": [number]}}):
+        with pytest.raises(Unsendable, match="not finite"):
+            write_json({"a": value})
+    assert write_json({"a": None, "b": [1.5, "null"]}) == b'{"a":null,"b":[1.5,"null"]}'
+
+
+def test_what_holds_itself_is_refused():
+    circle: dict[str, Any] = {}
+    circle["in"] = [circle]
+    deep: Any = []
+    for _ in range(1000):
+        deep = [deep]
+    for value in (circle, deep):
+        with pytest.raises(Unsendable):
+            write_json(value)
+
+
 @pytest.mark.parametrize("wrong", [object(), 2**70, {3: 4}, "\ud800", lambda: 1, type])
 def test_what_is_no_value_is_refused(wrong):
     with pytest.raises(Unsendable):

@@ -247,6 +247,8 @@ async def test_values_are_typed_where_that_is_asked_for(boss):
     found = (await days.get(UUID(made_.id))).document
     assert {name: found[name] for name in sent} == sent
     assert isinstance(found["_id"], UUID)
+    assert (await days.find_one(sent))["_id"] == found["_id"], "a filter has such values as well"
+    assert await boss["days"].count({"at": {"$gt": day}}) == 0
     plain = (await boss["days"].get(made_.id)).document
     assert plain["at"] == "2026-01-31T12:30:00.005000Z"
     assert plain["price"] == {"$numberDecimal": "1.50"}
