@@ -70,6 +70,8 @@ def _read(call: Call[T], answer: Answer) -> T:
         return call.read(body, answer)
     except Mismatch as error:
         raise answer.not_understood(str(error)) from None
+    except RecursionError:
+        raise answer.not_understood("very many levels") from None
 
 
 def refusal_of(answer: Answer, secret: str) -> Refused:
@@ -87,10 +89,18 @@ def refusal_of(answer: Answer, secret: str) -> Refused:
         message.replace(secret, "...") if secret else message,
         code=code,
         status=answer.status,
-        details={} if secret and secret in repr(details) else details,
+        details={} if _shows(details, secret) else details,
         request_id=answer.request_id,
         retry_after=retry_after(answer.headers),
     )
+
+
+def _shows(details: Document, secret: str) -> bool:
+    """Whether the secret is in there, or it may be: nobody walks through very many levels."""
+    try:
+        return bool(secret) and secret in repr(details)
+    except RecursionError:
+        return True
 
 
 def _is_code(code: str, secret: str) -> bool:

@@ -139,6 +139,18 @@ def test_a_refusal_of_any_shape_is_a_refusal(status, body):
     assert raised.value.status == status
 
 
+def test_an_answer_of_very_many_levels_is_an_error_of_the_client():
+    """Python walks some hundred levels, and JSON may have more; a gateway's own has 64."""
+    deep = b"[" * 1000 + b"]" * 1000
+    with pytest.raises(NotUnderstood):
+        run(NOTES.get("a"), [answer(200, b'{"_id": ' + deep + b"}")])
+    told = b'{"error": {"code": "forbidden", "message": "x", "details": {"a": ' + deep + b"}}}"
+    with a_path(Says(http(403, told))) as address, Client(address, token=SECRET, **QUICK) as client:
+        with pytest.raises(Forbidden) as raised:
+            client.health()
+    assert raised.value.details == {}
+
+
 def test_a_page_of_a_proxy_is_not_a_document_that_is_not_there():
     """Only the gateway knows which documents there are."""
     with pytest.raises(NotFound, match="http_404"):
