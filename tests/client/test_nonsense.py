@@ -145,9 +145,9 @@ def test_an_answer_of_very_many_levels_is_an_error_of_the_client():
     with pytest.raises(NotUnderstood):
         run(NOTES.get("a"), [answer(200, b'{"_id": ' + deep + b"}")])
     told = b'{"error": {"code": "forbidden", "message": "x", "details": {"a": ' + deep + b"}}}"
-    with a_path(Says(http(403, told))) as address, Client(address, token=SECRET, **QUICK) as client:
-        with pytest.raises(Forbidden) as raised:
-            client.health()
+    says = Says(http(403, told))
+    with a_path(says) as address, Client(address, token=SECRET, **QUICK) as client, pytest.raises(Forbidden) as raised:
+        client.health()
     assert raised.value.details == {}
 
 
