@@ -4,13 +4,14 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+READY_FOR_DOCS := $(VENV)/.ready-for-docs
 LOWEST_VENV := .venv-lowest
 # Every room that leans on a package: the laws beside them try our own code, which is the same with any version.
 LOWEST ?= tests/auth tests/config tests/documents tests/outgoing tests/parsing tests/planning tests/policy tests/query \
 	tests/schema tests/storage tests/http tests/test_serve.py
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-fast test-lowest laws faults soak check audit lint bench bench-gate serve clean
+.PHONY: help run example docs test test-fast test-lowest laws faults soak check audit lint bench bench-gate serve clean
 
 help:  ## list the tasks
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -24,6 +25,9 @@ $(READY): pyproject.toml
 
 run: $(READY)  ## start the example company on port 8080: gateway, embedded MongoDB, documents, tokens
 	@$(BIN)/python examples/company/run.py
+
+example: $(READY)  ## run an example and end it: NAME=notes (people, shop, services, from-atlas-data-api, from-go-gateway), KEEP=1 to stay
+	@$(BIN)/python "examples/$(or $(NAME),notes)/run.py" $(if $(KEEP),--keep)
 
 serve: $(READY)  ## start the gateway with config/ and nothing loaded
 	@$(BIN)/permission-mongo serve --config config
@@ -48,6 +52,15 @@ faults: $(READY)  ## kills, failovers and races, long: some 25 minutes (FAULTS=F
 soak: $(READY)  ## everything at once with faults, half an hour (SOAK_MINUTES): exit 1 where a promise breaks
 	@$(BIN)/python -m tests.soak
 
+$(READY_FOR_DOCS): $(READY) pyproject.toml
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[docs]'
+	@touch $@
+
+docs: $(READY_FOR_DOCS)  ## the site of docs/ and the examples' pages, into site/; a link that leads nowhere fails it
+	@$(BIN)/python .ci/site.py
+	@$(BIN)/zensical build --strict --clean
+	@echo "To look at it: $(BIN)/python -m http.server -d site"
+
 lint: $(READY)  ## ruff: style and likely mistakes
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 
@@ -67,4 +80,4 @@ bench-gate: $(READY)  ## a short run beside the committed one: fails a quarter b
 	@$(BIN)/python -m benchmarks --gate
 
 clean:  ## remove the virtual environment, caches and the example's data
-	rm -rf $(VENV) $(LOWEST_VENV) .venv-peers .permission-mongo .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(LOWEST_VENV) .venv-peers .docs site .permission-mongo .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -41,6 +41,8 @@ _LONG = (
     "tests/http/test_conformance",
     "tests/test_serve",
     "tests/test_example",
+    "tests/examples/",
+    "tests/test_commands",
     "tests/impact/",
     "tests/storage/",
 )

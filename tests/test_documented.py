@@ -17,15 +17,19 @@ from permission_mongo.config.load import load_config
 from permission_mongo.config.section import Section
 from permission_mongo.errors import Misconfigured, Refusal
 from permission_mongo.metrics import Metrics
+from permission_mongo.policy import parser as when
+from permission_mongo.policy.construction import RELATIONS
 from permission_mongo.query.expressions import EXPRESSIONS
 from permission_mongo.query.filters import OPERATORS
 from permission_mongo.query.pipeline import ACCUMULATORS, STAGES
 from permission_mongo.schema.computed import OPERATORS as COMPUTED_OPERATORS
+from tests.pages import prose
 from tests.test_numbered import FAULTS, THREATS, names_of_tests, numbers_in
 
 ROOT = Path(__file__).parent.parent
-HTTP, CONFIGURATION, OPERATIONS, OBSERVABILITY = (
-    (ROOT / "docs" / f"{name}.md").read_text() for name in ("http-api", "configuration", "operations", "observability")
+HTTP, ERRORS, CONFIGURATION, COMMANDS, OBSERVABILITY = (
+    (ROOT / "docs" / f"{name}.md").read_text()
+    for name in ("http-api", "errors", "configuration", "commands", "observability")
 )
 README = (ROOT / "README.md").read_text()
 
@@ -89,8 +93,24 @@ def page_part(text: str, heading: str) -> str:
 def test_every_error_code_is_documented_with_its_status():
     codes = {one.code for one in classes(Refusal) if one.__module__.startswith("permission_mongo.")}
     assert codes == set(api_errors.STATUS)
-    rows = set(re.findall(r"^\| (\d{3}) \| `(\w+)` \|", page_part(HTTP, "Errors"), re.MULTILINE))
+    rows = set(re.findall(r"^\| (\d{3}) \| `(\w+)` \|", page_part(ERRORS, "Codes"), re.MULTILINE))
     assert rows == {(str(status), code) for code, status in api_errors.STATUS.items()}
+
+
+def test_every_code_of_a_broken_schema_is_documented_and_no_other():
+    rows = set(re.findall(r"^\| `(\w+)` \|", page_part(ERRORS, "Codes of `details.errors`"), re.MULTILINE))
+    told: set[str] = set()
+    words: set[object] = set()
+    for source in (ROOT / "permission_mongo").rglob("*.py"):
+        for node in ast.walk(ast.parse(source.read_text())):
+            words |= {node.value} if isinstance(node, ast.Constant) and isinstance(node.value, str) else set()
+            if isinstance(node, ast.Call) and len(node.args) > 1 and isinstance(node.args[1], ast.Constant):
+                name = getattr(node.func, "id", getattr(node.func, "attr", ""))
+                if name == "FieldError" or (name == "wrong" and source.name == "validate.py"):
+                    told.add(str(node.args[1].value))
+    assert len(told) > 12
+    assert told - rows == set()
+    assert rows - words == set()
 
 
 def test_every_route_is_documented_and_no_other():
@@ -208,6 +228,16 @@ def test_no_key_is_documented_that_the_reader_of_config_yaml_does_not_know(keys_
     assert documented - keys_read["config.yaml"] == set()
 
 
+def test_every_word_of_the_when_language_is_documented():
+    table = prose(ROOT / "docs/policy-language.md").split("\n## Meaning\n")[0]
+    quoted = " ".join(re.findall(r"`([^`]+)`", table)).replace("\\", "")
+    words = set(re.findall(r"[\w$]+", quoted))
+    assert {*when._RESERVED, *when._REQUEST, *RELATIONS} - words == set()
+    assert {*when._COMPARATORS, "||", "&&"} - set(quoted.split()) == set()
+    for name in ("has", "startsWith", "containsAny", "containsAll", "any"):  # and each is shown with what it takes
+        assert re.search(rf"`{name}\([^`]+\)`", table), name
+
+
 # -- operations
 
 
@@ -235,7 +265,7 @@ def commands(parser: argparse.ArgumentParser, words: str) -> Iterator[tuple[str,
 
 
 def test_every_command_and_option_is_documented():
-    part = page_part(OPERATIONS, "Commands")
+    part = COMMANDS
     found = list(commands(_parser(), "permission-mongo"))
     assert len(found) >= 6
     for words, parser in found:

@@ -6,22 +6,29 @@
 from __future__ import annotations
 
 import argparse
-import ctypes
-import http.client
-import json
 import random
 import re
-import signal
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
-from urllib.parse import urlsplit
+from typing import Any
 
+from examples.running import (
+    HOURS,
+    Answer,
+    Failed,
+    Stopped,
+    address_in,
+    ask,
+    end,
+    first_words,
+    is_ready,
+    let_it_talk,
+    start,
+    stop_at_signals,
+)
 from permission_mongo.auth.development import make_token
 from permission_mongo.cli.credentials import with_secret
 from permission_mongo.config.load import load_config
@@ -29,9 +36,6 @@ from permission_mongo.config.model import Auth
 
 CONFIG = Path(__file__).parents[2] / "config"
 SEED = 1
-HOURS = 12
-PATIENCE = 90.0  # seconds until the gateway must be ready; the first start makes the data folder
-STOP_PATIENCE = 20.0
 
 # name: (tenant, role, department)
 PEOPLE = {
@@ -80,29 +84,12 @@ curl -sw '\n' "$AT/documents/doc-0001/versions" -H "Authorization: Bearer $ALICE
 """  # noqa: E501  (a line to paste is one line)
 
 
-class Stopped(Exception):
-    """Somebody pressed Ctrl-C or sent a signal."""
-
-
-class Failed(Exception):
-    """The gateway did not do what the example needs."""
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Start the example company.", add_help=False)
     parser.add_argument("--config", type=Path, default=CONFIG)
     options, passed = parser.parse_known_args(arguments)
-    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), stop)
-    # In a session of its own: Ctrl-C reaches this process only, which then ends the gateway in order.
-    child = subprocess.Popen(
-        [sys.executable, "-m", "permission_mongo", "serve", "--config", options.config, *passed],
-        stdout=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        preexec_fn=end_with_parent if sys.platform == "linux" else None,
-    )
+    stop_at_signals()
+    child = start(options.config, passed)
     try:
         return follow(child, options.config)
     except Stopped:
@@ -114,61 +101,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         end(child)
 
 
-def end_with_parent() -> None:
-    """In the child: SIGTERM when this process is killed and can't send it any more (prctl(2), PR_SET_PDEATHSIG)."""
-    ctypes.CDLL(None).prctl(1, signal.SIGTERM)
-
-
-def stop(*_: object) -> NoReturn:
-    for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # once is enough: the end must not be cut short
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), signal.SIG_IGN)
-    raise Stopped
-
-
-def end(child: subprocess.Popen[str]) -> None:
-    if child.poll() is None:
-        child.terminate()
-        try:
-            child.wait(STOP_PATIENCE)
-        except subprocess.TimeoutExpired:
-            child.kill()
-            child.wait()
-
-
 def follow(child: subprocess.Popen[str], config: Path) -> int:
     """The gateway's exit code, once it has said its own last words."""
     said = list(first_words(child))
-    address = next((words[1] for line in said if len(words := line.split()) == 2 and words[0] == "at"), None)
+    address = address_in(said)
     if address is None or not is_ready(address, child):
         return child.wait()
-    threading.Thread(target=lambda: list(child.stdout or ()), daemon=True).start()  # a full pipe would stop it
+    let_it_talk(child)
     auth = with_secret(load_config(config)).auth
     tokens = {name: token(name, auth) for name in PEOPLE}
     loaded = load(address, tokens)
     engine = next((line.strip() for line in said if line.startswith("  MongoDB")), "")
     print(words_of_welcome(address, engine, loaded, tokens), flush=True)
     return child.wait()
-
-
-def first_words(child: subprocess.Popen[str]) -> Iterator[str]:
-    """What the gateway prints until it has said where it listens and on what."""
-    for line in child.stdout or ():
-        yield line
-        if line.startswith("  MongoDB"):
-            return
-
-
-def is_ready(address: str, child: subprocess.Popen[str]) -> bool:
-    deadline = time.monotonic() + PATIENCE
-    while child.poll() is None:
-        with suppress(OSError, http.client.HTTPException):
-            if ask(address, "GET", "/ready")[0] == 200:
-                return True
-        if time.monotonic() > deadline:
-            raise Failed(f"the gateway is not ready after {PATIENCE:.0f} s")
-        time.sleep(0.05)
-    return False
 
 
 def token(name: str, auth: Auth) -> str:
@@ -179,27 +124,12 @@ def token(name: str, auth: Auth) -> str:
     return make_token(auth.secret, auth.algorithms[0], name, [role], int(time.time()) + HOURS * 3600, claims)
 
 
-def ask(address: str, method: str, path: str, bearer: str = "", body: object = None) -> tuple[int, Any]:
-    parts = urlsplit(address)
-    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=60)
-    headers = {"Authorization": f"Bearer {bearer}"} if bearer else {}
-    try:
-        if body is None:
-            connection.request(method, path, headers=headers)
-        else:
-            connection.request(method, path, json.dumps(body), {**headers, "Content-Type": "application/json"})
-        answer = connection.getresponse()
-        return answer.status, json.loads(answer.read())
-    finally:
-        connection.close()
-
-
 # -- loading
 
 
 def load(address: str, tokens: Mapping[str, str]) -> str:
     """Load what is missing, each owner's as one atomic batch. The users come last: they say that all is there."""
-    if ask(address, "GET", "/users/gina", tokens["gina"])[0] == 200:
+    if by(address, tokens["gina"], "GET", "/users/gina").status == 200:
         return "on the data of an earlier start"
     started, chance = time.monotonic(), random.Random(SEED)
     count = 0
@@ -217,15 +147,18 @@ def load(address: str, tokens: Mapping[str, str]) -> str:
 
 def create(address: str, collection: str, documents: list[dict[str, Any]], theirs: str, bearer: str) -> int:
     """One batch, unless an earlier start got as far as this: then the owner has documents already."""
-    status, page = ask(address, "GET", f"/{collection}?_limit=1&{theirs}", bearer)
-    if status == 200 and page["data"]:
+    page = by(address, bearer, "GET", f"/{collection}?_limit=1&{theirs}")
+    if page.status == 200 and page.body["data"]:
         return 0
-    status, answer = ask(
-        address, "POST", f"/{collection}/batch", bearer, {"documents": documents, "atomic": True, "reason": "example"}
-    )
-    if status != 201:
-        raise Failed(f"{collection} could not be loaded: {answer['error']['message']}")
-    return len(answer["created"])
+    body = {"documents": documents, "atomic": True, "reason": "example"}
+    answer = by(address, bearer, "POST", f"/{collection}/batch", body)
+    if answer.status != 201:
+        raise Failed(f"{collection} could not be loaded: {answer.body['error']['message']}")
+    return len(answer.body["created"])
+
+
+def by(address: str, bearer: str, method: str, path: str, body: object = None) -> Answer:
+    return ask(address, method, path, body, {"Authorization": f"Bearer {bearer}"})
 
 
 def document(name: str, number: int, department: str, chance: random.Random) -> dict[str, Any]:

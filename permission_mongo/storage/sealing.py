@@ -41,6 +41,8 @@ _PATIENCE: Final = 10.0  # seconds for one command
 _SETTLING: Final = 120.0  # seconds: a transaction that a server still holds, and clocks that differ
 _MOST_HEADS: Final = 10_000
 _AT_ONCE: Final = 1_000  # entries read together
+_LONG: Final = 4096  # bytes of an entry
+_ID_AT: Final = 9  # where the value of `_id`, which is stored first, begins in a document
 _ROW: Final = 22  # bytes of `{_id: ObjectId}` as BSON
 Found = dict[str | None, list[tuple[bytes, bytes]]]  # by tenant: ids and digests
 
@@ -222,13 +224,27 @@ class Sealer:
     async def _read(self, ids: list[bytes]) -> Found:
         """The entries as they are stored, in digests."""
         found: Found = {}
+        long: dict[bytes, bytes] = {}
         for n in range(0, len(ids), _AT_ONCE):
             wanted = [ObjectId(one) for one in ids[n : n + _AT_ONCE]]
             async for batch in self._entries.find_raw_batches({"_id": {"$in": wanted}}, batch_size=200):
                 for raw in documents_in(batch):
-                    entry = document_of(raw)
-                    found.setdefault(tenant_of(entry), []).append((entry["_id"].binary, digest_of(raw)))
+                    if len(raw) > _LONG:
+                        long[raw[_ID_AT : _ID_AT + ID]] = digest_of(raw)
+                    else:
+                        entry = document_of(raw)
+                        found.setdefault(tenant_of(entry), []).append((entry["_id"].binary, digest_of(raw)))
+        await self._add_long(found, long)
         return found
+
+    async def _add_long(self, found: Found, long: dict[bytes, bytes]) -> None:
+        """Digests of entries of batches: to ask for their tenants takes less than to decode all that they list."""
+        if not long:
+            return
+        wanted = {"_id": {"$in": [ObjectId(one) for one in long]}}
+        async for entry in self._entries.find(wanted, {"tenant_id": 1}):
+            one = entry["_id"].binary
+            found.setdefault(tenant_of(entry), []).append((one, long[one]))
 
     async def _next(self, known: _Known, tenant: str | None, entries: list[tuple[bytes, bytes]]) -> Seal | None:
         """The tenant's next seal; None where all of these are sealed already."""
@@ -283,7 +299,7 @@ def documents_in(answered: Any) -> Iterator[bytes]:
 def ids_in(answered: Any) -> Iterator[bytes]:
     """The ids in a raw answer of `{_id: ObjectId}` alone."""
     batch = cast("bytes", answered)
-    return (batch[n + 9 : n + 9 + ID] for n in range(0, len(batch), _ROW))
+    return (batch[n + _ID_AT : n + _ID_AT + ID] for n in range(0, len(batch), _ROW))
 
 
 def _cut(ids: bytes) -> Iterator[bytes]:

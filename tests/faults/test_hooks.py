@@ -177,6 +177,6 @@ def test_f15_a_receiver_that_was_away_is_told_everything_once_it_is_back(tmp_pat
 
 def test_f15_control_of_a_gateway_that_tells_by_itself(tmp_path, mongo_uri, database):
     """Without an outbox what waited in the gateway is gone with it."""
-    came = schedule(tmp_path, mongo_uri, database, "tests.faults.forgetful", patience=10)
+    came = schedule(tmp_path, mongo_uri, database, "tests.faults.forgetful", patience=3)
     tell(summary("control: told right after the write", came))
     assert came.lost > 0

@@ -28,11 +28,11 @@ def test_after_kills_at_any_moment_the_audit_fits_its_seals(mongo_uri, tmp_path)
     folder = write_config(tmp_path / "config", name)
     with pymongo.MongoClient(mongo_uri, w="majority") as client, ExitStack() as stack:
         stack.callback(client.drop_database, name)
-        for round_ in range(3):
+        for round_ in range(2):
             with a_gateway_process(folder, mongo_uri) as one, a_gateway_process(folder, mongo_uri) as other:
                 one.wait()
                 other.wait()
-                for n in range(30):
+                for n in range(20):
                     for gateway in (one, other):
                         gateway.ask("POST", "/notes", {"title": f"note {round_} {n}"})
                     gateway.ask("GET", "/notes/absent")
@@ -51,11 +51,11 @@ def test_after_kills_at_any_moment_the_audit_fits_its_seals(mongo_uri, tmp_path)
                 assert (code, errors) == (0, ""), told
                 if "not sealed yet" not in told:
                     break
-                time.sleep(1)
+                time.sleep(3)
             else:
                 pytest.fail(told)
             sealed = sum(len(seal["ids"]) // 12 for seal in client[name]["_pm_audit_seals"].find())
-            assert sealed == client[name]["_pm_audit"].count_documents({}) >= 180
+            assert sealed == client[name]["_pm_audit"].count_documents({}) >= 80
             code, heads, _ = audit(folder, mongo_uri, "head", "--json")
             (tmp_path / "heads.json").write_text(heads)
             assert audit(folder, mongo_uri, "verify", "--head", str(tmp_path / "heads.json"))[0] == 0
@@ -69,6 +69,6 @@ def test_after_kills_at_any_moment_the_audit_fits_its_seals(mongo_uri, tmp_path)
         client[name]["_pm_audit_seals"].delete_many({"at": {"$gte": victim["at"]}})
         assert "cut" in audit(folder, mongo_uri, "verify", "--head", str(tmp_path / "heads.json"))[1]
         assert audit(folder, mongo_uri, "list", "--limit", "3")[1].count("\n") == 3
-        assert audit(folder, mongo_uri, "export", "--tenant", "acme")[1].count("\n") >= 180
+        assert audit(folder, mongo_uri, "export", "--tenant", "acme")[1].count("\n") >= 80
         assert audit(folder, mongo_uri, "verify", "--head", "nowhere.json")[0] == 3
         assert audit(folder, mongo_uri, "list", "--from", "yesterday")[0] == 3

@@ -112,7 +112,7 @@ async def test_f14_control_reading_before_the_delete_loses_updates(mongo_uri, tm
 
 async def test_f14_each_version_is_what_an_update_replaced(mongo_uri, tmp_path, database):
     """A writer beside knows on which number each of its changes came to lie: the state kept has all of them."""
-    count = min(rounds(40), 400)
+    count = rounds(12, 400)
     async with a_world(mongo_uri, a_config(tmp_path)) as world:
         notes = database.client[world.database.name]["notes"]
         await world.add("one")

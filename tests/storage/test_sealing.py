@@ -369,6 +369,20 @@ async def test_many_entries_of_one_look_are_cut_into_seals_of_a_size(database, m
     assert ids
 
 
+async def test_long_entries_are_sealed_in_the_chains_of_their_tenants_beside_short_ones(database):
+    ids = [str(ObjectId()) for _ in range(200)]
+    for tenant in ("acme", "other", None):
+        await add(database, 2, tenant=tenant)
+        await add(database, 2, tenant=tenant, ids=ids)
+    await a_sealer(database).look()
+    chains = await verify(database, (None, LATEST), {}, None, every=True)
+    assert [(one.tenant, one.entries, one.faults) for one in chains] == [
+        (None, 4, []),
+        ("acme", 4, []),
+        ("other", 4, []),
+    ]
+
+
 async def test_who_was_held_up_before_it_met_a_tenant_seals_nothing_twice(database):
     """It has the lease, and looks; meanwhile another one takes it and seals; then it goes on."""
     first, second = a_sealer(database, "one"), a_sealer(database, "two")
