@@ -250,12 +250,25 @@ def test_a_huge_retry_after_keeps_nobody(text):
     begun = time.monotonic()
     with a_path(says) as address, Client(address, **QUICK) as client, pytest.raises(RateLimited):
         client.health()
-    assert time.monotonic() - begun < 1.5
+    assert time.monotonic() - begun < 5
 
 
-async def test_an_answer_without_end_is_not_kept_in_memory(monkeypatch):
+class Endless(Says):
+    """An answer that would be right, and has no end that anybody could wait for."""
+
+    told = 0
+
+    def answer(self, caller):
+        self.requests.append(b"")
+        caller.sendall(b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n" + b'{"status": "ok"}')
+        for _ in range(400):
+            caller.sendall(b" " * 100_000)
+            self.told += 100_000
+
+
+async def test_an_answer_without_end_is_not_read_to_its_end(monkeypatch):
     monkeypatch.setattr(wire, "MOST_BYTES", 100_000)
-    says = Says(http(200, b'"' + b"x" * 3_000_000 + b'"'))
+    says = Endless()
     with a_path(says) as address:
         with Client(address, **QUICK) as client, pytest.raises(NotUnderstood):
             client.health()
@@ -263,6 +276,7 @@ async def test_an_answer_without_end_is_not_kept_in_memory(monkeypatch):
             with pytest.raises(NotUnderstood):
                 await client.health()
     assert len(says.requests) == 2, "it was not asked for again"
+    assert says.told < 2 * 400 * 100_000, "the connection was closed on it"
 
 
 def test_a_short_credential_garbles_no_refusal():
@@ -289,7 +303,7 @@ async def test_an_answer_that_drips_is_ended_by_the_total():
         async with AsyncClient(address, timeouts=timeouts) as client:
             with pytest.raises(Unreachable):
                 await client.health()
-    assert time.monotonic() - begun < 2
+    assert time.monotonic() - begun < 4
 
 
 @pytest.mark.parametrize(
