@@ -66,6 +66,7 @@ lint: $(READY)  ## ruff: style and likely mistakes
 
 check: lint audit  ## lint, advisories, strict types, layers, the budget of 400 lines a file
 	@$(BIN)/mypy
+	@$(BIN)/mypy --strict tests/typing/usage.py
 	@$(BIN)/lint-imports --no-cache
 	@$(BIN)/python -m pytest tests/test_structure.py
 

@@ -1,0 +1,112 @@
+"""A client for the gateway, for Python programs: `Client` for threads, `AsyncClient` for event loops.
+
+    with Client("http://localhost:8080", token=token) as client:
+        for note in client["notes"].find({"status": "open"}, sort="-created_at"):
+            ...
+
+Needs the extra `client` and nothing else of the gateway. docs/client.md shows what it is good for.
+"""
+
+from permission_mongo.client.conversation import Timeouts
+from permission_mongo.client.errors import (
+    AsOfOutOfRange,
+    BadRequest,
+    ClientError,
+    Conflict,
+    Forbidden,
+    HookRejected,
+    Invalid,
+    NotFound,
+    NotUnderstood,
+    NotVersioned,
+    PartlyDone,
+    PreconditionFailed,
+    RateLimited,
+    Refused,
+    ServerError,
+    TimedOut,
+    TooLarge,
+    Unauthenticated,
+    Unavailable,
+    Unclear,
+    Unreachable,
+    Unsendable,
+)
+from permission_mongo.client.loops import AsyncClient, AsyncCollection, AsyncCursor
+from permission_mongo.client.results import (
+    BatchResult,
+    Change,
+    Deleted,
+    DeleteResult,
+    Difference,
+    Failure,
+    Found,
+    Gathered,
+    InsertResult,
+    Item,
+    Job,
+    OldState,
+    Page,
+    Purged,
+    Readiness,
+    UndoResult,
+    UpdateResult,
+    Version,
+    Written,
+)
+from permission_mongo.client.retries import Retries
+from permission_mongo.client.threads import Client, Collection, Cursor
+from permission_mongo.client.walking import IncompletePast
+
+__all__ = [
+    "AsOfOutOfRange",
+    "AsyncClient",
+    "AsyncCollection",
+    "AsyncCursor",
+    "BadRequest",
+    "BatchResult",
+    "Change",
+    "Client",
+    "ClientError",
+    "Collection",
+    "Conflict",
+    "Cursor",
+    "DeleteResult",
+    "Deleted",
+    "Difference",
+    "Failure",
+    "Forbidden",
+    "Found",
+    "Gathered",
+    "HookRejected",
+    "IncompletePast",
+    "InsertResult",
+    "Invalid",
+    "Item",
+    "Job",
+    "NotFound",
+    "NotUnderstood",
+    "NotVersioned",
+    "OldState",
+    "Page",
+    "PartlyDone",
+    "PreconditionFailed",
+    "Purged",
+    "RateLimited",
+    "Readiness",
+    "Refused",
+    "Retries",
+    "ServerError",
+    "TimedOut",
+    "Timeouts",
+    "TooLarge",
+    "Unauthenticated",
+    "Unavailable",
+    "Unclear",
+    "UndoResult",
+    "Unreachable",
+    "Unsendable",
+    "UpdateResult",
+    "Version",
+    "Written",
+]
