@@ -51,6 +51,18 @@ _LIVE: Final[Shape] = {
     "type": "boolean",
     "description": "Counted on documents as well, of a policy alone; this needs `explain`.",
 }
+# What is counted on documents is a policy: another schema would be of other documents.
+_DIFFERENCE: Final[Shape] = {
+    "anyOf": [
+        an_object(
+            {"files": an_object(_FILES, minProperties=1), "roles": _ROLE_SETS, "live": {**_LIVE, "const": False}},
+            ["files"],
+        ),
+        an_object(
+            {"files": an_object({"policy.yml": _FILE}, ["policy.yml"]), "roles": _ROLE_SETS, "live": _LIVE}, ["files"]
+        ),
+    ]
+}
 _SYNC: Final = _body(
     an_object({"tenant_id": text(minLength=1), "user_collection": text(minLength=1)}),
     required=False,
@@ -189,7 +201,7 @@ ROUTES: Final[tuple[Served, ...]] = (
         "admin",
         (),
         _BODY,
-        _body(an_object({"files": an_object(_FILES, minProperties=1), "roles": _ROLE_SETS, "live": _LIVE}, ["files"])),
+        _body(_DIFFERENCE),
     ),
     Served(
         "PUT",

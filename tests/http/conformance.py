@@ -11,6 +11,7 @@ from schemathesis.config import SchemathesisConfig
 from schemathesis.engine import Status, from_schema
 from schemathesis.engine.events import EngineFinished, NonFatalError, ScenarioFinished
 
+_FEW_FIT = "Too many generated examples are filtered out"  # of the generator, and nothing of the gateway
 MOST_TOLD = 5  # failures of one kind at one route
 # Refusals of requests that JSON Schema can't tell from good ones, each with why: docs/openapi.md has them in words.
 BEYOND_SCHEMA = {
@@ -83,6 +84,7 @@ class Summary:
     checks: Counter = field(default_factory=Counter)
     beyond: Counter = field(default_factory=Counter)
     failures: dict[tuple[str, str], list[str]] = field(default_factory=lambda: defaultdict(list))
+    unmade: list[str] = field(default_factory=list)  # routes for which too few requests could be drawn that fit
     seconds: float = 0.0
 
     def note(self, event: ScenarioFinished) -> None:
@@ -137,6 +139,7 @@ class Summary:
             f"statuses: {dict(sorted(self.statuses.items()))}",
             f"checks: {dict(sorted(self.checks.items()))}",
             f"refused by what no schema says: {dict(sorted(self.beyond.items()))}",
+            f"routes for which too few requests were drawn: {self.unmade}",
             f"failures: {sum(map(len, self.failures.values()))} of {len(self.failures)} kinds",
         ]
         return "\n".join(
@@ -174,6 +177,8 @@ def run(app: Any, document: dict, settings: dict) -> Summary:
     for event in from_schema(schema).execute():
         if isinstance(event, ScenarioFinished):
             summary.note(event)
+        elif isinstance(event, NonFatalError) and _FEW_FIT in str(event.value):
+            summary.unmade.append(str(event.label))
         elif isinstance(event, NonFatalError):
             summary.failures["error", str(event.label)].append(str(event.value)[:2000])
         elif isinstance(event, EngineFinished):

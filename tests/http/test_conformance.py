@@ -91,6 +91,7 @@ async def test_the_gateway_does_what_its_description_says(letters):
     found = await examined(letters, await described(letters), settings(EXAMPLES))
     print(found.text())
     assert found.broken == {}, found.text()
+    assert len(found.unmade) <= 1, found.text()
     # What hypothesis draws differs from machine to machine; what it finds once in hundreds is a pattern to be added.
     assert found.unexplained <= 0.01 * found.checks["positive_data_acceptance"], found.text()
     assert sum(found.cases.values()) >= EXAMPLES * 0.6

@@ -106,10 +106,13 @@ async def test_a_failed_command_tells_its_code_and_a_5xx_is_an_error(mongo_uri, 
             for one in "ab":
                 await world.post("/notes", {"_id": one, "title": "n", "email": "CANARY"}, token=BOSS)
             failing = {"failCommands": ["find"], "errorCode": 8000, "appName": "permission-mongo"}
-            await world.database.client.admin.command(
-                "configureFailPoint", "failCommand", mode={"times": 1}, data=failing
-            )
-            assert (await world.get("/notes/a", token=BOSS)).status_code == 500
+            # Jobs and deliveries are looked for meanwhile, so all of them fail and not the next one.
+            admin = world.database.client.admin
+            await admin.command("configureFailPoint", "failCommand", mode="alwaysOn", data=failing)
+            try:
+                assert (await world.get("/notes/a", token=BOSS)).status_code == 500
+            finally:
+                await admin.command("configureFailPoint", "failCommand", mode="off")
     failed = [one for one in collector.spans if one.status.code == Status.STATUS_CODE_ERROR]
     kinds = {one.name: told_of(one)["error.type"] for one in failed}
     assert kinds["GET /{collection}/{id}"] == "500"
