@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final, overload
 from uuid import UUID
 
+from permission_mongo.documents.fields import FieldRules
 from permission_mongo.documents.paths import Path, Touching, canonical, leaf_paths, touches
 from permission_mongo.documents.sizes import encoded
 from permission_mongo.errors import Forbidden, Refusal
@@ -16,8 +18,9 @@ from permission_mongo.planning.references import references_of
 from permission_mongo.planning.stamps import typed_stamp
 from permission_mongo.planning.targets import target_of
 from permission_mongo.plans import CreatePlan, Draft
-from permission_mongo.policy.evaluate import test_of, verdict
-from permission_mongo.policy.grants import Lens
+from permission_mongo.policy.evaluate import Test, test_of, verdict
+from permission_mongo.policy.grants import Lens, Reach
+from permission_mongo.policy.nodes import Expression
 from permission_mongo.prehooks import Pre
 from permission_mongo.revisions import Reference
 from permission_mongo.schema.defaults import Fill, made_by_gateway
@@ -40,6 +43,7 @@ from permission_mongo.values import Document
 from permission_mongo.versions import made
 
 _NO_PATHS: Final = frozenset[Path]()
+_MOST_REMEMBERED: Final = 512
 
 
 def plan_create_one(operation: CreateOne, asking: Asking, callers: Callers, new_uuid: Callable[[], UUID]) -> CreatePlan:
@@ -113,6 +117,56 @@ def reading_lens(collection: Collection, asking: Asking, callers: Callers) -> Le
         return None
 
 
+@dataclass(frozen=True, slots=True)
+class _Rules:
+    """What a reach says of whatever is created by it: the names that are stamped, those in which no other can be
+    unknown, whether any grant writes all fields, whether paths are to be judged, each grant's fields and its test of
+    the final document, and the names of which nothing is to be judged.
+    """
+
+    stamped: frozenset[str]
+    surely_known: frozenset[str]
+    writes_any: bool
+    judges_paths: bool
+    judges: tuple[tuple[FieldRules, bool, Expression, Test], ...]
+    plain: frozenset[str]
+
+
+_remembered: dict[int, tuple[Reach, Collection, bool, _Rules]] = {}
+
+
+def _rules_of(reach: Reach, collection: Collection, crosses: bool) -> _Rules:
+    """Made once for a reach, which is that of one caller: who creates one document after the other has it ready."""
+    known = _remembered.get(id(reach))
+    if known is not None and known[0] is reach and known[1] is collection and known[2] == crosses:
+        return known[3]
+    if len(_remembered) >= _MOST_REMEMBERED:
+        _remembered.clear()
+    made_now = _read_rules(reach, collection, crosses)
+    _remembered[id(reach)] = reach, collection, crosses, made_now
+    return made_now
+
+
+def _read_rules(reach: Reach, collection: Collection, crosses: bool) -> _Rules:
+    stamped = collection.stamped
+    if collection.tenant_field and crosses:
+        stamped -= {collection.tenant_field}
+    stamped |= {name for grant in reach.grants for name, _ in grant.stamps}
+    surely_known = names_with_nothing_below(collection) - stamped
+    judges_paths = bool(reach.hiding) or not all(grant.fields.writes_all for grant in reach.grants)
+    return _Rules(
+        stamped,
+        surely_known,
+        any(grant.fields.writes_all for grant in reach.grants),
+        judges_paths,
+        tuple(
+            (grant.fields, grant.fields.writes_all, final, test_of(final))
+            for grant, final in zip(reach.grants, reach.finals, strict=True)
+        ),
+        frozenset() if judges_paths else surely_known & plain_names(collection.fields.values()),
+    )
+
+
 class _Creating:
     """One caller creating in one collection: what does not depend on the document is made once."""
 
@@ -135,23 +189,11 @@ class _Creating:
         self._draws = False  # whether what is stamped is drawn anew for each document
         self._fill = Fill(asking.now, asking.principal.subject, self._drawn)
         self._limit = callers.config.limits.max_document_bytes
-        self._stamped = self._stamped_names()
-        self._surely_known = names_with_nothing_below(collection) - self._stamped
+        self._rules = rules = _rules_of(self.access.reach, collection, callers.crosses_tenants(asking))
         began = made("create", self._fill.user_id, asking.now, *made_for)
         self._marks: Document = {"_version": 1, "_made": began} if collection.versioned else {}
-        reach = self.access.reach
-        self._writes_any = any(grant.fields.writes_all for grant in reach.grants)
-        self._judges_paths = bool(reach.hiding) or not all(grant.fields.writes_all for grant in reach.grants)
-        self._judges = tuple(
-            (grant.fields, grant.fields.writes_all, final, test_of(final))
-            for grant, final in zip(reach.grants, reach.finals, strict=True)
-        )
         # Of names in it nothing is to be judged: none has others below it, and every rule may write each.
-        self._plain = (
-            frozenset[str]()
-            if pre or self._judges_paths
-            else self._surely_known & plain_names(collection.fields.values())
-        )
+        self._plain = frozenset[str]() if pre else rules.plain
         self._read = quick_reader(collection)
         self._stamps_of_all: tuple[Document, Document] | None = None
         self._with_tenant: tuple[Document, Stamped] | None = None
@@ -182,7 +224,7 @@ class _Creating:
         except (Doubt, ValueError):
             return None
         document: Document = {"_id": sent.id, **self._marks, **read, **others}
-        for _, _, _, test in self._judges:
+        for _, _, _, test in self._rules.judges:
             if test(document) is True:
                 return document
         return None
@@ -191,7 +233,7 @@ class _Creating:
         wrong_names = unfit_names(sent.document, self.collection)
         if wrong_names:
             raise as_violation(wrong_names)
-        paths = frozenset(path for path in leaf_paths(sent.document) if path) if self._judges_paths else _NO_PATHS
+        paths = frozenset(path for path in leaf_paths(sent.document) if path) if self._rules.judges_paths else _NO_PATHS
         self._require_fields(sent, paths)
         if sent.fault is not None:
             raise sent.fault
@@ -226,12 +268,12 @@ class _Creating:
 
     def _require_fields(self, sent: Sent, paths: frozenset[Path]) -> None:
         """Unknown, stamped and unwritable fields are told alike, before any value is looked at."""
-        refused = [] if sent.document.keys() <= self._surely_known else self._unknown(sent.document)
+        refused = [] if sent.document.keys() <= self._rules.surely_known else self._unknown(sent.document)
         if len(refused) > MOST_TOLD:
             raise self._forbidden("unknown or not permitted field", sorted(refused))
         if sent.names_id and not self.collection.client_ids:
             refused.append("_id")
-        if not self._writes_any:
+        if not self._rules.writes_any:
             grants = self.access.reach.grants
             refused += [".".join(path) for path in paths if not any(grant.fields.writes(path) for grant in grants)]
         if refused:
@@ -239,13 +281,7 @@ class _Creating:
 
     def _unknown(self, document: Mapping[str, Any]) -> list[str]:
         unknown = [".".join(path) for path in unknown_paths(document, self.collection)]
-        return unknown + [name for name in document if name in self._stamped]
-
-    def _stamped_names(self) -> frozenset[str]:
-        stamped = self.collection.stamped
-        if self.collection.tenant_field and self.callers.crosses_tenants(self.asking):
-            stamped -= {self.collection.tenant_field}
-        return stamped | {name for grant in self.access.reach.grants for name, _ in grant.stamps}
+        return unknown + [name for name in document if name in self._rules.stamped]
 
     def _stamps(self, sent: Sent) -> tuple[Stamped, Document]:
         """What the gateway writes itself: tenant, owner, times, and what the rules set.
@@ -300,7 +336,7 @@ class _Creating:
         reach = self.access.reach
         if reach.hiding and not unknown:
             self._require_unhidden(paths, document)
-        for fields, writes_all, final, test in self._judges:
+        for fields, writes_all, final, test in self._rules.judges:
             covers = writes_all or all(fields.writes(path) for path in paths)
             if covers and (verdict(final, document) is not False if unknown else test(document) is True):
                 return

@@ -7,6 +7,7 @@ tells. Readers are compiled once a collection. That both readings agree is a law
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
 from math import isfinite
 from typing import Any, Final, Protocol
 
@@ -229,6 +230,8 @@ _TEXTS: Final[tuple[Any, ...]] = (_plain_text, _required_text)
 
 
 def _date(value: Any) -> Any:
+    if type(value) is datetime:  # of a stamp, and no text to be tried first
+        return SCALAR_READERS["date"](value)
     try:
         return read_plain_date(value)
     except (ValueError, TypeError):
