@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, assert_never
 
-from permission_mongo.documents.changes import Merge, Put, Step, Steps, apply_steps
+from permission_mongo.documents.changes import Merge, Put, Step, Steps, Unfit, apply_steps
 from permission_mongo.documents.differences import ABSENT, are_alike, are_same, differing_paths, values_at
 from permission_mongo.documents.numbers import are_equal
 from permission_mongo.documents.parts import (
@@ -123,6 +123,7 @@ class _Attempt:
     touched: dict[Path, str] = field(default_factory=dict)
     faults: list[FieldError] = field(default_factory=list)
     unchanged: set[str] = field(default_factory=set)  # places of sent values that are the stored ones
+    obstructed: set[Path] = field(default_factory=set)  # by what the caller is not shown, and so not told
 
     def outcome(self) -> Rewrite | None:
         stored = self.row.stored
@@ -132,7 +133,7 @@ class _Attempt:
         differing = set(differing_paths(only(stored, names), only(new, names), ()))
         self._require_covered(differing)
         # To write what the caller can't read always counts as a change: else an equal guess would tell.
-        blind = {path for path in self.touched if not self.row.sight.reads_raw(path)}
+        blind = self.obstructed | {path for path in self.touched if not self.row.sight.reads_raw(path)}
         if not names and not blind and not self.faults:
             return None
         new, hooked = self._hooked(new)
@@ -173,7 +174,7 @@ class _Attempt:
         sent = [(one.sent, one.path) for one in self.revision.named]
         if isinstance(self.revision.change, Put):
             sent = [(place, path) for path, place in self.touched.items()]
-        return frozenset(place for place, path in sent if not self.row.sight.reads_raw(path))
+        return frozenset(place for place, path in sent if path in self.obstructed or not self.row.sight.reads_raw(path))
 
     # -- the new document
 
@@ -191,10 +192,21 @@ class _Attempt:
                 self.faults += self._taken_away(steps)
                 new, unfit = apply_steps(self.row.stored, whole, self.revision.now)
                 told = {fault.field for fault in self.faults}
-                self.faults += [FieldError(one.place, one.code, one.message) for one in unfit if one.place not in told]
+                self.obstructed = {canonical(one.place) for one in unfit if not self._may_be_told(one)}
+                shown = [one for one in unfit if one.place not in told and canonical(one.place) not in self.obstructed]
+                self.faults += [FieldError(one.place, one.code, one.message) for one in shown]
                 return new
             case _:
                 assert_never(change)
+
+    def _may_be_told(self, unfit: Unfit) -> bool:
+        """Whether the caller is shown what stands in the way of a step. Else the step does nothing and counts as a
+        change, as it would where nothing stood there: a refusal would tell of the shape of what is hidden.
+        """
+        path = canonical(unfit.place)
+        if unfit.code == "path":
+            return all(self.row.sight.shows_null(path[:n]) for n in range(1, len(path)))
+        return self.row.sight.reads_raw(path)
 
     def _taken_away(self, steps: Iterable[Step]) -> Iterator[FieldError]:
         """What is needed and not read: a refusal where it is, and none where it is not, would tell which."""

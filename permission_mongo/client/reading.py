@@ -42,6 +42,7 @@ from permission_mongo.client.shapes import Mismatch, Shape, text_of
 T = TypeVar("T")
 R = TypeVar("R", bound=BatchResult)
 _CODE: Final = re.compile(r"[a-z_]{1,64}")
+_IN_PART: Final = 207
 _LONGEST_WAIT: Final = 9  # digits of a Retry-After that is a number
 
 
@@ -49,7 +50,7 @@ def outcome_of(call: Call[T], answer: Answer, secret: str) -> T:
     """What the call comes to. Refused or NotUnderstood where it was not done; `secret` is in no error."""
     if answer.status in call.takes:
         try:
-            return _read(call, answer)
+            return _read(call, answer, secret)
         except NotUnderstood:
             if answer.status < 400:
                 raise
@@ -61,17 +62,30 @@ def outcome_of(call: Call[T], answer: Answer, secret: str) -> T:
     raise refusal
 
 
-def _read(call: Call[T], answer: Answer) -> T:
+def _read(call: Call[T], answer: Answer, secret: str) -> T:
     try:
         body = orjson.loads(answer.body)
     except ValueError:
         raise answer.not_understood("no JSON") from None
     try:
+        if answer.status == _IN_PART and secret:
+            body = _without(body, secret)  # what failed is told in words, and part of an error
         return call.read(body, answer)
     except Mismatch as error:
         raise answer.not_understood(str(error)) from None
     except RecursionError:
         raise answer.not_understood("very many levels") from None
+
+
+def _without(value: Any, secret: str) -> Any:
+    """The same without the secret in any of its texts."""
+    if isinstance(value, str):
+        return value.replace(secret, "...")
+    if isinstance(value, list):
+        return [_without(one, secret) for one in value]
+    if isinstance(value, dict):
+        return {_without(name, secret): _without(one, secret) for name, one in value.items()}
+    return value
 
 
 def refusal_of(answer: Answer, secret: str) -> Refused:

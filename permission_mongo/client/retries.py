@@ -10,6 +10,7 @@ from permission_mongo.client.errors import Unsendable
 from permission_mongo.client.reading import retry_after
 
 _AGAIN: Final = frozenset({429, 502, 503, 504})
+_LEAST_PAUSE: Final = 0.2  # seconds between two looks at a write that is on its way, whatever is said of it
 # What the gateway judges before it looks for the idempotency key: of an earlier attempt it says nothing.
 _BEFORE_THE_KEY: Final = frozenset({401, 403, 408, 429})
 
@@ -77,6 +78,7 @@ def judge(event: Event, tried: Tried, repeats: Repeats, retries: Retries, left: 
     wait = _wait(event, now.attempts, retries, chance)
     if _is_on_its_way(event, repeats):
         now = replace(now, attempts=tried.attempts)  # asked for as long as there is time: it is being done
+        wait = max(wait, _LEAST_PAUSE)
     elif now.attempts >= retries.attempts:
         return Ended(repeats != "freely" and now.in_doubt)
     return Again(wait, now) if wait < left else Ended(repeats != "freely" and now.in_doubt)

@@ -44,6 +44,10 @@ export function hasToken() {
 }
 
 export function pathOf(...segments) {
+  // In a URL these two lead elsewhere, however they are written.
+  if (segments.some((one) => one === "." || one === "..")) {
+    throw new ApiError(0, "bad_request", "an id that is '.' or '..' can't stand in a path");
+  }
   return segments.map((one) => encodeURIComponent(one)).join("/");
 }
 

@@ -409,3 +409,16 @@ def test_an_address_that_is_none_is_refused(wrong):
     with pytest.raises(Unsendable) as raised:
         Client(wrong)
     assert "pass" not in str(raised.value)
+
+
+def test_what_failed_in_part_shows_no_credential_either():
+    failed = {"id": "a", "error": {"code": "conflict", "message": f"you sent Bearer {SECRET}"}}
+    told = {"deleted": 0, "missing": [SECRET], "failed": [failed], "batch": SECRET}
+    told["error"] = {"code": "partial", "message": SECRET, "details": {SECRET: [SECRET]}}
+    with a_path(Says(http(207, told))) as address, Client(address, token=SECRET, **QUICK) as client:
+        with pytest.raises(ClientError) as raised:
+            client["notes"].delete_many(["a"])
+        partly = client["notes"].delete_many(["a"], partial_ok=True)
+    error = raised.value
+    assert type(error).__name__ == "PartlyDone"
+    assert SECRET not in f"{error!r} {error} {vars(error)} {partly!r}"

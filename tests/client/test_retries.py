@@ -274,3 +274,10 @@ def test_retries_that_make_no_sense_are_refused(wrong):
 def test_there_is_no_call_without_an_end(wrong):
     with pytest.raises(Unsendable):
         Timeouts(total=wrong)
+
+
+def test_a_write_that_is_on_its_way_is_looked_after_at_leisure():
+    """Also where whoever answers says that it may be asked again at once."""
+    verdict = judge(refusal(409, "conflict", retry_after="0"), Tried(), "keyed", Retries(first=0.0), 60.0, 0.0)
+    assert isinstance(verdict, Again)
+    assert verdict.seconds >= 0.2

@@ -44,7 +44,7 @@ collections:
       level: {type: integer}
 """
 POLICY = """
-roles: {user: {}, mover: {}, writer: {}, reader: {}, editor: {}, blind: {}, part: {}, barred: {}, checked: {}, root: {cross_tenant: true}, all: {}}
+roles: {user: {}, mover: {}, writer: {}, reader: {}, narrow: {}, editor: {}, blind: {}, part: {}, barred: {}, checked: {}, root: {cross_tenant: true}, all: {}}
 policies:
   notes:
     user:
@@ -55,6 +55,7 @@ policies:
         check: "resource.meta.owner in ['alice', 'bob']"
         fields: {reassign: [meta.owner]}
     reader: {actions: [read], fields: {deny: [secret, pay.bonus, hidden, lines.price]}}
+    narrow: {actions: [read], fields: {allow: [title, open.k.z]}}
     writer: {actions: [update], fields: {deny: [pay.bonus, lines.price]}}
     blind: {actions: [update]}
     barred:
@@ -375,6 +376,45 @@ def test_reassign_without_a_check_is_refused_with_its_place(tmp_path):
         a_config(tmp_path, schema=SCHEMA, policy=policy)
     assert "4:" in str(told.value)
     assert "'reassign' needs a 'check'" in str(told.value)
+
+
+# -- shapes
+
+
+@pytest.mark.parametrize(
+    "update",
+    [{"$set": {"free.k.z": 1}}, {"$set": {"open.k.z": 1}}, {"$unset": {"free.k.z": ""}}, {"$push": {"free.k": 1}}],
+)
+async def test_the_shape_of_what_is_not_shown_is_told_by_no_step_below_it(world, update):
+    """It does nothing where a hidden value stands in its way, and is told as where none does."""
+    told = set()
+    for held in (None, {}, {"k": {}}, {"k": 5}, {"k": "s"}, {"k": [1]}, "text", [1], {"k": None}):
+        for name in ("notes", "_pm_versions"):
+            await world.database[name].delete_many({})
+        await store(world, **({} if held is None else {"free": held, "open": held if isinstance(held, dict) else {}}))
+        answer = await world.ask("PATCH", "/notes/a", update, token=a_token("n", ["narrow", "blind"]))
+        rehearsed = await world.ask(
+            "PUT",
+            "/notes/batch",
+            {"ids": ["a"], "update": update, "dry_run": True},
+            token=a_token("n", ["narrow", "blind"]),
+        )
+        told.add(
+            (
+                answer.status_code,
+                answer.json()["_version"] if answer.status_code == 200 else answer.text,
+                rehearsed.status_code,
+            )
+        )
+        row = await world.database["notes"].find_one({"_id": "a"})
+        if (
+            isinstance(held, dict)
+            and held.get("k") in (5, "s", [1])
+            and "$push" not in update
+            and "$unset" not in update
+        ):
+            assert held["k"] == (row["free"] if "free.k.z" in update["$set"] else row["open"])["k"]
+    assert len(told) == 1, told
 
 
 # -- fields

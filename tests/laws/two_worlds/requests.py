@@ -238,8 +238,9 @@ def _count(rnd: Random, known: Known, route: Route) -> Asked:
 def _settled(stages: list) -> list:
     """Without a choice among groups that a sort finds alike: the server draws their order anew for each request."""
     kinds = {kind for one in stages for kind in one}
-    is_grouped = bool(kinds & {"$group", "$sortByCount"})
-    return [one for one in stages if not (is_grouped and "$sort" in one)]
+    if "$sortByCount" in kinds or {"$group", "$sort"} <= kinds:
+        return [one for one in stages if not one.keys() & {"$sort", "$limit"}]
+    return stages
 
 
 def _aggregate(rnd: Random, known: Known, route: Route) -> Asked:
@@ -263,7 +264,7 @@ def _aggregate(rnd: Random, known: Known, route: Route) -> Asked:
         {"$out": "x"},
     ]
     chosen = _settled(rnd.sample(stages, rnd.randrange(1, 4)))
-    if rnd.random() < 0.5:
+    if rnd.random() < 0.5 or any("$sortByCount" in one for one in chosen):
         chosen.append({"$group": {"_id": None, "n": {"$sum": 1}}})
     return Asked(route, f"/{name}/aggregate", (), json.loads(json.dumps({"pipeline": chosen})))
 
