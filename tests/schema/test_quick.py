@@ -16,6 +16,9 @@ FILL = Fill(datetime(2026, 1, 31), "alice", lambda: UUID(int=1))
 INNER = {"n": Field("n", "integer", required=True), "s": Field("s", "string", default="x")}
 FIELDS = [
     *(Field("f", kind) for kind in FIELD_TYPES),
+    Field("f", "vector", dimensions=1),
+    Field("f", "vector", dimensions=2, required=True),
+    Field("f", "array", items=Field("f[]", "vector", dimensions=1)),
     *(Field("f", kind, required=True) for kind in FIELD_TYPES),
     *(Field("f", kind, min=1, max=5) for kind in ("integer", "number", "decimal")),
     *(Field("f", "string", format=form) for form in ("email", "url", "date", "time", "datetime")),
