@@ -173,8 +173,6 @@ class _Typing:
             case "$min" | "$max":
                 if step.operand is None:
                     self.wrong(step, "expected a value")
-                if one is not None and one.type == "vector":
-                    self.wrong(step, "is a vector, and has no order")
                 return replace(step, operand=self.value(step.operand, one, step.path))
             case "$push" | "$addToSet" | "$pull":
                 return replace(step, operand=self.elements(step, one))

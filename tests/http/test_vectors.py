@@ -82,6 +82,7 @@ async def test_an_update_is_judged_alike_and_one_number_of_it_can_not_be_changed
         {"$inc": {"near": 1}},
         {"$push": {"near": 1}},
         {"$max": {"near": [1, 2, 3]}},
+        {"$max": {"near": 5}},
     ):
         answer = await world.ask("PATCH", "/items/a", update)
         assert answer.status_code in (400, 422), answer.text
