@@ -11,7 +11,9 @@ AT = "/v1/collections/notes/documents"
 BATCH = f"{AT}/batch"
 
 
-async def ask(world: World, method: str, path: str, body: Any = None, token: str | None = None, **more) -> httpx.Response:
+async def ask(
+    world: World, method: str, path: str, body: Any = None, token: str | None = None, **more
+) -> httpx.Response:
     return await world.ask(method, path, body, token=a_token() if token is None else token, **more)
 
 
