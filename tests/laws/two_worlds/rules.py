@@ -9,7 +9,7 @@ from dataclasses import dataclass
 CONFIG = """
 auth: {{secret: '{secret}'}}
 server: {{secret: '{secret}'}}
-doors: [atlas_data_api, moorcheh]
+doors: [atlas_data_api, mixpeek, moorcheh]
 limits: {{max_batch_size: 9, max_result_size: 50, query_timeout: 60s}}
 """
 SCHEMA = """
