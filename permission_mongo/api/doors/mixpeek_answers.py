@@ -123,7 +123,7 @@ def _batch(outcome: BatchOutcome, collection: str, count: str, headers: Mapping[
     count_of_failed = len(failed) if by_ids else len(outcome.failed) + outcome.unlisted
     told = f"{outcome.met} {outcome.verb}"
     if count_of_failed:
-        why = failed[0]["error"] if failed else first_reason(outcome).message
+        why = failed[0]["error"] if failed else _reason(first_reason(outcome))
         told = f"{told}, {count_of_failed} could not be: {why}"
     body = {count: outcome.met, "failed_count": count_of_failed, "results": results, "message": told}
     return respond(200, body, dict(headers))
@@ -140,9 +140,15 @@ def _results(outcome: BatchOutcome, collection: str) -> list[dict[str, Any]]:
     return [_result(one, collection) for one in items]
 
 
+def _reason(refusal: Refusal) -> str:
+    """As one sentence: a result has no place for details."""
+    errors = refusal.details.get("errors") if isinstance(refusal, SchemaViolation) else None
+    return f"{refusal.message}: {errors[0]['field']}: {errors[0]['message']}" if errors else refusal.message
+
+
 def _result(item: Item, collection: str) -> dict[str, Any]:
     if item.refusal is not None:
-        return {ID: item.id, "success": False, "error": item.refusal.message}
+        return {ID: item.id, "success": False, "error": _reason(item.refusal)}
     if item.status == "not_found":
         return {ID: item.id, "success": False, "error": f"no such document in {collection}"}
     return {ID: item.id, "success": True}

@@ -38,7 +38,11 @@ def _list(rnd: Random, known: Known, route: Route) -> Asked:
     """A first page, or the next of one that was answered, with its own question or another."""
     if known.cursors and rnd.random() < 0.3:
         path, params, cursor = rnd.choice(known.cursors)
-        if path != _AUDIT and "/collections/" not in path and path.endswith("/deleted") == route[1].endswith("/deleted"):
+        if (
+            path != _AUDIT
+            and "/collections/" not in path
+            and path.endswith("/deleted") == route[1].endswith("/deleted")
+        ):
             return Asked(route, path, (*(one for one in params if one[0] != "_cursor"), ("_cursor", cursor)))
     name = collection(rnd)
     if route[1].endswith("/deleted"):
