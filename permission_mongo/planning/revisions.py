@@ -58,13 +58,18 @@ class Reviser:
         new_uuid: Callable[[], UUID],
         *,
         rehearses: bool = False,
+        blob: str | None = None,
     ) -> Reviser:
-        """Forbidden where no rule of the caller's roles has both `update` and `read` here."""
+        """Forbidden where no rule of the caller's roles has both `update` and `read` here.
+
+        `blob` is the one that is put or removed: of every other write blobs are out of reach.
+        """
         updating = callers.access(asking, collection, "update")
         reading = callers.access(asking, collection, "read")
         stamps = update_stamps(collection, asking, updating.reach, new_uuid)
-        guarded = collection.stamped | collection.placing
-        writers = tuple(_writers(collection, asking, callers, updating.reach, guarded, frozenset(stamps)))
+        guarded = (collection.stamped - {blob}) | collection.placing
+        always = frozenset(stamps) | (collection.blobs - {blob})
+        writers = tuple(_writers(collection, asking, callers, updating.reach, guarded, always))
         referable = referable_from(collection, asking, callers)
         hidden = tuple(rule.hidden for rule in updating.speaking.hides if rule.when == ALWAYS)
         fill = Fill(asking.now, asking.principal.subject, new_uuid)
