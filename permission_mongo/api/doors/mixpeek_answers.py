@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
+from urllib.parse import quote
 
 from starlette.responses import Response
 
@@ -18,8 +19,10 @@ from permission_mongo.operations import ListMany
 from permission_mongo.outcomes import BatchOutcome, Item
 from permission_mongo.planning.showing import ShownPage
 from permission_mongo.schema.model import Collection
+from permission_mongo.values import DocumentId
 
 BLOBS: Final = "document_blobs"
+_FAMILIES: Final = ("video", "image", "audio", "text")
 _OWN: Final = ("_id", ID, COLLECTION, BLOBS)
 _TYPES: Final = {
     "bad_request": "BadRequestError",
@@ -79,7 +82,29 @@ def told_of(shown: Mapping[str, Any], collection: Collection, looks: Looks) -> d
         for name, value in shown.items()
         if name not in _OWN and (looks.vectors or not _is_vector(name, collection))
     }
-    return {ID: shown["_id"], COLLECTION: collection.name, BLOBS: [], **fields}
+    blobs = [_blob(shown["_id"], name, shown[name], collection) for name in fields if name in collection.blobs]
+    return {ID: shown["_id"], COLLECTION: collection.name, BLOBS: [one for one in blobs if one], **fields}
+
+
+def _blob(of: DocumentId, name: str, shown: Any, collection: Collection) -> dict[str, Any] | None:
+    """One of the blobs, as far as it is shown; None for a mask. `url` is where who may read it finds the bytes."""
+    if not isinstance(shown, dict):
+        return None
+    kind = str(shown.get("content_type", ""))
+    family = kind.partition("/")[0]
+    checksum = shown.get("checksum")
+    found = {
+        "field": name,
+        "role": "source",
+        "type": "pdf" if kind == "application/pdf" else family if family in _FAMILIES else "other",
+        "url": f"/{collection.name}/{quote(str(of), safe='')}/blobs/{name}",
+        "filename": shown.get("filename"),
+        "content_type": shown.get("content_type"),
+        "size_bytes": shown.get("size_bytes"),
+        "checksum": None if checksum is None else f"sha256:{checksum}",
+        "presigned_url": shown.get("url"),
+    }
+    return {key: value for key, value in found.items() if value is not None}
 
 
 def _is_vector(name: str, collection: Collection) -> bool:
