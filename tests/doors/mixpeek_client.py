@@ -2,7 +2,9 @@
 
 import json
 import sys
+import time
 import urllib.request
+from urllib.error import HTTPError
 
 import mixpeek
 from mixpeek import models
@@ -102,6 +104,27 @@ def reads_of_all(told: dict) -> None:
     told["batch get"] = [ids, collections, answer.not_found]
 
 
+def bytes_of(told: dict) -> None:
+    """An address of the bytes, which asks for no credential."""
+    put = urllib.request.Request(f"{ADDRESS}/clips/a/blobs/photo?filename=a.png", b"ten bytes!", method="PUT")
+    put.add_header("content-type", "image/png")
+    put.add_header("x-api-key", KEY)
+    urllib.request.urlopen(put).close()
+    api = mixpeek.DocumentsApi(client())
+    asked = models.BatchGetDocumentsRequest(document_ids=["a"], return_presigned_urls=False)
+    told["not asked for"] = api.batch_get(asked).documents[0].document_blobs[0].presigned_url
+    [document] = api.batch_get(models.BatchGetDocumentsRequest(document_ids=["a"])).documents
+    [blob] = document.document_blobs
+    told["blob"] = [blob.var_field, blob.type, blob.filename, blob.content_type, blob.size_bytes]
+    with urllib.request.urlopen(blob.presigned_url) as answer:
+        told["bytes"] = answer.read().decode()
+    time.sleep(3)
+    try:
+        urllib.request.urlopen(blob.presigned_url).close()
+    except HTTPError as error:
+        told["bytes after their time"] = error.code
+
+
 def deletions(told: dict, documents: mixpeek.CollectionDocumentsApi) -> None:
     gone = documents.delete_document("clips", "d")
     told["deleted"] = [gone.success, gone.message]
@@ -171,6 +194,7 @@ def main() -> None:
     lists(told, documents)
     updates(told, documents)
     reads_of_all(told)
+    bytes_of(told)
     deletions(told, documents)
     refusals(told, documents)
     plain(told)

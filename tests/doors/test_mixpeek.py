@@ -29,6 +29,7 @@ collections:
       secret: {type: string}
       metadata: {type: object, properties: {status: {type: string}, stage: {type: string}}}
       near: {type: vector, dimensions: 2}
+      photo: {type: blob}
   notes:
     client_ids: true
     fields: {tenant_id: {type: string}, owner_id: {type: string}, text: {type: string}}
@@ -47,7 +48,10 @@ def test_the_client_does_what_its_pages_show_knowing_the_address_alone(mongo_uri
     pytest.importorskip("mixpeek")
     config = tmp_path / "config"
     config.mkdir()
-    texts = {"config.yaml": f"auth: {{secret: '{SECRET}'}}\ndoors: [mixpeek]\n", "schema.yml": SCHEMA}
+    texts = {
+        "config.yaml": f"auth: {{secret: '{SECRET}'}}\ndoors: [mixpeek]\nblobs: {{url_ttl: 2s}}\n",
+        "schema.yml": SCHEMA,
+    }
     for name, text in {**texts, "policy.yml": POLICY}.items():
         (config / name).write_text(text)
     database = f"test_{uuid4().hex[:12]}"
@@ -93,6 +97,10 @@ TOLD = {
     "batch update by filter": [1, 0, []],
     "bulk update": [1, "1 updated"],
     "batch get": [["a", "n"], ["clips", "notes"], ["foreign", "absent"]],
+    "blob": ["photo", "image", "a.png", "image/png", 10],
+    "bytes": "ten bytes!",
+    "bytes after their time": 404,
+    "not asked for": None,
     "vectors": [0, 1, "the document breaks its schema in 1 place: near: can't be changed once it is set"],
     "deleted": [True, "Successfully deleted"],
     "batch delete": [1, 2, [["c", True, None], ["foreign", False, ABSENT], ["absent", False, ABSENT]]],
