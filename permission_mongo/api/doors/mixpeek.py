@@ -114,7 +114,7 @@ async def delete_documents(call: Call) -> Response:
     body = await call.body()
     operation = requests.read_deletion(body, call.reason, collection, gateway.config.limits, gateway.fresh)
     outcome, headers = await batch_shown_to(call, operation, asking)
-    return answers.deletion(outcome, collection.name, headers)
+    return answers.deletion(outcome, operation, headers)
 
 
 async def update_documents(call: Call) -> Response:
@@ -123,7 +123,7 @@ async def update_documents(call: Call) -> Response:
     body = await call.body()
     operation = requests.read_updates(body, call.reason, collection, gateway.config.limits, gateway.fresh)
     outcome, headers = await batch_shown_to(call, operation, asking)
-    return answers.updates(outcome, collection.name, headers)
+    return answers.updates(outcome, operation, headers)
 
 
 async def update_matching(call: Call) -> Response:
@@ -132,7 +132,7 @@ async def update_matching(call: Call) -> Response:
     body = await call.body(MERGE_PATCH)
     operation = requests.read_update_of_all(body, call.reason, collection, gateway.config.limits, gateway.fresh)
     outcome, headers = await batch_shown_to(call, operation, asking)
-    return answers.updates(outcome, collection.name, headers)
+    return answers.updates(outcome, operation, headers)
 
 
 # -- of all collections

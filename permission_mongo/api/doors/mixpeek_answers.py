@@ -15,7 +15,7 @@ from permission_mongo.api.doors.passage import first_reason, partly
 from permission_mongo.api.errors import STATUS, headers_of
 from permission_mongo.api.render import respond
 from permission_mongo.errors import InvalidRequest, Refusal, SchemaViolation
-from permission_mongo.operations import ListMany
+from permission_mongo.operations import DeleteMany, Filtered, ListMany, UpdateMany
 from permission_mongo.outcomes import BatchOutcome, Item
 from permission_mongo.planning.showing import ShownPage
 from permission_mongo.schema.model import Collection
@@ -130,20 +130,20 @@ def listing(page: ShownPage, operation: ListMany, documents: Iterable[Mapping[st
 # -- batches
 
 
-def deletion(outcome: BatchOutcome, collection: str, headers: Mapping[str, str]) -> Response:
-    return _batch(outcome, collection, "deleted_count", headers)
+def deletion(outcome: BatchOutcome, operation: DeleteMany, headers: Mapping[str, str]) -> Response:
+    return _batch(outcome, operation, "deleted_count", headers)
 
 
-def updates(outcome: BatchOutcome, collection: str, headers: Mapping[str, str]) -> Response:
-    return _batch(outcome, collection, "updated_count", headers)
+def updates(outcome: BatchOutcome, operation: UpdateMany, headers: Mapping[str, str]) -> Response:
+    return _batch(outcome, operation, "updated_count", headers)
 
 
-def _batch(outcome: BatchOutcome, collection: str, count: str, headers: Mapping[str, str]) -> Response:
+def _batch(outcome: BatchOutcome, operation: Filtered, count: str, headers: Mapping[str, str]) -> Response:
     """Of ids what became of each. Of a filter the counts; not all of it is refused, for the rest was not looked at."""
-    by_ids = outcome.results is not None or bool(outcome.missing)
+    by_ids = operation.options.results
     if (outcome.stopped or outcome.interrupted) and not (by_ids and outcome.met):
         raise partly(outcome)
-    results = _results(outcome, collection) if by_ids else []
+    results = _results(outcome, operation.collection.name) if by_ids else []
     failed = [one for one in results if not one["success"]]
     count_of_failed = len(failed) if by_ids else len(outcome.failed) + outcome.unlisted
     told = f"{outcome.met} {outcome.verb}"
