@@ -26,7 +26,7 @@ $(READY): pyproject.toml
 run: $(READY)  ## start the example company on port 8080: gateway, embedded MongoDB, documents, tokens
 	@$(BIN)/python examples/company/run.py
 
-example: $(READY)  ## run an example and end it: NAME=notes (people, shop, services, from-atlas-data-api, from-go-gateway), KEEP=1 to stay
+example: $(READY)  ## run an example and end it: NAME=notes (people, shop, services, from-atlas-data-api, from-moorcheh, from-go-gateway), KEEP=1 to stay
 	@$(BIN)/python "examples/$(or $(NAME),notes)/run.py" $(if $(KEEP),--keep)
 
 serve: $(READY)  ## start the gateway with config/ and nothing loaded
