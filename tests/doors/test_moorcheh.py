@@ -201,7 +201,7 @@ def test_what_the_client_deleted_stands_in_the_audit_and_is_taken_back(served, a
     headers = {"x-api-key": served.admin, "content-type": "application/json"}
     asked = urllib.request.Request(f"{served.address}/_pm/audit?action=delete", headers=headers)
     with urllib.request.urlopen(asked, timeout=5) as answer:
-        [entry] = json.load(answer)["data"]
+        [entry] = [one for one in json.load(answer)["data"] if "batch" in one]  # refusals may come in later
     assert (entry["collection"], entry["ids"], entry["subject"]) == ("faces", ["a", "b"], "alice")
     undo = f"{served.address}/faces/batch/{entry['batch']}/undo"
     with urllib.request.urlopen(urllib.request.Request(undo, b"{}", headers), timeout=5) as answer:
