@@ -32,8 +32,8 @@ example: $(READY)  ## run an example and end it: NAME=notes (people, shop, servi
 serve: $(READY)  ## start the gateway with config/ and nothing loaded
 	@$(BIN)/permission-mongo serve --config config
 
-test: $(READY)  ## every test, on a real MongoDB: three files at a time, each with a server of its own
-	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+test: $(READY)  ## every test, on a real MongoDB: four files at a time, each with a server of its own
+	@$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
 
 test-fast: $(READY)  ## the pure rooms only: no server, below 15 s
 	@$(BIN)/python -m pytest -m 'not mongo and not faults'
