@@ -7,6 +7,7 @@ from random import Random
 
 from permission_mongo.api.doors import DOORS
 from tests.laws.two_worlds import requests
+from tests.laws.two_worlds.contents import VISIBLE_IDS
 from tests.laws.two_worlds.requests import Generator, Route
 from tests.laws.two_worlds.values import (
     Known,
@@ -108,10 +109,13 @@ def _upload(rnd: Random, known: Known, route: Route) -> Asked:
     name = _of_kind(rnd, route)
     items = []
     for _ in range(rnd.randrange(1, 4)):
-        document = a_document(rnd, known, "staff" if name == "absent" else name)
-        one = {"id": document.pop("_id", known.new_name() if rnd.random() < 0.5 else an_id(rnd, known, "teams"))}
-        place = one if rnd.random() < 0.5 else one.setdefault("metadata", {})
-        place |= document
+        place = "staff" if name == "absent" else name
+        document = a_document(rnd, known, place)
+        # None of a hidden document: that a key is taken is told, here as by our own routes.
+        taken = str(rnd.choice(VISIBLE_IDS[place]))
+        one = {"id": document.pop("_id", taken if rnd.random() < 0.2 else known.new_name())}
+        beside = one if rnd.random() < 0.5 else one.setdefault("metadata", {})
+        beside |= document
         items.append(one | ({"vector": [1, 2] if rnd.random() < 0.9 else [1]} if "/vectors" in route[1] else {}))
     return Asked(route, _at(rnd, route, name), (), {route[1].rpartition("/")[2]: items})
 
