@@ -40,6 +40,7 @@ collections:
       hid_sum: {type: integer, computed: {$strLenCP: $hid_note}}
       length: {type: integer, computed: {$strLenCP: $title}}
       reply: {type: object}
+      hid_scan: {type: blob}
   hidings: {client_ids: true, access: {tenant_field: null, owner_field: null}, fields: {hid_all: {type: string}, about: {type: string}}}
   simple: {id_type: objectId, access: {tenant_field: null, owner_field: null}, fields: {name: {type: string}}}
 """
@@ -212,6 +213,7 @@ async def test_only_the_callers_actions_and_rights_are_told(letters):
         "/ready",
         "/metrics",
         "/_pm/openapi.json",
+        "/_pm/blobs/{token}",
         "/_pm/me",
         "/_pm/jobs",
         "/_pm/jobs/{job}",
