@@ -49,6 +49,7 @@ from permission_mongo.storage.sealing import Sealer, latest_of
 from permission_mongo.storage.settings import shared_secret, versioned_since
 from permission_mongo.storage.starting import patiently
 from permission_mongo.storage.store import Store
+from permission_mongo.storage.sweeping import Sweeper
 from permission_mongo.storage.trail import Trail
 from permission_mongo.values import utc_now
 
@@ -213,7 +214,8 @@ async def _serving(
     seconds, connections = config.limits.query_timeout, config.mongodb.max_pool_size
     rooms = Rooms(lasting.client, database.name, seconds, connections, told_of_audit, observe=observe)
     blobs = Blobs(rooms.database, GridFS(rooms.database, seconds), namespace, seconds)
-    store, fresh, in_force = Store(rooms, blobs), lasting.fresh, InForce(lasting.standing)
+    sweeper = Sweeper(rooms, blobs, config.blobs.grace, observe)
+    store, fresh, in_force = Store(rooms, blobs, sweeper), lasting.fresh, InForce(lasting.standing)
     await _ensure_hierarchy(store, config)
     trail, holder, waiting = Trail(rooms.audit, observe), fresh.batch_id(), Event()
     asks = Consulting(config, planner, store, rooms.sequences, lasting.caller)
@@ -224,8 +226,16 @@ async def _serving(
     gateway = replace(shared, budget=lasting.budget, sizes=rooms.sizes, links=links)
     told = Delivering(rooms.outbox, lambda: gateway.current.config.receivers(), lasting.caller, observe, holder)
     sealing = _sealing(config, database, holder, lasting.metrics)
+    keeps = carriers and any(one.blobs for one in config.collections.values())
+    sweeping = sweeper.at_work(utc_now) if keeps else nullcontext()
     try:
-        async with sealing, trail.at_work(), told.at_work(DELIVERERS if carriers else 0), running.at_work(carriers):
+        async with (
+            sweeping,
+            sealing,
+            trail.at_work(),
+            told.at_work(DELIVERERS if carriers else 0),
+            running.at_work(carriers),
+        ):
             yield gateway
     finally:
         await store.close()
