@@ -39,6 +39,7 @@ from permission_mongo.shares import Budget
 from permission_mongo.spans import sent_to
 from permission_mongo.standing import Standing
 from permission_mongo.storage.blobs import Blobs, GridFS
+from permission_mongo.storage.buckets import Bucket
 from permission_mongo.storage.connection import Database, new_client, require_server
 from permission_mongo.storage.keys import MongoKeyStore
 from permission_mongo.storage.layout import prepare
@@ -213,7 +214,8 @@ async def _serving(
     observe = lasting.metrics.observe
     seconds, connections = config.limits.query_timeout, config.mongodb.max_pool_size
     rooms = Rooms(lasting.client, database.name, seconds, connections, told_of_audit, observe=observe)
-    blobs = Blobs(rooms.database, GridFS(rooms.database, seconds), namespace, seconds)
+    bucket = None if config.blobs.s3 is None else Bucket(config.blobs.s3, seconds)
+    blobs = Blobs(rooms.database, bucket or GridFS(rooms.database, seconds), namespace, seconds)
     sweeper = Sweeper(rooms, blobs, config.blobs.grace, observe)
     store, fresh, in_force = Store(rooms, blobs, sweeper), lasting.fresh, InForce(lasting.standing)
     await _ensure_hierarchy(store, config)
@@ -222,7 +224,7 @@ async def _serving(
     running = Running(config, known, asks, store, fresh, utc_now, observe, holder, waiting, in_force)
     kept = (fresh, trail, utc_now, in_force)
     shared = Gateway(config, known, planner, store, running, lasting.metrics, *kept, rates=lasting.rates)
-    links = lasting.links(config, namespace)
+    links = replace(lasting.links(config, namespace), of_store=None if bucket is None else bucket.url)
     gateway = replace(shared, budget=lasting.budget, sizes=rooms.sizes, links=links)
     told = Delivering(rooms.outbox, lambda: gateway.current.config.receivers(), lasting.caller, observe, holder)
     sealing = _sealing(config, database, holder, lasting.metrics)
