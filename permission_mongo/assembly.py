@@ -39,6 +39,7 @@ from permission_mongo.shares import Budget
 from permission_mongo.spans import sent_to
 from permission_mongo.standing import Standing
 from permission_mongo.storage.blobs import Blobs, GridFS
+from permission_mongo.storage.buckets import Bucket
 from permission_mongo.storage.connection import Database, new_client, require_server
 from permission_mongo.storage.keys import MongoKeyStore
 from permission_mongo.storage.layout import prepare
@@ -49,6 +50,7 @@ from permission_mongo.storage.sealing import Sealer, latest_of
 from permission_mongo.storage.settings import shared_secret, versioned_since
 from permission_mongo.storage.starting import patiently
 from permission_mongo.storage.store import Store
+from permission_mongo.storage.sweeping import Sweeper
 from permission_mongo.storage.trail import Trail
 from permission_mongo.values import utc_now
 
@@ -212,20 +214,30 @@ async def _serving(
     observe = lasting.metrics.observe
     seconds, connections = config.limits.query_timeout, config.mongodb.max_pool_size
     rooms = Rooms(lasting.client, database.name, seconds, connections, told_of_audit, observe=observe)
-    blobs = Blobs(rooms.database, GridFS(rooms.database, seconds), namespace, seconds)
-    store, fresh, in_force = Store(rooms, blobs), lasting.fresh, InForce(lasting.standing)
+    bucket = None if config.blobs.s3 is None else Bucket(config.blobs.s3, seconds)
+    blobs = Blobs(rooms.database, bucket or GridFS(rooms.database, seconds), namespace, seconds)
+    sweeper = Sweeper(rooms, blobs, config.blobs.grace, observe)
+    store, fresh, in_force = Store(rooms, blobs, sweeper), lasting.fresh, InForce(lasting.standing)
     await _ensure_hierarchy(store, config)
     trail, holder, waiting = Trail(rooms.audit, observe), fresh.batch_id(), Event()
     asks = Consulting(config, planner, store, rooms.sequences, lasting.caller)
     running = Running(config, known, asks, store, fresh, utc_now, observe, holder, waiting, in_force)
     kept = (fresh, trail, utc_now, in_force)
     shared = Gateway(config, known, planner, store, running, lasting.metrics, *kept, rates=lasting.rates)
-    links = lasting.links(config, namespace)
+    links = replace(lasting.links(config, namespace), of_store=None if bucket is None else bucket.url)
     gateway = replace(shared, budget=lasting.budget, sizes=rooms.sizes, links=links)
     told = Delivering(rooms.outbox, lambda: gateway.current.config.receivers(), lasting.caller, observe, holder)
     sealing = _sealing(config, database, holder, lasting.metrics)
+    keeps = carriers and any(one.blobs for one in config.collections.values())
+    sweeping = sweeper.at_work(utc_now) if keeps else nullcontext()
     try:
-        async with sealing, trail.at_work(), told.at_work(DELIVERERS if carriers else 0), running.at_work(carriers):
+        async with (
+            sweeping,
+            sealing,
+            trail.at_work(),
+            told.at_work(DELIVERERS if carriers else 0),
+            running.at_work(carriers),
+        ):
             yield gateway
     finally:
         await store.close()

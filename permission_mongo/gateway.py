@@ -110,6 +110,8 @@ class Gateway:
         shown = await self._answer(operation, asking, waits=waits)
         if not isinstance(operation, Service | OfFiles):
             self._observe_writes(operation, shown)
+            if isinstance(shown, Purged) and operation.collection.blobs:
+                await self.store.sweep_document(operation.collection.name, shown.id)
         if self.config.audit.enabled and self.config.audit.log_reads and not isinstance(operation, OfFiles):
             self._note_read(operation, asking, shown)
         return shown

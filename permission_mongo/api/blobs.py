@@ -15,6 +15,7 @@ from permission_mongo.api.render import render
 from permission_mongo.blobs import Stored
 from permission_mongo.errors import DocumentNotFound, InvalidRequest
 from permission_mongo.gateway import Gateway
+from permission_mongo.observations import BlobMoved
 from permission_mongo.operations import UpdateOne
 from permission_mongo.parsing.blobs import Said, read_drop_blob, read_get_blob, read_upload
 from permission_mongo.parsing.once import HEADER
@@ -46,6 +47,7 @@ async def put_blob(call: Call) -> Response:
         return await answered(call, operation, asking)
 
     stored = await uploading.kept(owner, call.parts(uploading.most), gateway.store)
+    gateway.observe(BlobMoved("in", stored.blob.size_bytes))
     return render(await uploading.named(owner, stored, write, gateway.store), collection.name)
 
 
@@ -81,6 +83,7 @@ async def _bytes(call: Call, gateway: Gateway, stored: Stored) -> Response:
     parts = await gateway.store.open_bytes(stored, first, last)
     if parts is None:
         raise _gone()
+    gateway.observe(BlobMoved("out", last - first + 1))
     kind = blob.content_type if _PLAIN.fullmatch(blob.content_type) else _UNKNOWN
     headers = {
         **_HARMLESS,

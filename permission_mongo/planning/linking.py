@@ -42,11 +42,11 @@ def _places(lens: Lens, documents: Iterable[Document], fields: Iterable[str]) ->
 
 
 def with_links(shown: Shown, stored: Mapping[Place, Stored], url: Callable[[Stored], str]) -> Shown:
-    """What is shown, with a `url` in each blob whose bytes are there. No tag: no two answers of this are alike."""
+    """What is shown, with a `url` in each blob whose bytes are there. The tag stays that of the view."""
     links = {(place.id, place.field): url(one) for place, one in stored.items()}
     match shown:
         case ShownDocument(document):
-            return replace(shown, document=_linked(document, links), tag=None, written=None)
+            return replace(shown, document=_linked(document, links), written=None)
         case ShownPage(documents) | ShownMany(documents):
             linked = tuple(_linked(one, links) for one in documents)
             return _anew(shown, linked)

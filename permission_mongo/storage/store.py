@@ -63,8 +63,10 @@ from permission_mongo.storage.revising import update_many
 from permission_mongo.storage.rooms import Rooms
 from permission_mongo.storage.sharing import Sharing
 from permission_mongo.storage.surveys import Survey, surveying
+from permission_mongo.storage.sweeping import Sweeper
 from permission_mongo.storage.undo import undo
 from permission_mongo.storage.updates import require_writable, update_one
+from permission_mongo.values import DocumentId
 
 # By one command, for which each waits as it is sent; and what asks for nothing.
 _WITH_TURNS_OF_THEIR_OWN: Final = (
@@ -84,9 +86,10 @@ _WITH_TURNS_OF_THEIR_OWN: Final = (
 class Store:
     """Executes plans. It asks no policy question and reads no configuration."""
 
-    def __init__(self, rooms: Rooms, blobs: Blobs | None = None) -> None:
+    def __init__(self, rooms: Rooms, blobs: Blobs | None = None, sweeper: Sweeper | None = None) -> None:
         self._rooms = rooms
         self._own_blobs = blobs
+        self._sweeper = sweeper
         self._gathering = Gathering(rooms)
         self._sharing = Sharing(rooms)
 
@@ -246,6 +249,17 @@ class Store:
         """From byte `first` to byte `last`, both included; None where there are none."""
         with refusing():
             return await self._blobs.open(stored, first, last)
+
+    async def sweep_blobs(self, now: datetime) -> int:
+        """How many were removed, that nothing names."""
+        with refusing():
+            return 0 if self._sweeper is None else await self._sweeper.sweep(now)
+
+    async def sweep_document(self, collection: str, one: DocumentId) -> None:
+        """The bytes of a document that was purged. Where it fails they are swept later."""
+        with suppress(Refusal), refusing():
+            if self._sweeper is not None:
+                await self._sweeper.sweep_document(collection, one)
 
     async def ensure_hierarchy(self, staff: Staff) -> None:
         """Built, where the documents have one and it was never built."""

@@ -24,7 +24,7 @@ policies:
     user: {actions: ["*"], when: "resource.owner_id == user.id"}
     blind: {actions: [read, update, restore], fields: {deny: [photo]}}
     masked: {actions: [read, update, restore], fields: {mask: {photo: redact}}}
-    boss: {actions: ["*"], check: "true", fields: {reassign: [photo]}}
+    boss: {actions: ["*", purge], check: "true", fields: {reassign: [photo]}}
 """
 PHOTO = {"filename": "a.png", "content_type": "image/png", "size_bytes": 3, "checksum": "0" * 64}
 BOSS = a_token("bob", ["boss"])

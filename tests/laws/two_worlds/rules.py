@@ -34,6 +34,7 @@ collections:
       skills: {type: array, items: {type: object, properties: {name: {type: string}, score: {type: integer}}}}
       tags: {type: array, items: {type: string}}
       at: {type: date}
+      photo: {type: blob, max_bytes: 1KiB}
     indexes:
       - {fields: [tenant_id, badge], unique: true}
       - {fields: [tenant_id, salary]}
