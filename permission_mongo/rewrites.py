@@ -6,12 +6,13 @@ check holds on the new one. Whatever the change says, the paths in which both do
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, assert_never
 
 from permission_mongo.documents.changes import Merge, Put, Step, Steps, Unfit, apply_steps
-from permission_mongo.documents.differences import ABSENT, are_alike, are_same, differing_paths
+from permission_mongo.documents.differences import ABSENT, are_alike, are_same, differing_paths, values_at
+from permission_mongo.documents.numbers import are_equal
 from permission_mongo.documents.parts import (
     gone_from,
     is_plain,
@@ -29,6 +30,7 @@ from permission_mongo.documents.paths import (
     Touching,
     asked_path,
     canonical,
+    is_position,
 )
 from permission_mongo.documents.sizes import encoded
 from permission_mongo.errors import Forbidden, HookRejected, Refusal
@@ -37,8 +39,7 @@ from permission_mongo.prehooks import Pre
 from permission_mongo.quick_rewrites import Unsure, rewrite_quickly
 from permission_mongo.revisions import Revision, Rewrite, Sight, Writer, unwritable
 from permission_mongo.schema.changes import below, is_object, leaves
-from permission_mongo.schema.immutable import set_twice
-from permission_mongo.schema.model import Field
+from permission_mongo.schema.model import Collection, Field
 from permission_mongo.schema.validate import FieldError, as_violation, broken_constraints
 from permission_mongo.values import Document, read_json, write_json
 
@@ -148,7 +149,7 @@ class _Attempt:
             return None
         new, hooked = self._hooked(new)
         names |= {path[0] for path in (*blind, *hooked)}
-        self._require_valid(new, names, {*differing, *(self.touched.keys() - self.obstructed), *hooked})
+        self._require_valid(new, names, {*differing, *self.touched, *hooked})
         final = {**new, **self.revision.stamps}
         if not holds(self.writer.check, final):
             raise _Uncovered(_forbidden(self.revision, "no rule of your roles allows the document as it would be"))
@@ -195,7 +196,6 @@ class _Attempt:
                 return self._put(change)
             case Merge(patch):
                 self._touch_named()
-                patch = self._unobstructed(patch, self.row.stored, ())
                 return {**without(self.row.stored, patch), **merged_into(self.row.stored, patch)}
             case Steps(steps):
                 self._touch_named()
@@ -203,35 +203,12 @@ class _Attempt:
                 self.faults += self._taken_away(steps)
                 new, unfit = apply_steps(self.row.stored, whole, self.revision.now)
                 told = {fault.field for fault in self.faults}
-                self.obstructed |= {canonical(one.place) for one in unfit if not self._may_be_told(one)}
+                self.obstructed = {canonical(one.place) for one in unfit if not self._may_be_told(one)}
                 shown = [one for one in unfit if one.place not in told and canonical(one.place) not in self.obstructed]
                 self.faults += [FieldError(one.place, one.code, one.message) for one in shown]
                 return new
             case _:
                 assert_never(change)
-
-    def _unobstructed(self, patch: Mapping[str, Any], stored: Mapping[str, Any], above: Path) -> dict[str, Any]:
-        """The patch without what lies below a hidden value that is no object, and that this rule can't replace.
-
-        It does nothing there and counts as a change, as a step does: to refuse it would tell of that shape.
-        """
-        found: dict[str, Any] = {}
-        for name, value in patch.items():
-            path, old = (*above, name), stored.get(name, ABSENT)
-            if not isinstance(value, dict) or old is ABSENT:
-                found[name] = value
-            elif isinstance(old, dict):
-                found[name] = self._unobstructed(value, old, path)
-            elif self._obstructs(path):
-                self.obstructed |= {one for one in self.touched if one[: len(path)] == path}
-            else:
-                found[name] = value
-        return found
-
-    def _obstructs(self, path: Path) -> bool:
-        """Whether what stands there, and is no object, is hidden and not this rule's to replace."""
-        plain = canonical(".".join(path))
-        return not self._may(plain) and not self.row.sight.shows_null(plain)
 
     def _may_be_told(self, unfit: Unfit) -> bool:
         """Whether the caller is shown what stands in the way of a step. Else the step does nothing and counts as a
@@ -282,17 +259,6 @@ class _Attempt:
                 if name not in old:
                     result[name] = self._over(ABSENT, sent.below(name), below(one, name), (*path, name))
             return result
-        if (
-            old is not ABSENT
-            and not isinstance(old, dict)
-            and isinstance(typed, dict)
-            and typed
-            and self._obstructs(path)
-        ):
-            paths = dict.fromkeys(leaves(typed, one, path))
-            self.touched |= {leaf: ".".join(leaf) for leaf in paths}
-            self.obstructed |= set(paths)
-            return old
         if old is not ABSENT and self.row.sight.reads_raw(canonical(".".join(path))) and sent.equals(old):
             self.unchanged.add(sent.place)
             return old
@@ -316,11 +282,11 @@ class _Attempt:
             return step
         one = self.revision.collection.at(step.parts)
         old = value_at(self.row.stored, step.parts)
-        if one is None or old is ABSENT or not is_object(one):
+        if one is None or not isinstance(old, dict) or not is_object(one):
             return step
-        attempt = _Attempt(self.revision, self.row, self.writer)
-        operand = attempt._over(old, _Sent(step.operand, _NEVER_EQUAL, step.path), one, canonical(step.path))
-        self.obstructed |= attempt.obstructed
+        operand = _Attempt(self.revision, self.row, self.writer)._over(
+            old, _Sent(step.operand, _NEVER_EQUAL, step.path), one, canonical(step.path)
+        )
         return replace(step, operand=operand)
 
     # -- what the rule must cover
@@ -350,7 +316,7 @@ class _Attempt:
         broken = broken_constraints(new, sorted(names), self.revision.collection)
         untyped = {fault.field for fault in self.faults}
         broken = [error for error in broken if error.field not in untyped and _path_of(error) in within]
-        errors = [*self.faults, *broken, *set_twice(self.row.stored, new, names, self.revision.collection)]
+        errors = [*self.faults, *broken, *_set_twice(self.row.stored, new, names, self.revision.collection)]
         told = [error for error in errors if self.row.sight.reads_raw(_path_of(error))]
         if len(told) < len(errors):
             told.append(FieldError(None, "hidden", "a field that you can't read breaks the schema"))
@@ -387,6 +353,27 @@ def _changed_names(stored: Document, new: Document) -> Iterator[str]:
         one, other = stored.get(name, ABSENT), new.get(name, ABSENT)
         if one is not other and not are_same(one, other):
             yield name
+
+
+def _set_twice(stored: Document, new: Document, names: set[str], collection: Collection) -> Iterator[FieldError]:
+    """Fields that may be set once and were: in objects by their path, in arrays by their position, vectors whole."""
+    for path in collection.immutable():
+        if path[0] not in names:
+            continue
+        after = dict(values_at(new, path, ""))
+        places = [
+            place
+            for place, value in values_at(stored, path, "")
+            if value is not None and not (place in after and are_equal(value, after[place]))
+        ]
+        if collection.is_vector(".".join(path)):
+            places = [*dict.fromkeys(map(_without_position, places))]
+        yield from (FieldError(place, "immutable", "can't be changed once it is set") for place in places)
+
+
+def _without_position(place: str) -> str:
+    above, _, last = place.rpartition(".")
+    return above if is_position(last) else place
 
 
 def _path_of(error: FieldError) -> Path:
