@@ -16,6 +16,7 @@ from tests.laws.two_worlds.rules import (
     ME,
     PLACES,
     TENANT,
+    WRITABLE,
     hidden_places,
     sees,
     shows_containers,
@@ -182,7 +183,7 @@ def _with_other_secrets(rnd: Random, world: str, role: str, collection: str, row
     for place in sorted(hidden - {"pay.month", "pay.bonus", "skills.name", "skills.score", *CONTROL[collection]}):
         _put(rnd, world, changed, place)
     if collection == "staff":
-        _pay(rnd, changed, hidden, whole)
+        _pay(rnd, changed, hidden, whole, writes="pay.month" in WRITABLE.get((role, collection), ()))
         _skills(rnd, changed, hidden, whole)
         if "ssn" not in hidden:
             _ssn(rnd, changed)
@@ -210,13 +211,14 @@ def _put(rnd: Random, world: str, row: dict, place: str) -> None:
         row[place] = rnd.choice((1, 7, 500, "hush", "p", "q", "x", "y", "z"))
 
 
-def _pay(rnd: Random, row: dict, hidden: frozenset[str], whole: bool) -> None:
+def _pay(rnd: Random, row: dict, hidden: frozenset[str], whole: bool, *, writes: bool) -> None:
+    """Who may write one part and read it sees whether that could be done: for those it is an object in both worlds."""
     if "pay.month" in hidden or (not whole and "month" not in row.get("pay", {})):
         row.pop("pay", None)
         if rnd.random() < 0.7:
-            row["pay"] = rnd.choice(
-                ({"bonus": 3}, {}, {"bonus": [1]}, 5, "x", None, [], [1, 2], [{"bonus": 3}], [{}, 5])
-            )
+            objects: tuple = ({"bonus": 3}, {}, {"bonus": [1]})
+            others = () if writes else (5, "x", None, [], [1, 2], [{"bonus": 3}], [{}, 5])
+            row["pay"] = rnd.choice((*objects, *others))
     elif "pay" in row:
         row["pay"].pop("bonus", None)
         if rnd.random() < 0.7:
