@@ -22,12 +22,12 @@ from permission_mongo.schema.model import (
     Ref,
 )
 from permission_mongo.schema.validate import read_document, unfit_names
+from permission_mongo.schema.vectors import MOST_DIMENSIONS
 from permission_mongo.values import SCALAR_TYPES, read_scalar
 
 _TEXTUAL = ("string",)
 _NUMERIC = ("number", "integer", "decimal")
 _ARRAYS = ("array",)
-_LATER_TYPES = ("vector",)
 _CONTENT_TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]*/(?:\*|[a-z0-9][a-z0-9!#$&^_.+-]*)")
 _FILL = Fill(datetime(1970, 1, 1), "", lambda: UUID(int=0))
 
@@ -45,9 +45,6 @@ def read_fields(section: Section, *, top: bool = True) -> dict[str, Field]:
 
 def _kind(name: str, section: Section) -> str:
     node = section.raw("type")
-    if isinstance(node, Scalar) and node.value in _LATER_TYPES:
-        section.wrong("type", f"the type '{node.value}' is not available in this version")
-        return "any"
     if node is None:
         section.findings.append(section.node.mark.finding(f"'{name}' needs a type: {', '.join(FIELD_TYPES)}"))
     return section.choice("type", "any", FIELD_TYPES)
@@ -88,6 +85,7 @@ def _field(name: str, section: Section, *, top: bool = False) -> Field:
         None if items is None else _items(name, items),
         None if properties is None else read_fields(properties, top=False),
         _ref(section),
+        dimensions=_dimensions(name, section, kind),
     )
     section.done(["format", "items", "properties", "computed"])
     _check_fit(section, kind)
@@ -112,6 +110,17 @@ def _blob(name: str, section: Section, *, top: bool) -> Field:
     return Field(
         name, "blob", properties=OF_BLOBS, max_bytes=most or None, content_types=tuple(kind for kind, _ in types)
     )
+
+
+def _dimensions(name: str, section: Section, kind: str) -> int | None:
+    if kind != "vector":
+        return section.optional_integer("dimensions")  # refused with the other constraints that fit no such type
+    found = section.optional_integer("dimensions")
+    if found is None:
+        section.findings.append(section.node.mark.finding(f"'{name}' needs its 'dimensions': how many numbers it has"))
+    elif not 1 <= found <= MOST_DIMENSIONS:
+        section.wrong("dimensions", f"a vector has 1 to {MOST_DIMENSIONS} dimensions")
+    return found
 
 
 def _items(name: str, section: Section) -> Field:
@@ -189,6 +198,7 @@ def _check_fit(section: Section, kind: str) -> None:
         "properties": ("object",),
         "ref": ID_TYPES,
         "enum": SCALAR_TYPES,
+        "dimensions": ("vector",),
     }
     for key, kinds in fits.items():
         if section.has(key) and kind not in kinds:
