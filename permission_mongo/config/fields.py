@@ -93,17 +93,6 @@ def _field(name: str, section: Section, *, top: bool = False) -> Field:
     return _with_default(section, field)
 
 
-def _dimensions(name: str, section: Section, kind: str) -> int | None:
-    if kind != "vector":
-        return section.optional_integer("dimensions")  # refused with the other constraints that fit no such type
-    found = section.optional_integer("dimensions")
-    if found is None:
-        section.findings.append(section.node.mark.finding(f"'{name}' needs its 'dimensions': how many numbers it has"))
-    elif not 1 <= found <= MOST_DIMENSIONS:
-        section.wrong("dimensions", f"a vector has 1 to {MOST_DIMENSIONS} dimensions")
-    return found
-
-
 def _blob(name: str, section: Section, *, top: bool) -> Field:
     """A blob is put by a route of its own, so nothing else that a field may say could ever hold of it."""
     if not top:
@@ -121,6 +110,17 @@ def _blob(name: str, section: Section, *, top: bool) -> Field:
     return Field(
         name, "blob", properties=OF_BLOBS, max_bytes=most or None, content_types=tuple(kind for kind, _ in types)
     )
+
+
+def _dimensions(name: str, section: Section, kind: str) -> int | None:
+    if kind != "vector":
+        return section.optional_integer("dimensions")  # refused with the other constraints that fit no such type
+    found = section.optional_integer("dimensions")
+    if found is None:
+        section.findings.append(section.node.mark.finding(f"'{name}' needs its 'dimensions': how many numbers it has"))
+    elif not 1 <= found <= MOST_DIMENSIONS:
+        section.wrong("dimensions", f"a vector has 1 to {MOST_DIMENSIONS} dimensions")
+    return found
 
 
 def _items(name: str, section: Section) -> Field:

@@ -18,12 +18,16 @@ collections:
       other: {type: blob}
 """
 POLICY = """
-roles: {user: {}, blind: {}, masked: {}, boss: {}}
+roles: {user: {}, blind: {}, masked: {}, boss: {}, parts: {}, mixed: {}}
 policies:
   notes:
     user: {actions: ["*"], when: "resource.owner_id == user.id"}
     blind: {actions: [read, update, restore], fields: {deny: [photo]}}
     masked: {actions: [read, update, restore], fields: {mask: {photo: redact}}}
+    parts: {actions: [read], fields: {deny: [photo.checksum]}}
+    mixed:
+      - {actions: [read, update], when: "resource.owner_id == user.id"}
+      - {actions: [read], fields: {mask: {photo.filename: redact}}}
     boss: {actions: ["*", purge], check: "true", fields: {reassign: [photo]}}
 """
 PHOTO = {"filename": "a.png", "content_type": "image/png", "size_bytes": 3, "checksum": "0" * 64}

@@ -215,6 +215,7 @@ async def test_nobody_reads_the_body_of_who_may_not_write(world: World):
 
     assert (await put(world, content=body(), token=STRANGER)).status_code == 404
     assert (await put(world, content=body(), token=BLIND)).status_code == 403
+    assert (await put(world, content=body(), token=a_token("eve", ["mixed"]))).status_code == 403
     assert (await put(world, content=body(), headers={**PNG, "if-match": '"other"'})).status_code == 412
     assert read == []
 
@@ -295,6 +296,20 @@ async def test_addresses_are_given_for_what_is_shown_raw_alone(world: World):
     past = await world.get("/notes/n?_presign=true&_as_of=2026-01-31T12:00:00Z")
     assert past.status_code == 400
     assert (await world.get("/notes/n?_presign=maybe")).status_code == 400
+
+
+async def test_who_sees_a_part_or_a_mask_in_this_row_is_given_no_bytes(world: World):
+    await put(world)
+    parts, mixed = a_token("eve", ["parts"]), a_token("eve", ["mixed"])
+    shown = (await world.get("/notes/n?_presign=true", token=parts)).json()["photo"]
+    assert set(shown) == {"filename", "content_type", "size_bytes"}
+    assert (await world.get(PATH, token=parts)).status_code in (403, 404)
+    assert (await world.get("/notes/n?_presign=true", token=mixed)).json()["photo"]["filename"] == "***"
+    assert await presigned(world, token=mixed) == [None] * 4
+    absent = await world.get("/notes/absent/blobs/photo", token=mixed)
+    masked = await world.get(PATH, token=mixed)
+    assert (masked.status_code, masked.content) == (404, absent.content)
+    assert (await world.get(PATH, token=a_token("alice", ["mixed"]))).content == BYTES
 
 
 async def test_a_document_that_names_other_bytes_is_given_none(world: World):

@@ -40,7 +40,7 @@ WITH_UNIQUE = SCHEMA.replace(
     "    client_ids: true\n",
     "    client_ids: true\n    indexes: [{fields: [email], unique: true, global: true, sparse: true}]\n",
     1,
-).replace("email: {type: string, format: email}", "email: {type: string}")
+).replace("email: {type: string, format: email}", "email: {type: string}\n      photo: {type: blob}", 1)
 WITH_UNIQUE += "  faces: {client_ids: true, fields: {tenant_id: {type: string}, near: {type: vector, dimensions: 2}, ssn: {type: string}}}\n"
 WITH_READER = (
     POLICY.replace(
@@ -70,6 +70,7 @@ BODIES = {
     "query": {"filter": {"ssn": f"{HIDDEN}-1234"}},
     "count": {"filter": {"ssn": f"{HIDDEN}-1234"}},
     "purge_one": {"reason": SENT},
+    "put_blob": {"bytes": HIDDEN},
     "undo": {},
     # of the doors
     **{
@@ -195,6 +196,11 @@ async def drive(world: World, heard: Heard) -> None:
 async def a_path(world: World, template: str, endpoint: str) -> str:
     """Of documents that are there; what takes one away gets one of its own."""
     one = "a"
+    if endpoint == "get_presigned":
+        headers, photo = {"authorization": f"Bearer {BOSS}"}, f"/notes/{one}/blobs/photo"
+        await world.client.put(photo, headers=headers, content=SENT)  # whoever holds the address may see it
+        shown = await world.client.get("/notes/a?_presign=true", headers=headers)
+        return urlsplit(shown.json()["photo"]["url"]).path
     if endpoint in (
         "delete_one",
         "purge_one",
@@ -214,6 +220,7 @@ async def a_path(world: World, template: str, endpoint: str) -> str:
     job = await world.database["_pm_jobs"].find_one({}) or {"_id": SENT}
     filled = (
         template.replace("{app}", SENT)
+        .replace("{field}", "photo")
         .replace("{collection}", "faces" if endpoint.endswith("_vectors") else "notes")
         .replace("{id}", one)
         .replace("{batch}", str(batch["_id"]))

@@ -40,8 +40,8 @@ collections:
       hid_sum: {type: integer, computed: {$strLenCP: $hid_note}}
       length: {type: integer, computed: {$strLenCP: $title}}
       reply: {type: object}
-      near: {type: vector, dimensions: 2}
       hid_scan: {type: blob}
+      near: {type: vector, dimensions: 2}
   hidings: {client_ids: true, access: {tenant_field: null, owner_field: null}, fields: {hid_all: {type: string}, about: {type: string}}}
   simple: {id_type: objectId, access: {tenant_field: null, owner_field: null}, fields: {name: {type: string}}}
 """
