@@ -24,6 +24,8 @@ from permission_mongo.values import SCALAR_TYPES
 
 _LITERAL: Final = r"^\^?([^\\^$.|?*+()\[\]{}\x00]|\\[^A-Za-z0-9\x00])*\$?$"
 _MOST_SIZE: Final = 2**31 - 1
+_REGARDLESS: Final[Shape] = {"$options": {"type": "string", "enum": ["i"]}}
+_FOLDING: Final = ("$eq", "$ne", "$in", "$nin", "$regex")  # by which letters may be the same
 _BELOW: Final = "below.it"  # any path below a field that the schema leaves open
 
 
@@ -116,7 +118,8 @@ def _condition(dotted: str, kind: str, seen: Seen, regex_length: int) -> Shape:
     plain = an_object(operators, minProperties=1)
     alone = [an_object(dict.fromkeys(("$eq", "$ne"), NULL), minProperties=1, maxProperties=1)] if "." in dotted else []
     negated = an_object({"$not": plain}, ["$not"])
-    return {"anyOf": [single, a_list(compared), plain, negated, *alone]}
+    folding = [an_object({one: operators[one], **_REGARDLESS}, [one, "$options"]) for one in _FOLDING]
+    return {"anyOf": [single, a_list(compared), plain, *folding, negated, *alone]}
 
 
 def _presence(dotted: str) -> Shape:
