@@ -18,6 +18,7 @@ from permission_mongo.query.filters import EVERYTHING, Query
 from permission_mongo.query.pipeline import Pipeline
 from permission_mongo.query.sorting import Sort
 from permission_mongo.schema.model import Collection
+from permission_mongo.upserts import Anew
 from permission_mongo.values import DocumentId
 
 
@@ -256,6 +257,7 @@ class UpdateMany:
     collection: Collection
     edits: Alike | Each
     options: Batch
+    otherwise: Anew | None = None
 
 
 @dataclass(frozen=True, slots=True)

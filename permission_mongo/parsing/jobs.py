@@ -8,7 +8,8 @@ from permission_mongo.config.model import Config
 from permission_mongo.errors import CollectionNotFound, JobNotFound
 from permission_mongo.jobs import Asked
 from permission_mongo.operations import CancelJob, Filtered, GetJob, ListJobs
-from permission_mongo.parsing.batches import read_delete_many, read_update_many
+from permission_mongo.parsing.batches import read_delete_many, read_update_many, read_upsert_many
+from permission_mongo.parsing.fields import read_body
 from permission_mongo.parsing.ids import Fresh, read_batch_id
 from permission_mongo.parsing.lists import Parameters
 
@@ -24,7 +25,9 @@ def read_again(asked: Asked, body: bytes, name: str, config: Config, fresh: Fres
         case "delete":
             return read_delete_many(body, collection, config.limits, fresh)
         case "update":
-            return read_update_many(body, collection, config.limits, fresh)
+            upserts = "upsert" in read_body(body)  # which no request of our own routes has in it
+            read = read_upsert_many if upserts else read_update_many
+            return read(body, collection, config.limits, fresh)
         case _:
             assert_never(asked)
 
