@@ -1,7 +1,8 @@
 """What a filter asks to be equal, and what `$setOnInsert` sets -> the document to create where nothing matches.
 
-As MongoDB does it: equal are a field's plain value and `$eq`, at the top and inside `$and`. Nothing else of a filter
-is taken. What can't be created is a fault, told where it would be created: the same filter may well find something.
+As MongoDB does it: equal are a field's plain value and `$eq`, `$in` of one value and what `$all` names, at the top, in
+`$and` and in `$or` of one filter. Nothing else of it is taken. What can't be created is a fault, told where it would
+be: the same filter may well find something.
 """
 
 from __future__ import annotations
@@ -47,15 +48,23 @@ def read_replacement_anew(
 def _equalities(asked: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """Each path with its value, in the filter's order."""
     for key, value in asked.items():
-        if key == "$and":
+        if key == "$and" or (key == "$or" and len(value) == 1):
             for one in value:
                 yield from _equalities(one)
         elif key.startswith("$"):
             continue
-        elif not isinstance(value, dict) or is_extended(value):
+        elif isinstance(value, dict) and not is_extended(value):
+            yield from ((key, one) for one in _equal_to(value))
+        else:
             yield key, value
-        elif "$eq" in value:
-            yield key, value["$eq"]
+
+
+def _equal_to(operators: Mapping[str, Any]) -> Iterator[Any]:
+    for operator, operand in operators.items():
+        if operator == "$eq":
+            yield operand
+        elif operator == "$all" or (operator == "$in" and len(operand) == 1):
+            yield from operand
 
 
 def _contradiction(equal: list[tuple[str, Any]]) -> SchemaViolation | None:

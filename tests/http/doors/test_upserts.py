@@ -13,7 +13,7 @@ pytestmark = pytest.mark.mongo
 BOSS, VIEWER, CLERK, MAKER = (a_token(*one) for one in (("boss", ["boss"]), ("vera", ["viewer"]), ("carl", ["clerk"]), ("mia", ["maker"])))  # fmt: skip
 BOB, STRANGER = a_token("bob"), a_token("alice", ["boss"], "evil")
 POLICY = """
-roles: {viewer: {}, user: {inherits: [viewer]}, boss: {inherits: [user]}, clerk: {}, maker: {inherits: [viewer]}}
+roles: {viewer: {}, user: {inherits: [viewer]}, boss: {inherits: [user]}, clerk: {}, maker: {inherits: [viewer]}, filler: {}}
 policies:
   notes:
     viewer: {actions: [read], when: "resource.status == 'closed'", fields: {allow: [title, status, age]}}
@@ -23,6 +23,9 @@ policies:
     boss: {actions: ["*", purge]}
     clerk: {actions: [read, update], when: "resource.status == 'open'", fields: {allow: [title, status]}}
     maker: {actions: [create, read, update], when: "resource.status == 'open'", fields: {allow: [title, status, age]}}
+    filler:
+      - {actions: [create, read], fields: {allow: [title]}}
+      - {actions: [update], fields: {allow: [title, age, tags]}}
   plain:
     boss: {actions: ["*"]}
 """
@@ -268,6 +271,20 @@ async def test_a_value_of_another_type_is_told_where_it_would_be_created(world):
         assert refused(answer)[0] in (400, 403), update
         assert field in str(answer.json()["details"]), answer.text
     assert await rows(world) == []
+
+
+async def test_what_may_be_written_and_not_be_read_or_created_is_not_told_of(world):
+    """An operator that leaves nothing there says nothing of the field; one that does is a field not theirs to create."""
+    filler = a_token("fay", ["filler"])
+    for n, operator in enumerate(("$pull", "$unset")):
+        answer = await upsert(
+            world, {"title": f"{n}"}, {operator: {"age": 1}, "$setOnInsert": {"title": "n"}}, token=filler
+        )
+        assert (answer.status_code, set(answer.json())) == (200, {"matchedCount", "modifiedCount", "upsertedId"})
+    for operator, field, value in (("$push", "age", 1), ("$inc", "age", "x"), ("$set", "tags", 1), ("$currentDate", "age", True)):  # fmt: skip
+        answer = await upsert(world, {"title": "m"}, {operator: {field: value}}, token=filler)
+        assert refused(answer)[::2] == (403, "unknown or not permitted field"), operator
+        assert answer.json()["details"] == {"action": "create", "collection": "notes", "fields": [field]}
 
 
 # -- what every creation has
