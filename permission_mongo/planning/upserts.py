@@ -8,7 +8,6 @@ from typing import Any
 from uuid import UUID
 
 from permission_mongo.documents.changes import Step, Steps, Unfit, apply_steps
-from permission_mongo.documents.paths import Touching, canonical, leaf_paths
 from permission_mongo.errors import SchemaViolation
 from permission_mongo.operations import CreateMany, Sent, UpdateMany
 from permission_mongo.planning.callers import Asking, Callers
@@ -18,7 +17,7 @@ from permission_mongo.revisions import Revision
 from permission_mongo.schema.model import Collection
 from permission_mongo.schema.validate import FieldError, as_violation
 from permission_mongo.upserts import Anew
-from permission_mongo.values import Document, read_scalar
+from permission_mongo.values import read_scalar
 
 
 def plan_otherwise(
@@ -38,7 +37,7 @@ def _sent(anew: Anew, revision: Revision, now: datetime) -> Sent:
     alike = tuple(_typed(step, revision.collection) for step in anew.alike)
     begun, _ = apply_steps({}, alike, now)
     document, unfit = apply_steps(begun, (*anew.only, *revision.change.steps), now)
-    fault = anew.fault or _fault(document, revision.faults, unfit)
+    fault = anew.fault or _fault(revision.faults, unfit)
     return Sent(anew.id, document, anew.names_id, fault)
 
 
@@ -55,9 +54,9 @@ def _typed(step: Step, collection: Collection) -> Step:
         return step
 
 
-def _fault(document: Document, faults: tuple[FieldError, ...], unfit: list[Unfit]) -> SchemaViolation | None:
-    """Of what is in the document: that is the caller's to write once this is told, and beside it nothing is."""
-    within = Touching(canonical(".".join(path)) for path in leaf_paths(document) if path)
-    wrong = [one for one in faults if one.field is not None and canonical(one.field) in within]
-    wrong += [FieldError(one.place, one.code, one.message) for one in unfit]
+def _fault(faults: tuple[FieldError, ...], unfit: list[Unfit]) -> SchemaViolation | None:
+    """Told once the fields of the document are known to be the caller's to write. A value that comes into no document
+    is that of an operator that asks, and only a field that may be read is asked about.
+    """
+    wrong = [*faults, *(FieldError(one.place, one.code, one.message) for one in unfit)]
     return as_violation(wrong) if wrong else None

@@ -233,6 +233,8 @@ async def test_what_can_not_be_equal_to_two_values_is_refused_where_it_would_be_
         none = await upsert(world, asked | {"status": "closed"}, {"$set": {"title": "n"}})
         assert refused(none)[:2] == (400, "SchemaValidationFailedWrite")
         assert none.json()["details"]["errors"][0]["field"] == "tags"
+    plain = await upsert(world, {"$and": [{"age": 1}, {"age": 2}]}, {"$set": {"title": "n"}}, token=BOSS)
+    assert refused(plain)[:2] == (400, "SchemaValidationFailedWrite")
     assert len(await rows(world)) == 1
 
 
@@ -274,17 +276,23 @@ async def test_a_value_of_another_type_is_told_where_it_would_be_created(world):
 
 
 async def test_what_may_be_written_and_not_be_read_or_created_is_not_told_of(world):
-    """An operator that leaves nothing there says nothing of the field; one that does is a field not theirs to create."""
+    """Neither by what stands there nor by its type; what leaves nothing there is no matter of a new document."""
     filler = a_token("fay", ["filler"])
-    for n, operator in enumerate(("$pull", "$unset")):
-        answer = await upsert(
-            world, {"title": f"{n}"}, {operator: {"age": 1}, "$setOnInsert": {"title": "n"}}, token=filler
-        )
-        assert (answer.status_code, set(answer.json())) == (200, {"matchedCount", "modifiedCount", "upsertedId"})
-    for operator, field, value in (("$push", "age", 1), ("$inc", "age", "x"), ("$set", "tags", 1), ("$currentDate", "age", True)):  # fmt: skip
+    made = await upsert(world, {"title": "a"}, {"$unset": {"age": 1}, "$setOnInsert": {"title": "n"}}, token=filler)
+    assert set(made.json()) == {"matchedCount", "modifiedCount", "upsertedId"}
+    for operator, field, value in (
+        ("$set", "age", "x"),
+        ("$set", "age", 1),
+        ("$set", "tags", 1),
+        ("$setOnInsert", "ssn", 5),
+        ("$setOnInsert", "nothing", 5),
+    ):
         answer = await upsert(world, {"title": "m"}, {operator: {field: value}}, token=filler)
         assert refused(answer)[::2] == (403, "unknown or not permitted field"), operator
         assert answer.json()["details"] == {"action": "create", "collection": "notes", "fields": [field]}
+    for operator, field in (("$pull", "age"), ("$inc", "age"), ("$push", "tags")):
+        answer = await upsert(world, {"title": "m"}, {operator: {field: "x"}}, token=filler)
+        assert answer.json()["details"] == {"action": "update", "collection": "notes", "fields": [field]}
 
 
 # -- what every creation has
