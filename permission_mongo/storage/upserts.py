@@ -7,17 +7,16 @@ from typing import Final
 import pymongo
 from pymongo.asynchronous.client_session import AsyncClientSession
 
-from permission_mongo.errors import Conflict, Forbidden, Refusal
+from permission_mongo.errors import Conflict, Forbidden
 from permission_mongo.jobs import Turn
 from permission_mongo.outcomes import BatchOutcome
 from permission_mongo.plans import Actor, CreatePlan, UpdateManyPlan
-from permission_mongo.prehooks import Wanting
 from permission_mongo.storage.chunks import NAMED
 from permission_mongo.storage.creates import create_many
 from permission_mongo.storage.revising import update_many
 from permission_mongo.storage.rooms import Rooms
 
-_LOOKS: Final = 3
+_LOOKS: Final = 12
 
 
 class _Appeared(Exception):
@@ -49,21 +48,15 @@ class _Upserting:
         self._turn = turn
 
     async def done(self) -> BatchOutcome:
-        """Another writer may have made what the filter finds, or taken a key: then it is looked for again."""
-        told: Refusal = Conflict("others changed the same documents at the same time; try again")
+        """Another writer may make what the filter finds: then it is looked for again."""
         for _ in range(_LOOKS):
             try:
                 return await self._created()
             except _Appeared:
-                pass
-            except Conflict as conflict:
-                if isinstance(conflict, Wanting):
-                    raise
-                told = conflict
-            changed = await update_many(self._plan, self._actor, self._rooms, self._turn)
+                changed = await update_many(self._plan, self._actor, self._rooms, self._turn)
             if not _found_nothing(changed):
                 return changed
-        raise told
+        raise Conflict("others changed the same documents at the same time; try again")
 
     async def _created(self) -> BatchOutcome:
         plan, draft = self._otherwise, self._otherwise.drafts[0]
