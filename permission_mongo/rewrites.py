@@ -30,6 +30,7 @@ from permission_mongo.documents.paths import (
     Touching,
     asked_path,
     canonical,
+    is_position,
 )
 from permission_mongo.documents.sizes import encoded
 from permission_mongo.errors import Forbidden, HookRejected, Refusal
@@ -345,14 +346,24 @@ def _changed_names(stored: Document, new: Document) -> Iterator[str]:
 
 
 def _set_twice(stored: Document, new: Document, names: set[str], collection: Collection) -> Iterator[FieldError]:
-    """Fields that may be set once and were: in objects by their path, in arrays by their position."""
+    """Fields that may be set once and were: in objects by their path, in arrays by their position, vectors whole."""
     for path in collection.immutable():
         if path[0] not in names:
             continue
         after = dict(values_at(new, path, ""))
-        for place, value in values_at(stored, path, ""):
-            if value is not None and not (place in after and are_equal(value, after[place])):
-                yield FieldError(place, "immutable", "can't be changed once it is set")
+        places = [
+            place
+            for place, value in values_at(stored, path, "")
+            if value is not None and not (place in after and are_equal(value, after[place]))
+        ]
+        if collection.is_vector(".".join(path)):
+            places = [*dict.fromkeys(map(_without_position, places))]
+        yield from (FieldError(place, "immutable", "can't be changed once it is set") for place in places)
+
+
+def _without_position(place: str) -> str:
+    above, _, last = place.rpartition(".")
+    return above if is_position(last) else place
 
 
 def _path_of(error: FieldError) -> Path:

@@ -50,6 +50,7 @@ _DIGITS: Final = bytes(
 )
 _BRACKETS: Final = bytes.maketrans(b"[]", b"{}")
 _OTHERS: Final = bytes(code for code in range(256) if code not in b"[]{}")
+_FLOAT: Final = frozenset({float})
 _LONG: Final = b"0" * 19  # the digits of 2^63
 _ANSWER: Final = orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z
 
@@ -312,6 +313,8 @@ def _require_kept(found: Any) -> None:
     waiting = [found]
     while waiting:
         value = waiting.pop()
+        if type(value) is list and _FLOAT.issuperset(map(type, value)) and all(map(math.isfinite, value)):
+            continue  # a vector: in its small numbers there are often as many digits as in a large one
         if isinstance(value, dict | list):
             waiting += [*_inside(value), *(value if isinstance(value, dict) else ())]
         else:

@@ -133,10 +133,9 @@ def build_app(
                 streams.close()
 
     table = (*((METRICS,) if public_metrics else ()), *ROUTES, *(CONSOLE if with_console else ()))
-    paths = dict.fromkeys(path for _, path, _ in table)
-    routes = [_route(path, {method: one for method, at, one in table if at == path}) for path in paths]
-    for door in map(DOORS.__getitem__, doors):
-        routes += [_route(path, {method: one}, door.manner) for method, path, one in door.routes]
+    # They stand first, for ours would take some of them; no collection is called as they begin.
+    routes = [one for door in map(DOORS.__getitem__, doors) for one in _routes(door.routes, door.manner)]
+    routes += _routes(table)
     app = _Application(
         routes=routes,
         lifespan=lifespan,
@@ -218,6 +217,11 @@ class _Front:
                     scope.update(found)
                     return await route.app(scope, receive, send)
         return await self._rest(scope, receive, send)
+
+
+def _routes(table: Sequence[tuple[str, str, Endpoint]], manner: Manner = OWN) -> list[Route]:
+    paths = dict.fromkeys(path for _, path, _ in table)
+    return [_route(path, {method: one for method, at, one in table if at == path}, manner) for path in paths]
 
 
 def _route(path: str, by_method: dict[str, Endpoint], manner: Manner = OWN) -> Route:

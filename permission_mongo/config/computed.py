@@ -28,6 +28,8 @@ def with_computed(collection: Collection, section: Section) -> Collection:
             return f"'{dotted}' is itself computed; write its expression out here"
         if not collection.knows(dotted):
             return f"'{collection.name}' has no field '{dotted}'{suggestion(dotted, collection.fields)}"
+        if collection.is_vector(dotted):
+            return f"'{dotted}' is a vector, and nothing is computed of one"
         return None
 
     fields = dict(collection.fields)

@@ -1,4 +1,4 @@
-"""Other APIs whose callers are let in, and the first segment of their paths, which no collection can have then."""
+"""Other APIs whose callers are let in, and the first segments of their paths, which no collection can have then."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from typing import Final
 
 from permission_mongo.config.section import Section, suggestion
 
-SEGMENTS: Final[Mapping[str, str]] = {"atlas_data_api": "app"}
+SEGMENTS: Final[Mapping[str, tuple[str, ...]]] = {
+    "atlas_data_api": ("app",),
+    "moorcheh": ("namespaces", "search", "answer", "v1"),
+}
 
 
 def read_doors(root: Section) -> tuple[str, ...]:
@@ -24,7 +27,7 @@ def read_doors(root: Section) -> tuple[str, ...]:
 
 def check_segments(doors: Iterable[str], collections: Section) -> None:
     """A finding for each collection whose name the paths of a door begin with."""
-    taken = {SEGMENTS[door]: door for door in doors}
+    taken = {segment: door for door in doors for segment in SEGMENTS[door]}
     for name, mark in collections.node.keys.items():
         if name in taken:
             told = f"the collection name '{name}' is taken by the door '{taken[name]}', whose paths begin with it"

@@ -13,12 +13,13 @@ from permission_mongo.config.yaml import Map, Scalar, Sequence
 from permission_mongo.schema.defaults import AUTO_TYPES, FUNCTIONS, STAMPS, Fill
 from permission_mongo.schema.model import FIELD_TYPES, FORMATS, ID_TYPES, RESERVED_FIELDS, Collection, Field, Ref
 from permission_mongo.schema.validate import read_document, unfit_names
+from permission_mongo.schema.vectors import MOST_DIMENSIONS
 from permission_mongo.values import SCALAR_TYPES, read_scalar
 
 _TEXTUAL = ("string",)
 _NUMERIC = ("number", "integer", "decimal")
 _ARRAYS = ("array",)
-_LATER_TYPES = ("vector", "blob")
+_LATER_TYPES = ("blob",)
 _FILL = Fill(datetime(1970, 1, 1), "", lambda: UUID(int=0))
 
 
@@ -76,11 +77,23 @@ def _field(name: str, section: Section, *, top: bool = False) -> Field:
         None if items is None else _items(name, items),
         None if properties is None else read_fields(properties, top=False),
         _ref(section),
+        dimensions=_dimensions(name, section, kind),
     )
     section.done(["format", "items", "properties", "computed"])
     _check_fit(section, kind)
     _check_auto(section, field, top=top)
     return _with_default(section, field)
+
+
+def _dimensions(name: str, section: Section, kind: str) -> int | None:
+    if kind != "vector":
+        return section.optional_integer("dimensions")  # refused with the other constraints that fit no such type
+    found = section.optional_integer("dimensions")
+    if found is None:
+        section.findings.append(section.node.mark.finding(f"'{name}' needs its 'dimensions': how many numbers it has"))
+    elif not 1 <= found <= MOST_DIMENSIONS:
+        section.wrong("dimensions", f"a vector has 1 to {MOST_DIMENSIONS} dimensions")
+    return found
 
 
 def _items(name: str, section: Section) -> Field:
@@ -158,6 +171,7 @@ def _check_fit(section: Section, kind: str) -> None:
         "properties": ("object",),
         "ref": ID_TYPES,
         "enum": SCALAR_TYPES,
+        "dimensions": ("vector",),
     }
     for key, kinds in fits.items():
         if section.has(key) and kind not in kinds:

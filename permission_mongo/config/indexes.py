@@ -38,6 +38,9 @@ def _keys(section: Section, collection: Collection) -> tuple[tuple[str, int], ..
             section.findings.append(mark.finding(f"unknown field '{name}'{known}", code="unknown-field"))
         elif collection.is_computed(name):
             section.findings.append(mark.finding(f"'{name}' is computed, and so can't be in an index"))
+        elif collection.is_vector(name):
+            told = f"'{name}' is a vector: an index would have an entry for each number, and find nothing by them"
+            section.findings.append(mark.finding(told))
         keys.append((name, -1 if text.startswith("-") else 1))
     if not keys:
         section.wrong("fields", "an index names its fields, such as `fields: [status, -created_at]`")

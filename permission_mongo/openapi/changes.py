@@ -69,7 +69,7 @@ def _counted(one: Field, shape: Shape) -> Shape | None:
 
 
 def _compared(one: Field, shape: Shape) -> Shape | None:
-    return _SINGLE if one.type == "any" else None if _opens(one) else shape
+    return _SINGLE if one.type == "any" else None if _opens(one) or one.type == "vector" else shape
 
 
 def _dated(one: Field, shape: Shape) -> Shape | None:

@@ -29,6 +29,7 @@ _BY_FORMAT: Final = {
 }
 _TEXT: Final = "text"
 _NONE: Final = object()
+_FEW: Final = 8
 
 
 def example_of(seen: Seen) -> Any:
@@ -50,6 +51,8 @@ def _value(one: Field) -> Any:
         return one.enum[0] if isinstance(one.enum[0], str | int | float) else _NONE
     if one.properties or one.ref is not None or one.min_length or one.pattern is not None:
         return _NONE
+    if one.type == "vector":  # a long one explains nothing
+        return [0.5] * (one.dimensions or 0) if (one.dimensions or 0) <= _FEW else _NONE
     if one.type != "string":
         return _within(one, _BY_TYPE[one.type])
     text = _BY_FORMAT[one.format] if one.format else _TEXT

@@ -25,6 +25,11 @@ from permission_mongo.schema.model import RESERVED_IDS, STRING_ID, Field
 from permission_mongo.values import SCALAR_TYPES
 
 Purpose = Literal["create", "change"]
+_RAW: Final[Mapping[str, Shape]] = {
+    "array": {"type": "array"},
+    "object": {"type": "object"},
+    "vector": a_list({"type": "number"}),
+}
 # A masked value may be told of each element, or stand for an object as a whole.
 _MASK: Final = ref("Masked")
 _MOST_VERSION: Final = 2**53
@@ -56,7 +61,7 @@ def _shown(one: Field, path: Path, seen: Seen) -> Shape | None:
     mask = seen.mask_of(path)
     if path not in seen.raw:
         return None if mask is None else {**_masked(one), "description": f"shown as a mask ({mask})"}
-    raw = {"type": "array"} if one.type == "array" else {"type": "object"} if one.type == "object" else shown(one.type)
+    raw = _RAW.get(one.type) or shown(one.type)
     found = or_null(raw) if mask is None else {"anyOf": [raw, *_masked(one)["anyOf"]]}
     return {**found, **_noted(one, seen)}
 
@@ -192,6 +197,8 @@ def _value(one: Field) -> Shape:
             return {"type": "object", "propertyNames": {"pattern": NAME}, "additionalProperties": ref("SentAny")}
         case "any":
             return ref("SentAny")
+        case "vector":
+            return a_list(ref("SentDouble"), minItems=one.dimensions, maxItems=one.dimensions)
         case _:
             return _constrained(one)
 

@@ -78,7 +78,7 @@ def _asked(seen: Seen) -> Iterator[tuple[str, str]]:
     yield "_version", "integer"
     for path in sorted(seen.raw):
         dotted = ".".join(path)
-        yield dotted, collection.kind_of(dotted) or "any"
+        yield dotted, "vector" if collection.is_vector(dotted) else collection.kind_of(dotted) or "any"
 
 
 def _condition_name(dotted: str, kind: str, seen: Seen) -> str:
@@ -91,12 +91,16 @@ def _open_paths(seen: Seen) -> list[str]:
     """Patterns of the fields below which any name may be asked about."""
     declared = ((path, seen.collection.declared(path)) for path in sorted(seen.raw))
     return [
-        r"\.".join(map(re.escape, path)) for path, one in declared if one is not None and one.type not in SCALAR_TYPES
+        r"\.".join(map(re.escape, path))
+        for path, one in declared
+        if one is not None and one.type not in (*SCALAR_TYPES, "vector")
     ]
 
 
 def _condition(dotted: str, kind: str, seen: Seen, regex_length: int) -> Shape:
     """A value, or operators. Below an object a comparison with null stands alone."""
+    if kind == "vector":
+        return _presence(dotted)
     scalar = _scalar(kind)
     single = or_null(scalar)
     compared = scalar if "." in dotted else single
@@ -113,6 +117,14 @@ def _condition(dotted: str, kind: str, seen: Seen, regex_length: int) -> Shape:
     alone = [an_object(dict.fromkeys(("$eq", "$ne"), NULL), minProperties=1, maxProperties=1)] if "." in dotted else []
     negated = an_object({"$not": plain}, ["$not"])
     return {"anyOf": [single, a_list(compared), plain, negated, *alone]}
+
+
+def _presence(dotted: str) -> Shape:
+    """Whether there is a vector."""
+    operators = {**dict.fromkeys(("$eq", "$ne"), NULL), "$exists": {"type": "boolean"}}
+    # Below an object a comparison with null stands alone.
+    asked = an_object(operators, minProperties=1, maxProperties=1 if "." in dotted else len(operators))
+    return {"anyOf": [NULL, asked, an_object({"$not": asked}, ["$not"])]}
 
 
 def _scalar(kind: str) -> Shape:
@@ -152,7 +164,7 @@ def _through_array(seen: Seen, path: Path) -> bool:
     fields = seen.collection.fields
     for part in path:
         one = fields.get(part)
-        if one is None or one.type in ("array", "any"):
+        if one is None or one.type in ("array", "any", "vector"):
             return True
         fields = one.properties or {}
     return False

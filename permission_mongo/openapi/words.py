@@ -78,6 +78,14 @@ _SENT: Final[Mapping[str, Shape]] = {
             _extended("$numberDecimal", text(pattern=_DECIMAL)),
         ]
     },
+    "SentDouble": {
+        "anyOf": [
+            {"type": "number"},
+            _extended("$numberInt", text(pattern=_WHOLE)),
+            _extended("$numberLong", text(pattern=_WHOLE)),
+            _extended("$numberDouble", text(pattern=_DECIMAL)),
+        ]
+    },
     "SentBoolean": {"type": "boolean"},
     "SentDate": {
         "description": "RFC 3339; without an offset it is UTC, and milliseconds are kept.",

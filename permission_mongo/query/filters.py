@@ -29,6 +29,7 @@ _ANCHORED: Final = ", after '^' or before '$' if anchored, with punctuation esca
 _PLAIN_PATTERN: Final = re.compile(r"\^?(?:[^\\^$.|?*+()\[\]{}\x00]|\\[^A-Za-z0-9\x00])*\$?")
 MOST_BYTES: Final = 4 * 2**20
 _SOME_VALUE: Final[MongoFilter] = {"$exists": True, "$not": {"$type": "null"}}
+_OF_VECTORS: Final = "is a vector; it is asked by $exists and compared with null alone"
 _SEGMENT: Final = re.compile(r"[^$.\x00][^.\x00]*")
 
 
@@ -46,12 +47,14 @@ EVERYTHING: Final = Query()
 
 
 class Kinds(Protocol):
-    """Knows the scalar type at a dotted path (None where it is open), and whether `$regex` takes any pattern."""
+    """Knows the scalar type at a dotted path (None where it is open), what is a vector, and what `$regex` takes."""
 
     @property
     def any_pattern(self) -> bool: ...
 
     def kind_of(self, dotted: str) -> str | None: ...
+
+    def is_vector(self, dotted: str) -> bool: ...
 
 
 def is_field_path(dotted: str) -> bool:
@@ -76,6 +79,8 @@ def read_equality(name: str, text: str, collection: Collection) -> Query:
     """`field=value` of a URL, the value read by the schema's type."""
     reader = _Reader(collection, Limits())
     reader.path(name, name)
+    if collection.is_vector(name):
+        return Query({}, frozenset({name}), f"{name}: {_OF_VECTORS}", 1)
     try:
         kind = collection.kind_of(name)
         value = read_text(kind or "string", text)
@@ -148,6 +153,8 @@ class _Reader:
             raise InvalidRequest(f"{place}: more than {self.limits.max_filter_clauses} conditions")
 
     def _field(self, value: Any, path: str, place: str, depth: int) -> dict[str, Any]:
+        if self.collection.is_vector(path):
+            self._require_of_presence(value, place)
         if not isinstance(value, dict) or is_extended(value):
             return self._of_values({"$eq": self._equal_to(value, path, place)}, path, place)
         if not value:
@@ -157,6 +164,14 @@ class _Reader:
             for operator, operand in value.items()
         }
         return self._of_values(read, path, place)
+
+    def _require_of_presence(self, value: Any, place: str) -> None:
+        """Of a vector: whether there is one. One by one its numbers mean nothing, and to be near is no condition."""
+        asked = value if isinstance(value, dict) else {"$eq": value}
+        for operator, operand in asked.items():
+            is_taken = operator in ("$exists", "$not") or (operator in ("$eq", "$ne") and operand is None)
+            if operator in OPERATORS and not is_taken and self.fault is None:
+                self.fault = f"{place}: {_OF_VECTORS}"
 
     def _of_values(self, operators: dict[str, Any], path: str, place: str) -> dict[str, Any]:
         """Null below a container, asked of the values at the path alone.

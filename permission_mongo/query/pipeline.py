@@ -300,6 +300,8 @@ class _Reader:
                 raise InvalidRequest(f"{place}: expected fields with 1 (ascending) or -1 (descending)")
             self.asked.clause(place)
             scope.note(name, self.asked)
+            if scope.is_vector(name) and self.asked.fault is None:
+                self.asked.fault = f"{place}: '{name}' is a vector, and has no order"
         return {"$sort": {name: int(direction) for name, direction in spec.items()}}, scope
 
     def _unwind(self, spec: Any, scope: Scope, place: str) -> tuple[Stage, Scope]:

@@ -112,6 +112,16 @@ class Scope:
             return joining.collection.kind_of(_below(path)) if _below(path) else None
         return self.collection.kind_of(dotted) if self._is_stored(path) else None
 
+    def is_vector(self, dotted: str) -> bool:
+        """Whether it is a stored vector, here or of joined rows."""
+        path = _path(dotted)
+        if any_above(path, self.made):
+            return False
+        joining = self.joined.get(path[0])
+        if joining is not None:
+            return bool(_below(path)) and joining.collection.is_vector(_below(path))
+        return self._is_stored(path) and self.collection.is_vector(dotted)
+
     def _is_stored(self, path: Path) -> bool:
         return self.stored is None or any_above(path, self.stored)
 

@@ -65,6 +65,8 @@ def _fault(fields: list[tuple[str, int]], collection: Collection, place: str) ->
             return f"{place}: '{name}' leads through a field that may be an array"
         if leaf and _nests(name, collection):
             return f"{place}: '{name}' is an array of arrays"
+        if collection.is_vector(name):
+            return f"{place}: '{name}' is a vector, and has no order"
         arrays += [name] if leaf else []
     if len(arrays) > 1 and collection.is_computed(arrays[0]):
         return f"{place}: '{arrays[0]}' is computed, and '{arrays[1]}' may be an array"

@@ -14,7 +14,7 @@ from permission_mongo.schema.computed import Computed
 from permission_mongo.values import SCALAR_TYPES
 
 IdType = Literal["objectId", "uuid", "string"]
-FIELD_TYPES: Final = (*SCALAR_TYPES, "array", "object", "any")
+FIELD_TYPES: Final = (*SCALAR_TYPES, "array", "object", "any", "vector")
 ID_TYPES: Final = ("objectId", "uuid", "string")
 FORMATS: Final = ("email", "url", "date", "time", "datetime")
 RESERVED_FIELDS: Final = ("_version", "_made")
@@ -56,6 +56,7 @@ class Field:
     properties: Mapping[str, Field] | None = None
     ref: Ref | None = None
     computed: Computed | None = None
+    dimensions: int | None = None  # of a vector, and of nothing else
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +195,11 @@ class Collection:
     def kind_of(self, dotted: str) -> str | None:
         """The scalar type at a path, of an array that of its items; None where it is open."""
         return _kind_of(self, dotted)
+
+    def is_vector(self, dotted: str) -> bool:
+        """Whether a vector stands at the path, or vectors in an array there."""
+        one = self.declared(canonical(dotted))
+        return one is not None and one.type == "vector"
 
 
 @lru_cache(maxsize=16_384)

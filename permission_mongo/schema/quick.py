@@ -17,6 +17,7 @@ from permission_mongo.documents.paths import is_position
 from permission_mongo.schema.defaults import Fill, default_of
 from permission_mongo.schema.formats import has_format
 from permission_mongo.schema.model import Field
+from permission_mongo.schema.vectors import plain_vector
 from permission_mongo.values import (
     INT64_MAX,
     MAX_DEPTH,
@@ -94,16 +95,16 @@ def document_reader(
 
 
 def plain_names(fields: Iterable[Field]) -> frozenset[str]:
-    """Of the fields whose values are scalars, or arrays of some: what is read of them has no names in it."""
+    """Of the fields whose values are scalars or vectors, or arrays of some: what is read of them has no names in it."""
     return frozenset(
         one.name
         for one in fields
-        if _is_scalar(one) or (one.type == "array" and one.items is not None and _is_scalar(one.items))
+        if _is_plain(one) or (one.type == "array" and one.items is not None and _is_plain(one.items))
     )
 
 
-def _is_scalar(one: Field) -> bool:
-    return one.type in SCALAR_READERS and one.type != "any"
+def _is_plain(one: Field) -> bool:
+    return one.type == "vector" or (one.type in SCALAR_READERS and one.type != "any")
 
 
 def plain_reader(one: Field) -> Read | None:
@@ -124,6 +125,8 @@ def _reader(one: Field, open_value: Callable[[Any], Any]) -> Read:
         reader = _object_reader(one, open_value)
     elif one.type == "object":
         reader = _open_reader(dict, open_value)
+    elif one.type == "vector":
+        reader = _vector_reader(one)
     else:
         reader = _open_reader(None, open_value)
     return _required(reader) if one.required else reader
@@ -202,6 +205,18 @@ def _array_reader(one: Field, open_value: Callable[[Any], Any]) -> Read:
         if inner in _TEXTS and _are_texts(value):
             return [*value]
         return [open_value(item) if inner is None else inner(item, fill) for item in value]
+
+    return read
+
+
+def _vector_reader(one: Field) -> Read:
+    def read(value: Any, fill: Fill) -> Any:
+        if value is None:
+            return None
+        found = plain_vector(value, one.dimensions)
+        if found is None:
+            raise Doubt
+        return found
 
     return read
 

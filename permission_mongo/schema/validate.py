@@ -15,6 +15,7 @@ from permission_mongo.schema.defaults import Fill, default_of
 from permission_mongo.schema.formats import has_format
 from permission_mongo.schema.model import RESERVED_FIELDS, Collection, Field
 from permission_mongo.schema.quick import Doubt, ReadDocument, document_reader, names_are_surely_fit
+from permission_mongo.schema.vectors import plain_vector, read_double
 from permission_mongo.values import (
     MAX_DEPTH,
     SCALAR_TYPES,
@@ -128,6 +129,8 @@ class _Reader:
             return self._array(value, one, place, fill)
         if one.type == "object":
             return self._object(value, one, place, fill)
+        if one.type == "vector":
+            return self._vector(value, one, place)
         return self.open(value, place)
 
     def _scalar(self, value: Any, one: Field, place: str) -> Any:
@@ -154,6 +157,24 @@ class _Reader:
             self.wrong(place, "type", "expected an object")
             return None
         return self.open(value, place) if one.properties is None else self.fields(value, one.properties, place, fill)
+
+    def _vector(self, value: Any, one: Field, place: str) -> Any:
+        plain = plain_vector(value, one.dimensions)
+        if plain is not None:
+            return plain
+        if not isinstance(value, list):
+            self.wrong(place, "type", f"expected an array of {one.dimensions} numbers")
+            return None
+        if len(value) != one.dimensions:
+            self.wrong(place, "dimensions", f"has {len(value)} numbers; exactly {one.dimensions}")
+        return [self._double(number, f"{place}.{n}") for n, number in enumerate(value)]
+
+    def _double(self, value: Any, place: str) -> float | None:
+        try:
+            return read_double(value)
+        except ValueError as error:
+            self.wrong(place, "type", f"expected {error}")
+            return None
 
     def open(self, value: Any, place: str) -> Any:
         """A value the schema leaves open: plain JSON and Extended JSON scalars."""

@@ -26,7 +26,16 @@ def policy(text: str, computed: str = "{$add: [$net, 1]}") -> dict[str, str]:
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        (field("type: vector"), "13:17: the type 'vector' is not available"),
+        (field("type: vector"), "'x' needs its 'dimensions'"),
+        (field("type: vector, dimensions: 0"), "13:37: a vector has 1 to 8192 dimensions"),
+        (field("type: vector, dimensions: 8193"), "a vector has 1 to 8192 dimensions"),
+        (field("type: vector, dimensions: many"), "expects a whole number"),
+        (field("type: array, dimensions: 3"), "'dimensions' is for vector; this field is of type array"),
+        (field("type: vector, dimensions: 3, min_length: 3"), "'min_length' is for string, array"),
+        (field("type: vector, dimensions: 2, items: {type: number}"), "'items' is for array"),
+        (field("type: vector, dimensions: 2, auto: true"), "'auto' makes no vector"),
+        (field("type: vector, dimensions: 2, default: [1]"), "breaks the field: has 1 numbers; exactly 2"),
+        (field("type: vector, dimensions: 2, computed: [1, 2]"), "a computed field is of type string"),
         (field("type: blob"), "13:17: the type 'blob' is not available"),
         (field("type: string, min_length: 5, max_length: 2"), "13:52: 'max_length' is below 'min_length'"),
         (field("type: integer, min: 5, max: 2"), "'max' is below 'min'"),
@@ -56,6 +65,8 @@ def policy(text: str, computed: str = "{$add: [$net, 1]}") -> dict[str, str]:
         (index("fields: [at], expire_after: 30d"), "13:44: MongoDB removes what expires without a version"),
         (index("fields: [title], expire_after: 30d"), "an index on one date"),
         (index("fields: [pay.weekly]"), "unknown field 'pay.weekly'"),
+        ({"schema": SCHEMA + "      x: {type: vector, dimensions: 2}\n    indexes: [{fields: [x]}]"}, "'x' is a vector"),
+        ({"schema": SCHEMA + "      x: {type: vector, dimensions: 2}\n      y: {type: number, computed: {$size: $x}}"}, "'x' is a vector"),
         # references
         (field("type: string, ref: user"), "13:30: unknown collection 'user'"),
         ({"schema": SCHEMA + "      x: {type: string, ref: users}" + USERS}, "ids of 'users' are of type objectId"),

@@ -123,12 +123,21 @@ def test_a_configuration_is_read_into_types(tmp_path):
         ({"config": "namespaces: {a: {}}"}, "config.yaml:1:17", "'' can't be the database of documents"),
         ({"config": "namespaces: {default: {database: x}}"}, "config.yaml:1:23", "and not 'default'"),
         ({"config": "namespaces: {a: {database: Permission_Mongo}}"}, "config.yaml:1:28", "of the namespace 'default'"),
-        ({"config": "doors: [mixpeek]"}, "config.yaml:1:9", "no door of this version; there is atlas_data_api"),
+        (
+            {"config": "doors: [mixpeek]"},
+            "config.yaml:1:9",
+            "no door of this version; there is atlas_data_api, moorcheh",
+        ),
         ({"config": "doors: atlas_dataapi"}, "config.yaml:1:8", "did you mean 'atlas_data_api'"),
         (
             {"config": "doors: [atlas_data_api]", "schema": SCHEMA + "  app: {fields: {tenant_id: {type: string}}}"},
             "schema.yml:13:3",
             "'app' is taken by the door 'atlas_data_api'",
+        ),
+        (
+            {"config": "doors: [moorcheh]", "schema": SCHEMA + "  search: {fields: {tenant_id: {type: string}}}"},
+            "schema.yml:13:3",
+            "'search' is taken by the door 'moorcheh'",
         ),
         # schema.yml
         ({"schema": SCHEMA + "  health: {fields: {tenant_id: {type: string}}}"}, "schema.yml:13:11", "reserved"),

@@ -40,10 +40,11 @@ collections:
       hid_sum: {type: integer, computed: {$strLenCP: $hid_note}}
       length: {type: integer, computed: {$strLenCP: $title}}
       reply: {type: object}
+      near: {type: vector, dimensions: 2}
   hidings: {client_ids: true, access: {tenant_field: null, owner_field: null}, fields: {hid_all: {type: string}, about: {type: string}}}
   simple: {id_type: objectId, access: {tenant_field: null, owner_field: null}, fields: {name: {type: string}}}
 """
-CLERK = "title, weight, state, phone, price, sent, parts.name, about, length, reply"
+CLERK = "title, weight, state, phone, price, sent, parts.name, about, length, reply, near"
 POLICY = f"""
 roles:
   clerk: {{}}
@@ -222,12 +223,12 @@ async def test_only_the_callers_actions_and_rights_are_told(letters):
 async def test_only_the_callers_fields_may_be_sent_filtered_and_sorted(letters):
     document = await described(letters, CLERKS)
     schemas = document["components"]["schemas"]
-    fields = {"title", "weight", "phone", "price", "sent", "parts", "about", "reply"}
+    fields = {"title", "weight", "phone", "price", "sent", "parts", "about", "reply", "near"}
     assert set(schemas["letters.Put"]["properties"]) == fields
     assert set(schemas["letters.Patch"]["properties"]) == fields
     assert "letters.New" not in schemas
     asked = set(schemas["letters.Filter"]["properties"]) - {"_id", "_version", "$and", "$or", "$nor"}
-    assert asked == {"title", "weight", "state", "price", "sent", "parts.name", "about", "length", "reply"}
+    assert asked == {"title", "weight", "state", "price", "sent", "parts.name", "about", "length", "reply", "near"}
     assert "length" not in schemas["letters.StoredFilter"]["properties"]
     parameters = {one.get("name") for one in document["paths"]["/letters"]["get"]["parameters"]}
     assert {"title", "weight", "parts.name"} <= parameters
@@ -259,6 +260,7 @@ async def test_what_is_answered_and_read_is_what_the_schemas_say(letters):
         "sent": "2026-01-31",
         "parts": [{"name": "p"}],
         "reply": {"a": [1]},
+        "near": [1, {"$numberDouble": "0.5"}],
     }
     assert fits(document, "letters.New", sent)
     made = await letters.post("/letters", sent, token=KEEPER)
@@ -267,7 +269,7 @@ async def test_what_is_answered_and_read_is_what_the_schemas_say(letters):
     seen = (await letters.get("/letters/a", token=CLERKS)).json()
     checker(await described(letters, CLERKS), "letters.Document").validate(seen)
     assert seen["phone"] == "***5678"
-    for wrong in ({}, {"title": None}, {"title": "t" * 51}, {"title": "t", "weight": 10}, {"title": "t", "weight": "3"}, {"title": "t", "state": "none"}, {"title": "t", "phone": "x"}, {"title": "t", "price": "x"}, {"title": "t", "sent": 5}, {"title": "t", "parts": [{"no": 1}]}, {"title": "t", "no": 1}, {"title": "t", "length": 1}, {"_id": "batch", "title": "t"}, {"title": "t", "reply": {"$x": 1}}):  # fmt: skip
+    for wrong in ({}, {"title": None}, {"title": "t" * 51}, {"title": "t", "weight": 10}, {"title": "t", "weight": "3"}, {"title": "t", "state": "none"}, {"title": "t", "phone": "x"}, {"title": "t", "price": "x"}, {"title": "t", "sent": 5}, {"title": "t", "parts": [{"no": 1}]}, {"title": "t", "no": 1}, {"title": "t", "length": 1}, {"title": "t", "near": [1]}, {"title": "t", "near": [1, "2"]}, {"_id": "batch", "title": "t"}, {"title": "t", "reply": {"$x": 1}}):  # fmt: skip
         assert not fits(document, "letters.New", wrong), wrong
         refused = await letters.post("/letters", wrong, token=KEEPER)
         assert refused.status_code in (403, 422), wrong

@@ -111,6 +111,8 @@ class Sequence:
         name = target.partition("?")[0].strip("/").partition("/")[0]
         if name == "app":
             self.require_untouched(told)  # the canaries tell of what is shown: a projection cuts it at will
+        if "namespaces" in asked.route[1]:
+            self.require_of_namespaces(target, told)
         if name not in COLLECTIONS:
             return
         for shown in _documents(asked, told.json() if told.status < 400 else None):
@@ -123,6 +125,22 @@ class Sequence:
         if _counted(asked, told) > len(visible):
             raise Broken(self.story(("counts what it must not", told)))
         self.require_untouched(told)
+
+    def require_of_namespaces(self, target: str, told: Told) -> None:
+        """The same of a door that tells documents and numbers in words of its own."""
+        self.require_untouched(told)
+        name = target.partition("?")[0].removeprefix("/v1").split("/")[2:3]
+        body = told.json() if told.status < 400 else None
+        if not isinstance(body, dict) or not name or name[0] not in COLLECTIONS:
+            return
+        for one in [*body.get("documents", ()), *body.get("items", ())]:
+            shown = {"_id": one["id"], **one["metadata"]} | ({} if one["text"] is None else {"text": one["text"]})
+            SHOWN[name[0]] += 1
+            if not self.is_right(name[0], shown, target, told):
+                raise Broken(self.story(("shows what it must not", shown, told)))
+        visible = [one for one, row in self.stored[name[0]].items() if sees_now(self.role, name[0], row)]
+        if (body.get("remaining_items") or 0) > len(visible):
+            raise Broken(self.story(("counts what it must not", told)))
 
     def require_untouched(self, told: Told) -> None:
         """No row that the caller does not see has changed."""
@@ -147,12 +165,16 @@ class Sequence:
 
 def _is_of_door(error: dict) -> bool:
     """The error of another API's callers."""
-    texts = isinstance(error["error"], str) and isinstance(error.get("error_code"), str)
-    return texts and set(error) <= {"error", "error_code", "details"}
+    kinds = {"error", "error_code"}, {"error", "message"}
+    return any(set(error) - {"details"} == kind and all(isinstance(error[one], str) for one in kind) for kind in kinds)
 
 
 def _is_error(error: dict, status: int) -> bool:
-    told = isinstance(error.get("message"), str) and set(error) <= {"code", "message", "details"}
+    told = (
+        isinstance(error, dict)
+        and isinstance(error.get("message"), str)
+        and set(error) <= {"code", "message", "details"}
+    )
     return told and STATUS.get(error.get("code", "")) == status
 
 

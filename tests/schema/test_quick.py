@@ -11,11 +11,15 @@ from hypothesis import strategies as st
 from permission_mongo.schema.defaults import Fill
 from permission_mongo.schema.model import FIELD_TYPES, Collection, Field
 from permission_mongo.schema.validate import _Reader, read_carefully, read_document, read_stamps, unfit_names
+from permission_mongo.schema.vectors import plain_vector
 
 FILL = Fill(datetime(2026, 1, 31), "alice", lambda: UUID(int=1))
 INNER = {"n": Field("n", "integer", required=True), "s": Field("s", "string", default="x")}
 FIELDS = [
     *(Field("f", kind) for kind in FIELD_TYPES),
+    Field("f", "vector", dimensions=1),
+    Field("f", "vector", dimensions=2, required=True),
+    Field("f", "array", items=Field("f[]", "vector", dimensions=1)),
     *(Field("f", kind, required=True) for kind in FIELD_TYPES),
     *(Field("f", kind, min=1, max=5) for kind in ("integer", "number", "decimal")),
     *(Field("f", "string", format=form) for form in ("email", "url", "date", "time", "datetime")),
@@ -128,3 +132,13 @@ def test_what_a_default_fills_in_is_not_shared_between_documents():
 def test_a_default_that_the_callers_id_can_not_be_is_told_and_does_not_break(kind):
     collection = Collection("c", {"f": Field("f", kind, default="user.id")})
     assert [(one.field, one.code) for one in read_document({}, collection, FILL)[1]] == [("f", "type")]
+
+
+@pytest.mark.parametrize("one", [float("nan"), float("inf"), -float("inf"), 10**400, True, None, "1", [1]])
+def test_a_vector_is_of_finite_numbers_alone(one):
+    assert plain_vector([0.5, 1], 2) == [0.5, 1.0]
+    assert plain_vector([0.5, one], 2) is None
+    collection = Collection("c", {"f": Field("f", "vector", dimensions=2)})
+    assert [(error.field, error.code) for error in read_document({"f": [0.5, one]}, collection, FILL)[1]] == [
+        ("f.1", "type")
+    ]

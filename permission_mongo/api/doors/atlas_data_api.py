@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
 from starlette.responses import Response
 
@@ -27,16 +27,15 @@ from permission_mongo.api.doors.atlas_requests import (
     read_update,
 )
 from permission_mongo.api.doors.entrance import Entrance
-from permission_mongo.api.endpoints import answered
+from permission_mongo.api.doors.passage import batch_shown_to, partly, shown_to
 from permission_mongo.api.manners import Manner
-from permission_mongo.errors import PayloadTooLarge, Unavailable
+from permission_mongo.errors import PayloadTooLarge
 from permission_mongo.operations import Filtered, Operation
 from permission_mongo.outcomes import BatchOutcome
 from permission_mongo.planning.callers import Asking
-from permission_mongo.planning.showing import Shown, ShownAgain, ShownDocument, ShownPage, ShownRows
+from permission_mongo.planning.showing import ShownDocument, ShownPage, ShownRows
 
 _EJSON: Final = b"application/ejson"
-_REPLAYED: Final = {"idempotency-replayed": "true"}
 
 
 async def _asked(call: Call, *keys: str) -> tuple[Asking, Asked]:
@@ -53,18 +52,12 @@ async def _asked(call: Call, *keys: str) -> tuple[Asking, Asked]:
     return asking, found[0]
 
 
-async def _shown(call: Call, operation: Operation, asking: Asking) -> tuple[Shown, Mapping[str, str]]:
-    """What is shown, and the headers that tell whether it is of an earlier request."""
-    shown = await answered(call, operation, asking)
-    return (shown.shown, _REPLAYED) if isinstance(shown, ShownAgain) else (shown, {})
-
-
 # -- reads
 
 
 async def find_one(call: Call) -> Response:
     asking, asked = await _asked(call, "filter", "projection")
-    shown, _ = await _shown(call, read_find_one(asked, call.collection, call.gateway.config.limits), asking)
+    shown, _ = await shown_to(call, read_find_one(asked, call.collection, call.gateway.config.limits), asking)
     assert isinstance(shown, ShownPage)  # noqa: S101  (a list leads to nothing else)
     return answer(call, 200, {"document": next(iter(shown.documents), None)})
 
@@ -72,7 +65,7 @@ async def find_one(call: Call) -> Response:
 async def find(call: Call) -> Response:
     asking, asked = await _asked(call, "filter", "projection", "sort", "limit", "skip")
     operation, wanted = read_find(asked, call.collection, call.gateway.config.limits)
-    shown, _ = await _shown(call, operation, asking)
+    shown, _ = await shown_to(call, operation, asking)
     assert isinstance(shown, ShownPage)  # noqa: S101  (a list leads to nothing else)
     if shown.has_more and len(shown.documents) < wanted:
         # There is no cursor to go on with: less than what was asked for would be taken for all of it.
@@ -85,7 +78,7 @@ async def aggregate(call: Call) -> Response:
     asking, asked = await _asked(call, "pipeline")
     config = call.gateway.config
     operation = read_pipeline_of(asked, call.collection, config.collections, config.limits)
-    shown, _ = await _shown(call, operation, asking)
+    shown, _ = await shown_to(call, operation, asking)
     assert isinstance(shown, ShownRows)  # noqa: S101  (an aggregation leads to nothing else)
     return await answer_of_many(call, shown.rows)
 
@@ -95,7 +88,9 @@ async def aggregate(call: Call) -> Response:
 
 async def insert_one(call: Call) -> Response:
     asking, asked = await _asked(call, "document")
-    shown, headers = await _shown(call, read_insertion(asked, call.reason, call.collection, call.gateway.fresh), asking)
+    shown, headers = await shown_to(
+        call, read_insertion(asked, call.reason, call.collection, call.gateway.fresh), asking
+    )
     assert isinstance(shown, ShownDocument)  # noqa: S101  (a creation leads to nothing else)
     return answer(call, 201, {"insertedId": shown.document["_id"]}, headers)
 
@@ -160,26 +155,11 @@ def _of_first(operation: Filtered) -> Filtered:
 
 
 async def _batch(call: Call, operation: Operation, asking: Asking) -> tuple[BatchOutcome, Mapping[str, str]]:
-    """What a batch did, where it did all; its id is a header, for who would undo it."""
-    shown, headers = await _shown(call, operation, asking)
-    assert isinstance(shown, BatchOutcome)  # noqa: S101  (who waits is told of no job)
-    if shown.is_partial:
-        raise _partly(shown)
-    return shown, headers if shown.batch is None else {**headers, "x-batch": shown.batch}
-
-
-def _partly(outcome: BatchOutcome) -> Exception:
-    """The first reason why not all was done, and what was."""
-    failed = len(outcome.failed) + outcome.unlisted
-    first = outcome.stopped or (outcome.failed[0].refusal if outcome.failed else None)
-    if first is None:
-        first = Unavailable("the gateway ended before all was done, and the rest was not tried")
-    if not outcome.count and failed <= 1:
-        return first
-    details: dict[str, Any] = {**first.details, outcome.verb: outcome.count, "failed": failed}
-    if outcome.batch is not None:
-        details["batch"] = outcome.batch
-    return type(first)(f"{outcome.count} {outcome.verb}, {failed} could not be: {first.message}", **details)
+    """What a batch did, where it did all."""
+    outcome, headers = await batch_shown_to(call, operation, asking)
+    if outcome.is_partial:
+        raise partly(outcome)
+    return outcome, headers
 
 
 _AT: Final = "/app/{app}/endpoint/data/v1/action"

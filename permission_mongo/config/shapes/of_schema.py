@@ -18,6 +18,7 @@ from permission_mongo.config.shapes.words import (
     whole,
 )
 from permission_mongo.schema.model import FIELD_TYPES, FORMATS, ID_TYPES
+from permission_mongo.schema.vectors import MOST_DIMENSIONS
 
 _OF_PARTIAL = {"type": "object", "minProperties": 1}
 _ANY_SCALAR = {"type": ["string", "number", "boolean", "null"]}
@@ -158,6 +159,7 @@ def _field(*, computed: bool) -> Shape:
                 "min": number("Inclusive."),
                 "max": number("Inclusive."),
                 "enum": {"type": "array", "minItems": 1, "items": _ANY_SCALAR},
+                "dimensions": integer("Of a vector: how many numbers it has.", None, 1, MOST_DIMENSIONS),
                 "items": {"$ref": "#/$defs/inner"},
                 "properties": {"$ref": "#/$defs/inners"},
                 "ref": {

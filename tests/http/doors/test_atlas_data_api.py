@@ -582,5 +582,5 @@ async def test_a_refusal_stands_in_the_audit_with_its_collection(world):
 
 def test_every_door_that_may_be_configured_is_there():
     assert {name: {path.split("/")[1] for _, path, _ in door.routes} for name, door in DOORS.items()} == {
-        name: {segment} for name, segment in SEGMENTS.items()
+        name: {*segments} for name, segments in SEGMENTS.items()
     }

@@ -1,4 +1,7 @@
-"""Requests of other APIs' callers: what our own routes are asked, in the words of a door."""
+"""Requests of other APIs' callers: what our own routes are asked, in the words of a door.
+
+Of the Moorcheh door the collection `teams` is one of vectors, for its field `near`; the others are of texts.
+"""
 
 from random import Random
 from typing import Any
@@ -7,11 +10,25 @@ from permission_mongo.api.doors import DOORS
 from tests.laws.two_worlds import requests
 from tests.laws.two_worlds.contents import VISIBLE_IDS
 from tests.laws.two_worlds.requests import Generator, Route
-from tests.laws.two_worlds.values import Known, a_document, a_field, a_filter, an_update, collection, some_headers
+from tests.laws.two_worlds.values import (
+    Known,
+    a_document,
+    a_field,
+    a_filter,
+    an_id,
+    an_update,
+    collection,
+    some_headers,
+    some_ids,
+)
 from tests.laws.two_worlds.worlds import Asked
 
 _KEYS = frozenset({"_id", "badge"})
-ROUTES: frozenset[Route] = frozenset((method, path) for door in DOORS.values() for method, path, _ in door.routes)
+# What stands behind a prefix as well is one route here, asked in both ways.
+_PREFIX = "/v1"
+ROUTES: frozenset[Route] = frozenset(
+    (method, path) for door in DOORS.values() for method, path, _ in door.routes if not path.startswith(_PREFIX)
+)
 
 
 def _asked(rnd: Random, known: Known, route: Route, name: str, body: dict, *headers: str) -> Asked:
@@ -87,9 +104,73 @@ def _aggregate(rnd: Random, known: Known, route: Route) -> Asked:
     return _asked(rnd, known, route, ours.path.split("/")[1], ours.body)
 
 
+# -- Moorcheh
+
+
+def _at(rnd: Random, route: Route, name: str) -> str:
+    return rnd.choice(("", _PREFIX)) + route[1].replace("{collection}", name)
+
+
+def _of_kind(rnd: Random, route: Route) -> str:
+    """A collection, mostly of the kind that the route is for; now and then none."""
+    if rnd.random() < 0.05:
+        return "absent"
+    return "teams" if ("/vectors" in route[1]) != (rnd.random() < 0.1) else rnd.choice(("staff", "staff", "notes"))
+
+
+def _named(rnd: Random, known: Known, route: Route) -> Asked:
+    name = _of_kind(rnd, route)
+    body = {"ids": some_ids(rnd, known, "staff" if name == "absent" else name)}
+    body |= {"all": True} if rnd.random() < 0.05 else {}
+    headers = some_headers(rnd, known, "idempotency-key", "x-change-reason") if "/delete" in route[1] else ()
+    return Asked(route, _at(rnd, route, name), (), body, headers)
+
+
+def _upload(rnd: Random, known: Known, route: Route) -> Asked:
+    name = _of_kind(rnd, route)
+    items = []
+    for _ in range(rnd.randrange(1, 4)):
+        document = a_document(rnd, known, "staff" if name == "absent" else name)
+        one = {"id": document.pop("_id", known.new_name() if rnd.random() < 0.5 else an_id(rnd, known, "teams"))}
+        place = one if rnd.random() < 0.5 else one.setdefault("metadata", {})
+        place |= document
+        items.append(one | ({"vector": [1, 2] if rnd.random() < 0.9 else [1]} if "/vectors" in route[1] else {}))
+    return Asked(route, _at(rnd, route, name), (), {route[1].rpartition("/")[2]: items})
+
+
+def _texts(rnd: Random, known: Known, route: Route) -> Asked:
+    """From the beginning, or on from a page that was told, mostly of this very list."""
+    path = _at(rnd, route, _of_kind(rnd, route))
+    params: list[tuple[str, object]] = [("limit", rnd.choice(("1", "2", "50", "0")))] if rnd.random() < 0.7 else []
+    tokens = [token for at, _, token in known.cursors if at == path or rnd.random() < 0.1]
+    params += [("next_token", tokens[-1])] if tokens and rnd.random() < 0.5 else []
+    return Asked(route, path, tuple(params))
+
+
+def _namespace(rnd: Random, known: Known, route: Route) -> Asked:
+    body = {"namespace_name": rnd.choice(("staff", "teams", "crew", "absent")), "type": "text"}
+    path = _at(rnd, route, rnd.choice(("staff", "absent")))
+    return Asked(route, path, (), body if route[0] == "POST" else None)
+
+
+def _moorcheh(path: str) -> Generator:
+    if path.endswith(("/documents/delete", "/vectors/delete", "/documents/get")):
+        return _named
+    if path.endswith(("{collection}/documents", "{collection}/vectors")):
+        return _upload
+    return _texts if path.endswith("/fetch-text-data") else _namespace
+
+
+# Refused whoever asks: there is nothing of the kind.
+REFUSED: frozenset[Route] = frozenset(
+    (method, path)
+    for method, path, endpoint in DOORS["moorcheh"].routes
+    if (method, path) in ROUTES
+    and endpoint.__name__ in ("create_namespace", "delete_namespace", "search", "answer", "file")
+)
 _KINDS: dict[str, Generator] = {
     "find": _find, "insert": _insert, "update": _change, "replace": _change, "delete": _change, "aggregate": _aggregate,
 }  # fmt: skip
 GENERATORS: dict[Route, Generator] = {
     route: one for route in sorted(ROUTES) for kind, one in _KINDS.items() if f"/action/{kind}" in route[1]
-}
+} | {(method, path): _moorcheh(path) for method, path, _ in DOORS["moorcheh"].routes if (method, path) in ROUTES}

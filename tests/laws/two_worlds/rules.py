@@ -9,7 +9,7 @@ from dataclasses import dataclass
 CONFIG = """
 auth: {{secret: '{secret}'}}
 server: {{secret: '{secret}'}}
-doors: [atlas_data_api]
+doors: [atlas_data_api, moorcheh]
 limits: {{max_batch_size: 9, max_result_size: 50, query_timeout: 60s}}
 """
 SCHEMA = """
@@ -54,6 +54,7 @@ collections:
       lead: {type: string}
       public: {type: boolean}
       budget: {type: number}
+      near: {type: vector, dimensions: 2}
   crew:
     client_ids: true
     access: {owner_field: null}

@@ -43,7 +43,8 @@ def learn(known: Known, asked: Asked, told: tuple[Told, Told]) -> None:
         known.batches.append(headers["x-batch"])
     if not isinstance(answer, dict) or told[0].status >= 300:
         return
-    cursor = (answer.get("pagination") or {}).get("cursor")
+    page = answer.get("pagination") or {}
+    cursor = page.get("cursor") or page.get("next_token")
     if cursor is not None:
         both = cursor if told[0].own_cursor is None else (told[0].own_cursor, told[1].own_cursor)
         question = tuple(asked.body.items()) if isinstance(asked.body, dict) else asked.params
