@@ -47,6 +47,13 @@ def _only(namespaces: list[bytes]) -> str:
     return namespaces[0].decode("latin-1") if namespaces else DEFAULT_NAMESPACE
 
 
+def _borne_key(authorization: str) -> str | None:
+    """What a header bears that is no token: those have dots between their parts."""
+    scheme, _, credential = authorization.partition(" ")
+    credential = credential.strip()
+    return credential if scheme.lower() == "bearer" and credential and "." not in credential else None
+
+
 @dataclass(slots=True)
 class Call:
     """A request at a gateway. `keys` are its idempotency keys, `sent` the headers that tell of its body, `received` the
@@ -114,7 +121,8 @@ class Call:
         namespaces: list[bytes] = []
         for name, value in self.request.scope["headers"]:
             if name == b"authorization":
-                authorization.append(value.decode("latin-1"))
+                key = _borne_key(value.decode("latin-1")) if manner.bears_keys else None
+                (authorization if key is None else api_key).append(key or value.decode("latin-1"))
             elif name in manner.keys:
                 api_key.append(value.decode("latin-1"))
             elif name == b"x-namespace":
@@ -133,7 +141,7 @@ class Call:
         about = {"method": self.request.scope["method"], "ip": address}
         asking = self.asked = Asking(principal, self.gateway.clock(), about, self.request_id)
         if where is not None and namespaces:
-            raise InvalidRequest("X-Namespace: the body names the namespace here")
+            raise InvalidRequest("X-Namespace: the request names its namespace elsewhere")
         self.gateway = self.gateway.within(await where() if where else _only(namespaces), principal)
         for name in sorted(conditions - {takes}):
             raise InvalidRequest(f"the header '{name.decode()}' is not taken here")

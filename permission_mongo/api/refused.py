@@ -16,7 +16,10 @@ from permission_mongo.values import DocumentId
 _ACTIONS: Final[Mapping[str, str]] = {
     **dict.fromkeys(("get_one", "get_many", "list_many", "query", "count", "list_deleted", "list_versions"), "read"),
     **dict.fromkeys(("get_version", "compare", "find_one", "find"), "read"),
-    **dict.fromkeys(("get_documents", "list_documents", "list_namespaces"), "read"),
+    **dict.fromkeys(("get_document", "get_documents", "list_documents", "list_namespaces"), "read"),
+    **dict.fromkeys(("update_document", "update_documents", "update_matching"), "update"),
+    "create_document": "create",
+    "delete_document": "delete",
     **dict.fromkeys(("upload_documents", "upload_vectors"), "create"),
     **dict.fromkeys(("delete_documents", "delete_vectors"), "delete"),
     **dict.fromkeys(("create_one", "create_many", "insert_one", "insert_many"), "create"),

@@ -9,6 +9,7 @@ from permission_mongo.config.section import Section, suggestion
 
 SEGMENTS: Final[Mapping[str, tuple[str, ...]]] = {
     "atlas_data_api": ("app",),
+    "mixpeek": ("v1",),
     "moorcheh": ("namespaces", "search", "answer", "v1"),
 }
 

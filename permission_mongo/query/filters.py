@@ -15,6 +15,7 @@ from bson import encode
 from bson.errors import InvalidDocument
 
 from permission_mongo.errors import InvalidRequest
+from permission_mongo.query.folding import LONGEST, folded
 from permission_mongo.query.limits import Limits
 from permission_mongo.schema.model import Collection
 from permission_mongo.values import CODEC, MongoFilter, is_extended, read_scalar, read_text
@@ -22,11 +23,12 @@ from permission_mongo.values import CODEC, MongoFilter, is_extended, read_scalar
 _COMPARISONS: Final = ("$eq", "$ne", "$gt", "$gte", "$lt", "$lte")
 _LISTS: Final = ("$in", "$nin", "$all")
 _LOGIC: Final = ("$and", "$or", "$nor")
+_FOLDING: Final = ("$eq", "$ne", "$in", "$nin", "$regex")  # take `$options` beside them
 OPERATORS: Final = frozenset({*_COMPARISONS, *_LISTS, *_LOGIC, "$not", "$exists", "$regex", "$elemMatch", "$size"})
 # Literal signs and escaped punctuation, anchored or not: nothing that can backtrack.
 _ANY_PATTERN: Final = re.compile(r"[^\x00]*")
 _ANCHORED: Final = ", after '^' or before '$' if anchored, with punctuation escaped by '\\'"
-_PLAIN_PATTERN: Final = re.compile(r"\^?(?:[^\\^$.|?*+()\[\]{}\x00]|\\[^A-Za-z0-9\x00])*\$?")
+_PLAIN_PATTERN: Final = re.compile(r"\^?(?:[^\\^$.|?*+()\[\]{}\x00]|\\[^A-Za-z0-9\x00])*(?:\$|\\z)?")
 MOST_BYTES: Final = 4 * 2**20
 _SOME_VALUE: Final[MongoFilter] = {"$exists": True, "$not": {"$type": "null"}}
 _OF_VECTORS: Final = "is a vector; it is asked by $exists and compared with null alone"
@@ -116,6 +118,7 @@ class _Reader:
     paths: set[str] = field(default_factory=set)
     fault: str | None = None
     clauses: int = 0
+    folds: int = 0
 
     def filter(self, asked: Any, place: str, depth: int, prefix: str = "") -> MongoFilter:
         """One level: fields and `$and`, `$or`, `$nor`. `prefix` is the array's path inside `$elemMatch`."""
@@ -159,11 +162,37 @@ class _Reader:
             return self._of_values({"$eq": self._equal_to(value, path, place)}, path, place)
         if not value:
             raise InvalidRequest(f'{place}: expected a value or operators such as {{"$gt": 18}}')
+        if "$options" in value:
+            return self._of_values(self._regardless(value, path, place, depth), path, place)
         read = {
             operator: self._operand(operator, operand, path, f"{place}.{operator}", depth)
             for operator, operand in value.items()
         }
         return self._of_values(read, path, place)
+
+    def _regardless(self, value: dict[str, Any], path: str, place: str, depth: int) -> dict[str, Any]:
+        """One operator by which capitals and small letters are the same; what is no text is compared as ever."""
+        operator = next((one for one in value if one != "$options"), "")
+        if value["$options"] != "i" or len(value) > 2 or operator not in _FOLDING:
+            told = f'{place}.$options: expected "i", beside one of {", ".join(_FOLDING)}'
+            raise InvalidRequest(told, operator="$options")
+        operand = self._operand(operator, value[operator], path, f"{place}.{operator}", depth)
+        if operator == "$regex":
+            return {"$regex": operand, "$options": "i"}
+        if operator in ("$eq", "$ne") and isinstance(operand, list):
+            return {operator: operand}
+        among = operand if isinstance(operand, list) else [operand]
+        found = [self._folded(one, place) if isinstance(one, str) else one for one in among]
+        return {"$in" if operator in ("$eq", "$in") else "$nin": found}
+
+    def _folded(self, text: str, place: str) -> Any:
+        """Each costs a pattern in each row. That there are too many is told late: it depends on the field's type."""
+        self.folds += 1
+        most = self.limits.max_filter_clauses
+        if self.fault is None and (self.folds > most or len(text) > LONGEST):
+            told = f"more than {most} texts" if self.folds > most else f"a text of more than {LONGEST} signs"
+            self.fault = f"{place}: {told} can't be compared without regard to case; compare them as they are"
+        return text if self.fault else folded(text)
 
     def _require_of_presence(self, value: Any, place: str) -> None:
         """Of a vector: whether there is one. One by one its numbers mean nothing, and to be near is no condition."""

@@ -1,5 +1,6 @@
 """A filter is written anew from an allow-list; nothing of what was sent is passed on."""
 
+import re
 from datetime import datetime
 
 import pytest
@@ -119,3 +120,51 @@ def test_literal_patterns_are_taken(pattern):
 def test_the_list_of_operators_is_the_documented_one():
     documented = "$eq $ne $gt $gte $lt $lte $in $nin $and $or $nor $not $exists $regex $elemMatch $all $size"
     assert set(documented.split()) == OPERATORS
+
+
+def found_by(operators):
+    [value] = operators.values()
+    return [one if one is None or isinstance(one, int | datetime) else (one.pattern, one.flags) for one in value]
+
+
+def test_texts_are_compared_without_regard_to_case_where_that_is_asked():
+    for operator, becomes in (("$eq", "$in"), ("$ne", "$nin")):
+        match = read({"name": {operator: "a.b", "$options": "i"}}).match
+        assert (list(match["name"]), found_by(match["name"])) == ([becomes], [("^a\\.b\\z", re.IGNORECASE)])
+    for operator in ("$in", "$nin"):
+        match = read({"free": {operator: ["A", 1, None], "$options": "i"}}).match
+        assert (list(match["free"]), found_by(match["free"])) == ([operator], [("^A\\z", re.IGNORECASE), 1, None])
+    assert found_by(read({"at": {"$eq": "2026-01-31", "$options": "i"}}).match["at"]) == [datetime(2026, 1, 31)]
+    assert read({"name": {"$regex": "^ab", "$options": "i"}}).match == {"name": {"$regex": "^ab", "$options": "i"}}
+    assert read({"tags": {"$eq": ["a"], "$options": "i"}}).match == {"tags": {"$eq": ["a"]}}
+    below = read({"free.x": {"$nin": ["A", None], "$options": "i"}}).match["free.x"]
+    assert [one.pattern for one in below.pop("$nin")] == ["^A\\z"]
+    assert below == {"$exists": True, "$not": {"$type": "null"}}
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"$options": "i"},
+        {"$gt": "a", "$options": "i"},
+        {"$eq": "a", "$options": "im"},
+        {"$eq": "a", "$options": None},
+        {"$eq": "a", "$ne": "b", "$options": "i"},
+        {"$in": ["a"], "$regex": "b", "$options": "i"},
+    ],
+)
+def test_options_are_taken_beside_one_operator_alone(asked):
+    with pytest.raises(InvalidRequest, match=r'\$options: expected "i", beside one of \$eq'):
+        read({"name": asked}, Limits())
+
+
+def test_too_much_to_be_compared_without_regard_to_case_is_told_behind_the_paths():
+    """It depends on the type of the field, which may be hidden."""
+    long, many = {"$eq": "x" * 1001, "$options": "i"}, {"$in": list("abcdef"), "$options": "i"}
+    wide = Limits(max_filter_clauses=5)
+    for asked, told in ((long, "more than 1000 signs"), (many, "more than 5 texts")):
+        fault = read({"name": asked}, wide).fault
+        assert fault is not None
+        assert told in fault
+        assert read({"name": {**asked, "$options": "i"}}, wide).paths == {"name"}
+    assert read({"ref": {"$in": ["65f000000000000000000001"] * 6, "$options": "i"}}, wide).fault is None

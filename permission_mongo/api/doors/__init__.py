@@ -9,7 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from permission_mongo.api.doors import atlas_data_api, moorcheh
+from permission_mongo.api.doors import atlas_data_api, mixpeek, moorcheh
 from permission_mongo.api.doors.entrance import Entrance
 
-DOORS: Final[Mapping[str, Entrance]] = {"atlas_data_api": atlas_data_api.ENTRANCE, "moorcheh": moorcheh.ENTRANCE}
+DOORS: Final[Mapping[str, Entrance]] = {
+    "atlas_data_api": atlas_data_api.ENTRANCE,
+    "mixpeek": mixpeek.ENTRANCE,
+    "moorcheh": moorcheh.ENTRANCE,
+}
