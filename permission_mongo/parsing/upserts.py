@@ -54,7 +54,8 @@ def _equalities(asked: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
         elif key.startswith("$"):
             continue
         elif isinstance(value, dict) and not is_extended(value):
-            yield from ((key, one) for one in _equal_to(value))
+            # What is equal but for its capitals is several values.
+            yield from () if "$options" in value else ((key, one) for one in _equal_to(value))
         else:
             yield key, value
 

@@ -128,6 +128,17 @@ async def test_extended_json_and_uuids_and_dates_are_read_by_their_types(world):
     }  # fmt: skip
 
 
+async def test_what_is_equal_but_for_its_capitals_is_no_value(world):
+    asked = {"ssn": {"$exists": False}, "title": {"$eq": "Some", "$options": "i"}}
+    await world.add("a", title="sOME", token=BOSS)
+    found = await upsert(world, {"title": asked["title"]}, {"$set": {"age": 1}}, token=BOSS)
+    assert found.json() == {"matchedCount": 1, "modifiedCount": 1}
+    made = await upsert(world, asked | {"age": 5}, {"$set": {"text": "n"}}, token=BOSS)
+    assert refused(made)[0] in (400, 403)
+    fine = await upsert(world, asked | {"age": 5}, {"$set": {"title": "n"}}, token=BOSS)
+    assert [row["title"] for row in await rows(world) if row["_id"] == fine.json()["upsertedId"]] == ["n"]
+
+
 # -- what is refused
 
 

@@ -30,12 +30,13 @@ OPERATORS = ("$where", "$expr", "$function", "$accumulator", "$jsonSchema", "$te
 
 @dataclass(frozen=True)
 class Words:
-    """`keys` are those of a refusal, `right` has each route that reads a body, with one that is taken.
+    """`right` has each route that reads a body with one that is taken, and `one` those about the document of an id, which
+    stands for `ID` in a path. `creates` makes one of that id. `written` are places that name a field with a value to be
+    written, and `named` those that name one to be read.
 
-    `filters` says how a route is asked with a filter, and the others what filters there are: that a field is equal to a value, all ways to
-    mean everything, what is refused whatever it is of (`hostile`), and what is beyond the limits (`larger`). `named` are places that name a
-    field, to be read; `written` those that name one with a value, to be written. `one` are bodies about the document of an id. `shown`
-    tells the ids of an answer to a read.
+    `filters` says how a route is asked with a filter, and the next four are filters: all ways to mean everything, what is
+    refused whatever it is of (`hostile`), what is beyond the limits (`larger`), and one by a pattern. `odd` is taken by no route.
+    Of answers: `keys` are those of a refusal, `shown` tells the ids in a read, and `undone` whether 200 says that nothing was done.
     """
 
     keys: frozenset[str]
@@ -43,8 +44,8 @@ class Words:
     one: Mapping[str, tuple[Route, Callable[[Any], Body]]]
     written: Mapping[str, tuple[Route, Callable[[str, Any], Body]]]
     shown: Callable[[Any], Iterable[str]]
+    creates: tuple[tuple[Route, Callable[[str], Body]], ...]
     filters: Mapping[Route, Callable[[Any], Body]] = field(default_factory=dict)
-    equal: Callable[[str, Any], Any] = lambda name, value: {name: value}
     everything: tuple[Any, ...] = ()
     hostile: tuple[Any, ...] = ()
     larger: tuple[Any, ...] = ()
@@ -52,6 +53,7 @@ class Words:
     named: Mapping[str, tuple[Route, Callable[[str], Body]]] = field(default_factory=dict)
     odd: tuple[tuple[Route, Body], ...] = ()
     deletes: frozenset[Route] = frozenset()
+    undone: Callable[[Any], bool] = lambda told: False
 
 
 # -- the Atlas Data API
@@ -134,6 +136,17 @@ _ATLAS = Words(
         for place, body in _WRITTEN.items()
     },
     lambda told: [one["_id"] for one in told.get("documents", [told.get("document")]) if one is not None and "_id" in one],
+    tuple(
+        (_atlas(action), lambda one, body=body: _placed(**body(one)))
+        for action, body in (
+            ("insertOne", lambda one: {"document": {"_id": one, "title": "n"}}),
+            ("insertMany", lambda one: {"documents": [{"_id": one, "title": "n"}]}),
+            ("replaceOne", lambda one: {"filter": {"_id": one}, "replacement": {"title": "n"}, "upsert": True}),
+            ("updateOne", lambda one: {"filter": {"_id": one}, "update": {"$set": {"title": "n"}}, "upsert": True}),
+            ("updateMany", lambda one: {"filter": {"_id": {"$eq": one}, "age": 3}, "update": {"$set": {"title": "n"}}, "upsert": True}),
+            ("updateOne", lambda one: {"filter": {"age": 3}, "update": {"$setOnInsert": {"_id": one, "title": "n"}}, "upsert": True}),
+        )
+    ),
     filters={
         _atlas(action): lambda asked, more=more: _placed(filter=asked, **more)
         for action, more in (
@@ -156,7 +169,7 @@ _ATLAS = Words(
         *({"title": {operator: "1"}} for operator in OPERATORS),
         *({"$and": [{"$or": [{operator: {"a": 1}}]}]} for operator in OPERATORS),
         *({"lines": {"$elemMatch": {operator: 1}}} for operator in OPERATORS),
-        {"title": {"$regex": "n", "$options": "i"}}, {"$query": {}}, {"$$ROOT": 1}, {"title": {"title": "n"}}, [], "x", 5, None,
+        {"title": {"$regex": "n", "$options": "s"}}, {"$query": {}}, {"$$ROOT": 1}, {"title": {"title": "n"}}, [], "x", 5, None,
     ),
     larger=(
         _nested(12), {"$or": [{"age": n} for n in range(300)]}, {"age": {"$in": [*range(10_001)]}}, {f"pay.x{n}": 1 for n in range(300)},
@@ -202,6 +215,7 @@ _MOORCHEH = Words(
         "metadata": (("POST", _IN), lambda name, value: {"documents": [{**_TEXT, "metadata": {name: value}}]}),
     },
     lambda told: [one["id"] for one in told.get("documents", told.get("items", ()))],
+    ((("POST", _IN), lambda one: {"documents": [{**_TEXT, "id": one}]}),),
     odd=(
         (("POST", f"{_IN}/delete"), {"ids": ["a"] * 1_001}),
         (("POST", f"{_IN}/delete"), {"ids": ["a"], "filter": {}}),
@@ -212,4 +226,116 @@ _MOORCHEH = Words(
     deletes=frozenset({("POST", f"{_IN}/delete"), ("POST", f"/v1{_IN}/delete")}),
 )
 
-WORDS: Mapping[str, Words] = {"atlas_data_api": _ATLAS, "moorcheh": _MOORCHEH}
+# -- the Mixpeek API
+
+
+_OF = "/v1/collections/notes/documents"
+_DATA = {"update_data": {"text": "n"}}
+
+
+def _condition(name: str, operator: str, value: Any) -> Body:
+    return {"field": name, "operator": operator, "value": value}
+
+
+def _deep(levels: int) -> Body:
+    found: Body = {"title": "n"}
+    for _ in range(levels):
+        found = {"AND": [found]}
+    return found
+
+
+def _shown_by_mixpeek(told: Any) -> list[str]:
+    found = told.get("documents", told.get("results", [told]))
+    return [one["document_id"] for one in found if "collection_id" in one]
+
+
+_MIXPEEK = Words(
+    frozenset({"success", "status", "error"}),
+    {
+        ("POST", "/v1/documents/batch-get"): {"document_ids": ["a"]},
+        ("DELETE", f"{_OF}/batch"): {"document_ids": ["a"]},
+        ("POST", f"{_OF}/batch"): {"updates": [{"document_id": "a", **_DATA}]},
+        ("PUT", f"{_OF}/batch"): {"updates": [{"document_id": "a", **_DATA}]},
+        ("PATCH", f"{_OF}/bulk"): {"filters": {"document_id": "a"}, **_DATA},
+        ("POST", f"{_OF}/list"): {"filters": {"title": "n"}},
+        ("POST", _OF): {"title": "n"},
+        ("PATCH", f"{_OF}/a"): {"text": "n"},
+        ("PUT", f"{_OF}/a"): {"text": "n"},
+    },
+    {
+        "get": (("GET", f"{_OF}/ID"), lambda one: None),
+        "delete": (("DELETE", f"{_OF}/ID"), lambda one: None),
+        "patch": (("PATCH", f"{_OF}/ID"), lambda one: {"text": "n"}),
+        "put": (("PUT", f"{_OF}/ID"), lambda one: {"age": 5}),
+        "batch get": (("POST", "/v1/documents/batch-get"), lambda one: {"document_ids": [one]}),
+        "batch delete": (("DELETE", f"{_OF}/batch"), lambda one: {"document_ids": [one]}),
+        "delete by filter": (("DELETE", f"{_OF}/batch"), lambda one: {"filters": {"document_id": one}}),
+        "batch update": (("POST", f"{_OF}/batch"), lambda one: {"updates": [{"document_id": one, **_DATA}]}),
+        "update by filter": (("PUT", f"{_OF}/batch"), lambda one: {"filters": _condition("document_id", "in", [one]), **_DATA}),
+        "bulk": (("PATCH", f"{_OF}/bulk"), lambda one: {"filters": {"must": [{"key": "document_id", "value": one}]}, **_DATA}),
+        "list": (("POST", f"{_OF}/list"), lambda one: {"filters": {"document_id": one}, "include_total": True}),
+    },
+    {
+        "create": (("POST", _OF), lambda name, value: {"title": "n", name: value}),
+        "patch": (("PATCH", f"{_OF}/a"), lambda name, value: {name: value}),
+        "put": (("PUT", f"{_OF}/a"), lambda name, value: {name: value}),
+        "batch": (("POST", f"{_OF}/batch"), lambda name, value: {"updates": [{"document_id": "a", "update_data": {name: value}}]}),
+        "filter": (("PUT", f"{_OF}/batch"), lambda name, value: {"filters": {"document_id": "a"}, "update_data": {name: value}}),
+        "bulk": (("PATCH", f"{_OF}/bulk"), lambda name, value: {"filters": {"document_id": "a"}, "update_data": {name: value}}),
+    },
+    _shown_by_mixpeek,
+    ((("POST", _OF), lambda one: {"document_id": one, "title": "n"}),),
+    filters={
+        ("POST", f"{_OF}/list"): lambda asked: {"filters": asked},
+        ("DELETE", f"{_OF}/batch"): lambda asked: {"filters": asked},
+        ("POST", f"{_OF}/batch"): lambda asked: {"filters": asked, **_DATA},
+        ("PATCH", f"{_OF}/bulk"): lambda asked: {"filters": asked, **_DATA},
+    },
+    everything=(
+        {},
+        {"field": "document_id", "operator": "exists"},
+        {"NOT": [{"status": "nothing"}]},
+        {"OR": [_condition("tenant_id", "eq", "evil"), _condition("tenant_id", "ne", "x")]},
+        {"should": [{"key": "owner_id", "value": "bob"}, {"key": "document_id", "operator": "exists"}]},
+        _condition("document_id", "nin", ["x"]),
+        _condition("title", "contains", ""),
+        _condition("title", "regex", ""),
+    ),
+    hostile=(
+        *({operator: "1"} for operator in OPERATORS),
+        *({"field": operator, "operator": "eq", "value": 1} for operator in OPERATORS),
+        *(_condition("title", operator, "n") for operator in OPERATORS),
+        *({"AND": [{"NOT": [{operator: {"a": 1}}]}]} for operator in OPERATORS),
+        *({"title": {operator: 1}} for operator in OPERATORS),
+        {"AND": {}}, {"AND": []}, {"OR": [{}]}, {"field": 5}, {"field": "title"}, {"key": "title", "operator": None}, {"title": {"a": 1}}, [], "x", 5,
+    ),
+    larger=(
+        _deep(12), {"OR": [{"age": n} for n in range(300)]}, _condition("age", "in", [*range(10_001)]), {f"pay.x{n}": 1 for n in range(300)},
+        _condition("title", "regex", "x" * 1_001),
+    ),
+    patterns=lambda text: _condition("title", "regex", text),
+    named={
+        "list filter": (("POST", f"{_OF}/list"), lambda name: {"filters": {"OR": [_condition(name, "gt", 1)]}}),
+        "list sort": (("POST", f"{_OF}/list"), lambda name: {"sort": {"field": name, "direction": "desc"}}),
+        "list select": (("POST", f"{_OF}/list"), lambda name: {"select": [name]}),
+        "delete": (("DELETE", f"{_OF}/batch"), lambda name: {"filters": {"must_not": [{"key": name, "value": 1}]}}),
+        "update": (("POST", f"{_OF}/batch"), lambda name: {"filters": {name: 1}, **_DATA}),
+        "bulk": (("PATCH", f"{_OF}/bulk"), lambda name: {"filters": {"field": name, "operator": "exists"}, **_DATA}),
+    },
+    odd=(
+        (("POST", f"{_OF}/list"), {"select": {"z": "$ssn"}}),
+        (("POST", f"{_OF}/list"), {"sort": {"field": "age", "direction": 2}}),
+        (("POST", f"{_OF}/list"), {"group_by": "ssn"}),
+        (("POST", f"{_OF}/list"), {"limit": 10**6}),
+        (("POST", f"{_OF}/list"), {"offset": 10**9}),
+        (("DELETE", f"{_OF}/batch"), {"document_ids": ["a"], "filters": {}}),
+        (("DELETE", f"{_OF}/batch"), {"document_ids": ["a"] * 1_001}),
+        (("DELETE", f"{_OF}/batch"), {"filters": {}}),
+        (("PATCH", f"{_OF}/bulk"), _DATA),
+        (("POST", "/v1/documents/batch-get"), {"document_ids": {"$ne": 1}}),
+    ),
+    deletes=frozenset({("DELETE", f"{_OF}/batch"), ("DELETE", f"{_OF}/ID")}),
+    undone=lambda told: told.get("failed_count", 0) > 0 and not told.get("updated_count"),
+)  # fmt: skip
+
+WORDS: Mapping[str, Words] = {"atlas_data_api": _ATLAS, "moorcheh": _MOORCHEH, "mixpeek": _MIXPEEK}
