@@ -4,6 +4,7 @@ import pytest
 
 from tests.http.doors.data_api import act
 from tests.http.test_hooks_asked import ALLOWED, an_asking_world, said
+from tests.http.test_outbox import a_told_world, emptied
 from tests.receivers import a_receiver
 
 pytestmark = pytest.mark.mongo
@@ -53,3 +54,12 @@ async def test_a_receiver_is_asked_of_what_an_upsert_creates_or_of_what_it_chang
         assert len(receiver.told) == 4  # of what no schema takes nobody is asked
         stored = await world.database["_pm_audit"].find({}, {"action": 1}).sort("_id").to_list()
         assert [entry["action"] for entry in stored] == ["create", "update"]
+
+
+async def test_an_upsert_that_creates_is_told_as_a_creation(mongo_uri, tmp_path):
+    async with a_receiver() as receiver, a_told_world(mongo_uri, tmp_path, receiver, config=WITH_DOOR) as world:
+        one = {"filter": {"_id": "a"}, "update": {"$inc": {"age": 1}, "$setOnInsert": {"title": "n"}}, "upsert": True}
+        batches = [(await act(world, "updateOne", **one)).headers["x-batch"] for _ in "ab"]
+        await emptied(world)
+        told = sorted((event["type"], event["document"], event["batch"]) for event in receiver.told)
+        assert told == [("document.created", "a", batches[0]), ("document.updated", "a", batches[1])]

@@ -5,6 +5,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from permission_mongo.operations import UpdateMany
+from permission_mongo.parsing.jobs import read_again
+from permission_mongo.values import write_json
 from tests.http.doors.data_api import DOOR, act
 from tests.http.doors.test_atlas_data_api import refused
 from tests.http.harness import SCHEMA, World, a_config, a_kept_world, a_token, a_world
@@ -321,6 +324,25 @@ async def test_it_is_a_batch_that_stands_in_the_audit_and_can_be_undone(world):
     again = await upsert(world, {"_id": "a"}, {"$set": {"title": "n"}})
     assert again.json()["upsertedId"] == "a"
     assert (await rows(world))[0]["_version"] > 1  # the id lived before
+
+
+async def test_of_more_than_one_chunk_it_is_a_job_that_any_gateway_can_go_on_with(mongo_uri, tmp_path):
+    """Nothing is created then, and what is read again of it is what was asked."""
+    config = a_config(tmp_path, f"{DOOR}limits: {{max_batch_size: 3}}\n", SCHEMA, POLICY)
+    async with a_world(mongo_uri, config) as world:
+        for n in (0, 3, 6):
+            await world.add(*(f"n{k}" for k in range(n, n + 3)), age=1)
+        only, change = {"$setOnInsert": {"title": "x"}}, {"$set": {"ssn": "1"}, "$setOnInsert": {"title": "x"}}
+        for update, changed in ((only, 0), (change, 9)):
+            answer = await upsert(world, {"age": 1}, update, "updateMany")
+            assert answer.json() == {"matchedCount": 9, "modifiedCount": changed}
+        assert len(await rows(world)) == 9
+        jobs = (await world.get("/_pm/jobs")).json()["data"]
+        assert [(one["operation"], one["state"]) for one in jobs] == [("update", "done")] * 2
+        body = write_json({"filter": {"age": 1}, "all": True, "update": change, "upsert": True})
+        again = read_again("update", body, "notes", config, world.gateway.fresh)
+        assert isinstance(again, UpdateMany)
+        assert (again.edits.change.steps[0].path, again.otherwise.only[0].path) == ("ssn", "title")
 
 
 async def test_it_takes_effect_once_under_a_key(world):
