@@ -26,14 +26,14 @@ $(READY): pyproject.toml
 run: $(READY)  ## start the example company on port 8080: gateway, embedded MongoDB, documents, tokens
 	@$(BIN)/python examples/company/run.py
 
-example: $(READY)  ## run an example and end it: NAME=notes (people, shop, services, from-atlas-data-api, from-go-gateway), KEEP=1 to stay
+example: $(READY)  ## run an example and end it: NAME=notes (people, shop, services, from-atlas-data-api, from-mixpeek, from-moorcheh, from-go-gateway), KEEP=1 to stay
 	@$(BIN)/python "examples/$(or $(NAME),notes)/run.py" $(if $(KEEP),--keep)
 
 serve: $(READY)  ## start the gateway with config/ and nothing loaded
 	@$(BIN)/permission-mongo serve --config config
 
-test: $(READY)  ## every test, on a real MongoDB: three files at a time, each with a server of its own
-	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+test: $(READY)  ## every test, on a real MongoDB: four files at a time, each with a server of its own
+	@$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
 
 test-fast: $(READY)  ## the pure rooms only: no server, below 15 s
 	@$(BIN)/python -m pytest -m 'not mongo and not faults'

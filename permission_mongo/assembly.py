@@ -13,6 +13,7 @@ from permission_mongo.auth.api_keys import KeyVerifier
 from permission_mongo.auth.authenticate import Authenticator
 from permission_mongo.auth.revocations import RevocationList
 from permission_mongo.auth.tokens import TokenVerifier
+from permission_mongo.blobs import Links, Sealing
 from permission_mongo.config.model import Config
 from permission_mongo.consulting import Consulting, planned
 from permission_mongo.delivering import Delivering
@@ -37,6 +38,8 @@ from permission_mongo.service import Engine
 from permission_mongo.shares import Budget
 from permission_mongo.spans import sent_to
 from permission_mongo.standing import Standing
+from permission_mongo.storage.blobs import Blobs, GridFS
+from permission_mongo.storage.buckets import Bucket
 from permission_mongo.storage.connection import Database, new_client, require_server
 from permission_mongo.storage.keys import MongoKeyStore
 from permission_mongo.storage.layout import prepare
@@ -47,6 +50,7 @@ from permission_mongo.storage.sealing import Sealer, latest_of
 from permission_mongo.storage.settings import shared_secret, versioned_since
 from permission_mongo.storage.starting import patiently
 from permission_mongo.storage.store import Store
+from permission_mongo.storage.sweeping import Sweeper
 from permission_mongo.storage.trail import Trail
 from permission_mongo.values import utc_now
 
@@ -103,6 +107,9 @@ class Lasting:
     def _keys(self, purpose: str) -> tuple[bytes, tuple[bytes, ...]]:
         """The key that signs for this purpose, and those that did."""
         return derived(self.secret, purpose), tuple(derived(one, purpose) for one in self.former)
+
+    def links(self, config: Config, namespace: str) -> Links:
+        return Links(Sealing(*self._keys("blobs")), namespace, config.blobs.url_ttl)
 
     def known_by(self, config: Config, tokens: TokenVerifier) -> Authenticator:
         return Authenticator(tokens, self.keys if config.auth.api_keys else None, self.revoked)
@@ -207,18 +214,30 @@ async def _serving(
     observe = lasting.metrics.observe
     seconds, connections = config.limits.query_timeout, config.mongodb.max_pool_size
     rooms = Rooms(lasting.client, database.name, seconds, connections, told_of_audit, observe=observe)
-    store, fresh, in_force = Store(rooms), lasting.fresh, InForce(lasting.standing)
+    bucket = None if config.blobs.s3 is None else Bucket(config.blobs.s3, seconds)
+    blobs = Blobs(rooms.database, bucket or GridFS(rooms.database, seconds), namespace, seconds)
+    sweeper = Sweeper(rooms, blobs, config.blobs.grace, observe)
+    store, fresh, in_force = Store(rooms, blobs, sweeper), lasting.fresh, InForce(lasting.standing)
     await _ensure_hierarchy(store, config)
     trail, holder, waiting = Trail(rooms.audit, observe), fresh.batch_id(), Event()
     asks = Consulting(config, planner, store, rooms.sequences, lasting.caller)
     running = Running(config, known, asks, store, fresh, utc_now, observe, holder, waiting, in_force)
     kept = (fresh, trail, utc_now, in_force)
     shared = Gateway(config, known, planner, store, running, lasting.metrics, *kept, rates=lasting.rates)
-    gateway = replace(shared, budget=lasting.budget, sizes=rooms.sizes)
+    links = replace(lasting.links(config, namespace), of_store=None if bucket is None else bucket.url)
+    gateway = replace(shared, budget=lasting.budget, sizes=rooms.sizes, links=links)
     told = Delivering(rooms.outbox, lambda: gateway.current.config.receivers(), lasting.caller, observe, holder)
     sealing = _sealing(config, database, holder, lasting.metrics)
+    keeps = carriers and any(one.blobs for one in config.collections.values())
+    sweeping = sweeper.at_work(utc_now) if keeps else nullcontext()
     try:
-        async with sealing, trail.at_work(), told.at_work(DELIVERERS if carriers else 0), running.at_work(carriers):
+        async with (
+            sweeping,
+            sealing,
+            trail.at_work(),
+            told.at_work(DELIVERERS if carriers else 0),
+            running.at_work(carriers),
+        ):
             yield gateway
     finally:
         await store.close()

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 
 from permission_mongo.apart import changes_apart, findings_apart, results_apart
 from permission_mongo.audit import read_entry
 from permission_mongo.auth.authenticate import Authenticator
+from permission_mongo.blobs import Links, Sealing, Stored
 from permission_mongo.config.model import Config, Logging
 from permission_mongo.consulting import Consulting
 from permission_mongo.counting import changes_counted
@@ -16,10 +17,11 @@ from permission_mongo.errors import DocumentNotFound, Forbidden, VersionNotFound
 from permission_mongo.logs import RequestLog
 from permission_mongo.metrics import Metrics
 from permission_mongo.observations import Batched, Observation, Wrote
-from permission_mongo.operations import OfFiles, Operation, ReadAgain, Service, is_counted
+from permission_mongo.operations import GetMany, GetOne, ListMany, OfFiles, Operation, ReadAgain, Service, is_counted
 from permission_mongo.outcomes import BatchOutcome, Deleted, Kept, Purged, Replayed
 from permission_mongo.parsing.ids import Fresh
 from permission_mongo.planning.callers import Asking
+from permission_mongo.planning.linking import places_of, with_links
 from permission_mongo.planning.make import Planner
 from permission_mongo.planning.me import plan_files
 from permission_mongo.planning.noting import noted_of
@@ -33,6 +35,7 @@ from permission_mongo.service import CheckPlan, DiffPlan, TrialPlan, WritePlan
 from permission_mongo.shares import Budget, Sizes
 from permission_mongo.spans import Spans
 from permission_mongo.standing import Standing
+from permission_mongo.storage.reads import not_found
 from permission_mongo.storage.store import Store
 from permission_mongo.storage.trail import Trail
 
@@ -67,6 +70,7 @@ class Gateway:
     spans: Spans | None = None
     budget: Budget = field(default_factory=Budget)  # of the process, as the rates
     sizes: Sizes = field(default_factory=Sizes)  # of the rows of this namespace
+    links: Links = field(default_factory=lambda: Links(Sealing(bytes(32)), DEFAULT_NAMESPACE, 0))
 
     def within(self, namespace: str, principal: Principal) -> Gateway:
         """That of one of the caller's namespaces. Forbidden alike for another's and for one that there is not."""
@@ -98,13 +102,16 @@ class Gateway:
         """The gateway of another configuration on the same store, with the jobs of this one."""
         consulting = replace(self.consulting, config=config, planner=planner)
         running = replace(self.running, config=config, authenticator=authenticator, consulting=consulting)
-        return replace(self, config=config, authenticator=authenticator, planner=planner, running=running)
+        links = replace(self.links, seconds=config.blobs.url_ttl)
+        return replace(self, config=config, authenticator=authenticator, planner=planner, running=running, links=links)
 
     async def answer(self, operation: Operation | Service | OfFiles, asking: Asking, *, waits: bool = True) -> Shown:
         """What the caller is shown, or a Refusal. Not `waits`: what takes long may go on alone."""
         shown = await self._answer(operation, asking, waits=waits)
         if not isinstance(operation, Service | OfFiles):
             self._observe_writes(operation, shown)
+            if isinstance(shown, Purged) and operation.collection.blobs:
+                await self.store.sweep_document(operation.collection.name, shown.id)
         if self.config.audit.enabled and self.config.audit.log_reads and not isinstance(operation, OfFiles):
             self._note_read(operation, asking, shown)
         return shown
@@ -115,7 +122,32 @@ class Gateway:
         plan, outcome = await self.running.run(operation, asking, waits=waits)
         if isinstance(outcome, Replayed) and not isinstance(operation, Service):
             return await self._again(outcome.kept, operation, replace(asking, once=None))
-        return show(plan, outcome, self.planner.cursors, asking.posix())
+        shown = show(plan, outcome, self.planner.cursors, asking.posix())
+        if not (isinstance(operation, GetOne | GetMany | ListMany) and operation.presign):
+            return shown
+        places = places_of(plan, outcome, operation.collection.blobs)
+        stored = await self.store.find_bytes(operation.collection.name, places)
+        return with_links(shown, stored, lambda one: self.links.url(one, asking.base, asking.posix()))
+
+    async def blob_of(self, operation: GetOne, asking: Asking) -> Stored:
+        """The blob of the operation's one field. DocumentNotFound alike where there is none, or none to be seen."""
+        plan, outcome = await self.running.run(operation, asking)
+        places = places_of(plan, outcome, operation.fields or ())
+        found = await self.store.find_bytes(operation.collection.name, places)
+        if not found:
+            raise not_found(operation.collection.name)
+        if self.config.audit.enabled and self.config.audit.log_reads:
+            self._note_read(operation, asking, show(plan, outcome, self.planner.cursors, asking.posix()))
+        return next(iter(found.values()))
+
+    def presigned(self, token: str) -> tuple[Gateway, Stored] | None:
+        """What a token that the gateway gave is good for, in whichever namespace; None where it is not, or no more."""
+        opened = self.links.sealing.open(token, self.clock().replace(tzinfo=UTC).timestamp())
+        if opened is None:
+            return None
+        namespace, stored = opened
+        found = self if namespace == DEFAULT_NAMESPACE else self.beside.get(namespace)
+        return None if found is None else (found, stored)
 
     async def _of_files(self, operation: OfFiles, asking: Asking) -> ShownTold:
         """What is asked of the policy's files, and of no document."""

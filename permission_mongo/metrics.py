@@ -15,6 +15,8 @@ from permission_mongo.observations import (
     AuditDropped,
     AuditSealed,
     Batched,
+    BlobMoved,
+    BlobsSwept,
     Called,
     Commanded,
     ConfigRefused,
@@ -113,6 +115,8 @@ class _Writes(_Family):
         self._items = self._counter("batch_items", "Items of batches", ["verb", "outcome"])
         self._running = self._gauge("jobs_running", "Jobs that are carried just now")
         self._ended = self._counter("jobs_ended", "Jobs ended", ["state"])
+        self._blob_bytes = self._counter("blob_bytes", "Bytes of blobs", ["way"])
+        self._swept = self._counter("blobs_swept", "Blobs removed that nothing named")
 
     def observe(self, seen: OfWrites) -> None:
         match seen:
@@ -122,6 +126,10 @@ class _Writes(_Family):
                 self._batch(seen)
             case VersionsKept(collection, count):
                 self._versions.labels(collection).inc(count)
+            case BlobMoved(way, size):
+                self._blob_bytes.labels(way).inc(size)
+            case BlobsSwept(count):
+                self._swept.inc(count)
             case JobCarried(change):
                 self._running.inc(change)
             case JobEnded(state):
@@ -279,7 +287,7 @@ class Metrics:
                 self._requests.turn_away(observation)
             case ConfigTaken() | ConfigRefused():
                 self._config.observe(observation)
-            case Wrote() | Batched() | VersionsKept() | JobCarried() | JobEnded():
+            case Wrote() | Batched() | VersionsKept() | BlobMoved() | BlobsSwept() | JobCarried() | JobEnded():
                 self._writes.observe(observation)
             case AuditDropped() | AuditSealed() | SealingFailed():
                 self._audit.observe(observation)

@@ -106,6 +106,21 @@ class SealingFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class BlobMoved:
+    """Bytes of a blob went in or out."""
+
+    way: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class BlobsSwept:
+    """Blobs were removed that nothing named."""
+
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class ConfigTaken:
     """A configuration came into force, at start or by a reload; `policy` is the digest of its schema and policy."""
 
@@ -192,6 +207,6 @@ class LinesDropped:
 OfAudit = AuditDropped | AuditSealed | SealingFailed
 OfRequests = Served | Refused | TurnedAway
 OfHooks = Called | Delivery | OutboxStands
-OfWrites = Wrote | Batched | VersionsKept | JobCarried | JobEnded
+OfWrites = Wrote | Batched | VersionsKept | BlobMoved | BlobsSwept | JobCarried | JobEnded
 OfProcess = Commanded | PoolStands | NoConnection | Remembering | LoopLag | LinesDropped
 Observation = OfRequests | ConfigTaken | ConfigRefused | OfWrites | OfHooks | OfAudit | OfProcess

@@ -73,20 +73,22 @@ class CreateMany:
 
 @dataclass(frozen=True, slots=True)
 class GetOne:
-    """`fields` None means all that is shown."""
+    """`fields` None means all that is shown. `presign`: blobs that are shown raw come with addresses of their bytes."""
 
     collection: Collection
     id: DocumentId
     fields: tuple[str, ...] | None = None
+    presign: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class GetMany:
-    """`fields` None means all that is shown."""
+    """As of `GetOne`."""
 
     collection: Collection
     ids: tuple[DocumentId, ...]
     fields: tuple[str, ...] | None = None
+    presign: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +109,7 @@ class ListMany:
     skip: int = 0
     without: tuple[str, ...] = ()
     recurs: bool = field(default=False, compare=False)
+    presign: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,13 +195,14 @@ class RestoreOne:
 
 @dataclass(frozen=True, slots=True)
 class UpdateOne:
-    """`change` is as it was sent: nothing in it is typed yet."""
+    """`change` is as it was sent: nothing in it is typed yet. It may write the field `blob`, as no other change may."""
 
     collection: Collection
     id: DocumentId
     change: Change
     if_match: Tags | None = None
     reason: str | None = None
+    blob: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -371,8 +375,7 @@ class SyncHierarchy:
     collection: str | None = None
 
 
-# of the policy's files, and of nothing that is stored
-OfFiles = CheckPolicy | RunPolicyTests | ComparePolicy | WritePolicy
+OfFiles = CheckPolicy | RunPolicyTests | ComparePolicy | WritePolicy  # of the policy's files, and of nothing stored
 Service = (
     GetJob | CancelJob | ListJobs | ListAudit | SyncHierarchy | Explain | TellMe | TellPolicy | TellMatrix | Describe
 )  # asked of the gateway itself, and of no collection

@@ -65,6 +65,16 @@ def writable_in(revision: Revision, stored: Document, paths: Iterable[Path]) -> 
     return frozenset(path for path in paths if any(_may_write(writer, sight, path) for writer in writers))
 
 
+def require_writable(revision: Revision, stored: Document) -> None:
+    """A Refusal where no rule lets all that is named be written in this document, whatever its values will be."""
+    writers = [writer for writer in revision.writers if holds(writer.rows, stored)]
+    if not writers:
+        raise _forbidden(revision, "no rule of your roles allows changing this document")
+    sight = revision.sight(stored)
+    if not any(all(_may_write(writer, sight, one.path) for one in revision.named) for writer in writers):
+        raise unwritable((one.sent.partition(".")[0] for one in revision.named), revision.collection)
+
+
 def _may_write(writer: Writer, sight: Sight, path: Path) -> bool:
     return writer.writes(path) and not sight.bars(path)
 

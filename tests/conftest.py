@@ -33,25 +33,33 @@ def _in_memory() -> str | None:
 os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", _in_memory() or tempfile.gettempdir())
 
 
-# Files that take long go first, so that at the end no worker is alone with one.
-_LONG = (
+# Files that wait more than they compute: one of them is always under way beside those that compute.
+_WAITING = (
     "tests/faults/",
     "tests/browser/",
     "tests/wire/",
-    "tests/laws/",
-    "tests/http/test_conformance",
     "tests/test_serve",
     "tests/test_example",
     "tests/examples/",
-    "tests/test_commands",
-    "tests/impact/",
-    "tests/storage/",
+    "tests/storage/test_embedded",
 )
+# Files that take long go first, so that at the end no worker is alone with one.
+_LONG = ("tests/http/test_conformance", "tests/laws/", "tests/impact/", "tests/storage/", "tests/test_commands")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Whole files keep together, and each its order."""
-    items.sort(key=lambda one: not one.nodeid.startswith(_LONG))
+    by_file: dict[str, list[pytest.Item]] = {}
+    for one in items:
+        by_file.setdefault(one.nodeid.partition("::")[0], []).append(one)
+    waiting = [name for name in by_file if name.startswith(_WAITING)]
+    computing = sorted(
+        (name for name in by_file if name not in {*waiting}), key=lambda name: not name.startswith(_LONG)
+    )
+    # All that wait have begun when two thirds of the others have.
+    place = {name: (n + 1) / len(computing) for n, name in enumerate(computing)}
+    place |= {name: n / len(waiting) * 2 / 3 for n, name in enumerate(waiting)}
+    items[:] = [one for name in sorted(by_file, key=place.__getitem__) for one in by_file[name]]
 
 
 def _mongod() -> str:

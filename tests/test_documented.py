@@ -51,6 +51,7 @@ collections:
       my_tags: {type: array, items: {type: string}}
       my_pay: {type: object, properties: {my_month: {type: number}}}
       my_parent: {type: objectId, ref: {collection: my_notes}}
+      my_photo: {type: blob}
       my_length: {type: integer, computed: {$strLenCP: $my_title}}
 """
 POLICY = """

@@ -18,7 +18,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Match, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from permission_mongo.api import console, endpoints
+from permission_mongo.api import blobs, console, endpoints
 from permission_mongo.api.calls import Call, request_id_of
 from permission_mongo.api.door import Door
 from permission_mongo.api.doors import DOORS
@@ -90,6 +90,10 @@ ROUTES: Final[tuple[tuple[str, str, Endpoint], ...]] = (
     ("GET", "/{collection}/{id}/versions/{version}", endpoints.get_version),
     ("GET", "/{collection}/{id}/diff/{from}/{to}", endpoints.compare),
     ("POST", "/{collection}/{id}/restore/{version}", endpoints.restore_one),
+    ("PUT", "/{collection}/{id}/blobs/{field}", blobs.put_blob),
+    ("GET", "/{collection}/{id}/blobs/{field}", blobs.get_blob),
+    ("DELETE", "/{collection}/{id}/blobs/{field}", blobs.drop_blob),
+    ("GET", "/_pm/blobs/{token}", blobs.get_presigned),
     ("POST", "/{collection}/query", endpoints.query),
     ("POST", "/{collection}/count", endpoints.count),
     ("GET", "/_pm/jobs/{job}", endpoints.get_job),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from typing import Final
 from uuid import uuid4
@@ -217,6 +217,20 @@ class Call:
         except ClientDisconnect as error:
             raise CallerLeft("the caller left") from error
         return self.received
+
+    async def parts(self, most: int) -> AsyncIterator[bytes]:
+        """The body as it comes. PayloadTooLarge, before its first byte, for one that says it has more than `most`."""
+        declared = self.sent.get(b"content-length", b"0")
+        if _LENGTH.fullmatch(declared) and (len(declared) > _LONGEST_LENGTH or int(declared) > most):
+            raise PayloadTooLarge(f"the blob is larger than {most} bytes", max_bytes=most)
+        more = True
+        while more:
+            try:
+                part, more = await self._more()
+            except ClientDisconnect as error:
+                raise CallerLeft("the caller left") from error
+            if part:
+                yield part
 
     async def _read(self) -> bytes:
         most = self.gateway.config.limits.max_body_bytes

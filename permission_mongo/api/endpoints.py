@@ -13,7 +13,18 @@ from permission_mongo.api.large import share_of
 from permission_mongo.api.render import render, respond, unless_known
 from permission_mongo.errors import InvalidRequest
 from permission_mongo.openapi.document import public_description
-from permission_mongo.operations import Describe, OfFiles, Operation, Service, TellMatrix, TellMe, TellPolicy
+from permission_mongo.operations import (
+    Describe,
+    GetMany,
+    GetOne,
+    ListMany,
+    OfFiles,
+    Operation,
+    Service,
+    TellMatrix,
+    TellMe,
+    TellPolicy,
+)
 from permission_mongo.parsing.aggregates import read_aggregate
 from permission_mongo.parsing.audit import read_list_audit
 from permission_mongo.parsing.batches import (
@@ -52,6 +63,8 @@ async def answered(call: Call, operation: Operation, asking: Asking, *, waits: b
         asking = call.keyed(asking, operation)
     if call.payers:
         call.pay_for(operation)
+    if isinstance(operation, GetOne | GetMany | ListMany) and operation.presign:
+        asking = replace(asking, base=str(call.request.base_url).rstrip("/"))
     call.share = share_of(call, operation)
     if call.share is not None:
         asking = replace(asking, share=call.share)
@@ -76,7 +89,9 @@ async def get_one(call: Call) -> Response:
     asking = await call.asking(IF_NONE_MATCH)
     known = call.tags(IF_NONE_MATCH)
     operation = read_get_one(call.path("id"), call.parameters, call.collection)
-    return unless_known(await _answer(call, operation, asking), known)
+    answer = await _answer(call, operation, asking)
+    # An address that is told anew is good for longer.
+    return answer if isinstance(operation, GetOne) and operation.presign else unless_known(answer, known)
 
 
 async def list_many(call: Call) -> Response:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 from starlette.types import Send
 
 from permission_mongo.api.calls import Call
-from permission_mongo.api.streams import Stream
 from permission_mongo.operations import (
     Aggregate,
     Compare,
@@ -71,7 +70,9 @@ def whom_of(call: Call) -> Whom | None:
 
 async def deliver(response: Response, call: Call, send: Send) -> None:
     """Send it; what is large is counted until it is taken, or nobody is there to take it."""
-    size = 0 if isinstance(response, Stream) else len(response.body)  # of a stream there is one event at a time
+    size = (
+        0 if isinstance(response, StreamingResponse) else len(response.body)
+    )  # of a stream there is one part at a time
     if call.share is None and size < LARGE:
         return await response(call.request.scope, call.request.receive, send)
     if call.share is None:

@@ -24,6 +24,8 @@ _ACTIONS: Final[Mapping[str, str]] = {
     **dict.fromkeys(("delete_documents", "delete_vectors"), "delete"),
     **dict.fromkeys(("create_one", "create_many", "insert_one", "insert_many"), "create"),
     **dict.fromkeys(("put_one", "patch_one", "update_many", "update_first", "update_all", "replace_first"), "update"),
+    **dict.fromkeys(("put_blob", "drop_blob"), "update"),
+    "get_blob": "read",
     **dict.fromkeys(("delete_one", "delete_many", "delete_first", "delete_all"), "delete"),
     "restore_one": "restore",
     "purge_one": "purge",

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from permission_mongo import __version__
 from permission_mongo.cli.audit import add_audit
+from permission_mongo.cli.blobs import add_blobs
 from permission_mongo.cli.check import add_check
 from permission_mongo.cli.credentials import add_keys, add_token
 from permission_mongo.cli.explain import add_explain
@@ -52,6 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     add_purge(commands)
     add_hierarchy(commands)
     add_outbox(commands)
+    add_blobs(commands)
     add_serve(commands)
     add_policy(commands)
     return parser

@@ -11,7 +11,16 @@ from uuid import UUID
 from permission_mongo.config.section import Section, plain
 from permission_mongo.config.yaml import Map, Scalar, Sequence
 from permission_mongo.schema.defaults import AUTO_TYPES, FUNCTIONS, STAMPS, Fill
-from permission_mongo.schema.model import FIELD_TYPES, FORMATS, ID_TYPES, RESERVED_FIELDS, Collection, Field, Ref
+from permission_mongo.schema.model import (
+    FIELD_TYPES,
+    FORMATS,
+    ID_TYPES,
+    OF_BLOBS,
+    RESERVED_FIELDS,
+    Collection,
+    Field,
+    Ref,
+)
 from permission_mongo.schema.validate import read_document, unfit_names
 from permission_mongo.schema.vectors import MOST_DIMENSIONS
 from permission_mongo.values import SCALAR_TYPES, read_scalar
@@ -19,7 +28,7 @@ from permission_mongo.values import SCALAR_TYPES, read_scalar
 _TEXTUAL = ("string",)
 _NUMERIC = ("number", "integer", "decimal")
 _ARRAYS = ("array",)
-_LATER_TYPES = ("blob",)
+_CONTENT_TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]*/(?:\*|[a-z0-9][a-z0-9!#$&^_.+-]*)")
 _FILL = Fill(datetime(1970, 1, 1), "", lambda: UUID(int=0))
 
 
@@ -36,9 +45,6 @@ def read_fields(section: Section, *, top: bool = True) -> dict[str, Field]:
 
 def _kind(name: str, section: Section) -> str:
     node = section.raw("type")
-    if isinstance(node, Scalar) and node.value in _LATER_TYPES:
-        section.wrong("type", f"the type '{node.value}' is not available in this version")
-        return "any"
     if node is None:
         section.findings.append(section.node.mark.finding(f"'{name}' needs a type: {', '.join(FIELD_TYPES)}"))
     return section.choice("type", "any", FIELD_TYPES)
@@ -55,6 +61,8 @@ def _computed(name: str, section: Section) -> Field:
 
 def _field(name: str, section: Section, *, top: bool = False) -> Field:
     kind = _kind(name, section)
+    if kind == "blob":
+        return _blob(name, section, top=top)
     if section.has("computed"):
         section.wrong("computed", "only a field of the document itself can be computed, not one inside another")
     items = section.section("items") if section.has("items") else None
@@ -94,6 +102,25 @@ def _dimensions(name: str, section: Section, kind: str) -> int | None:
     elif not 1 <= found <= MOST_DIMENSIONS:
         section.wrong("dimensions", f"a vector has 1 to {MOST_DIMENSIONS} dimensions")
     return found
+
+
+def _blob(name: str, section: Section, *, top: bool) -> Field:
+    """A blob is put by a route of its own, so nothing else that a field may say could ever hold of it."""
+    if not top:
+        section.wrong("type", "only a field of the document itself can be a blob, not one inside another")
+    if name in STAMPS:
+        section.wrong("type", f"'{name}' is stamped by the gateway, and so can't be a blob")
+    most = section.bytes("max_bytes", 0)
+    if section.has("max_bytes") and most == 0:
+        section.wrong("max_bytes", "'max_bytes' is more than nothing")
+    types = [(kind.lower(), mark) for kind, mark in section.texts("content_types")]
+    for kind, mark in types:
+        if not _CONTENT_TYPE.fullmatch(kind):
+            section.findings.append(mark.finding(f"'{kind}' is no content type such as image/png or image/*"))
+    section.done()
+    return Field(
+        name, "blob", properties=OF_BLOBS, max_bytes=most or None, content_types=tuple(kind for kind, _ in types)
+    )
 
 
 def _items(name: str, section: Section) -> Field:

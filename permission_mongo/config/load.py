@@ -17,7 +17,7 @@ from permission_mongo.config.policy import open_collection, read_policy
 from permission_mongo.config.policy_tests import read_policy_tests
 from permission_mongo.config.schema import read_collections
 from permission_mongo.config.section import Section
-from permission_mongo.config.server import read_settings
+from permission_mongo.config.server import Settings, read_settings
 from permission_mongo.config.yaml import Map, Mark, read_yaml
 from permission_mongo.errors import Finding, Misconfigured
 from permission_mongo.policy.grants import Policy
@@ -54,9 +54,8 @@ def load_with_trees(place: Path, environment: Mapping[str, str] | None = None) -
     folder = folder_of(place)
     findings: list[Finding] = []
     roots = {kind: _root(kind, folder, environment, findings) for kind in _NAMES if _is_there(kind, folder)}
-    settings = read_settings(roots["config"], folder, environment)
+    settings = _settings(roots, folder, environment)
     collections = read_collections(roots["schema"])
-    check_segments(settings.doors, roots["schema"].section("collections"))
     known = _as_far_as_read(collections, roots, findings)
     text = read_policy(roots["policy"], known)
     hooks = read_hooks(roots["hooks"], known, text.rules) if "hooks" in roots else {}
@@ -86,8 +85,15 @@ def load_with_trees(place: Path, environment: Mapping[str, str] | None = None) -
         allowed=settings.allowed,
         namespaces=settings.namespaces,
         doors=settings.doors,
+        blobs=settings.blobs,
     )
     return Loaded(config, {kind: root.node for kind, root in roots.items()})
+
+
+def _settings(roots: Mapping[str, Section], folder: Path, environment: Mapping[str, str]) -> Settings:
+    settings = read_settings(roots["config"], folder, environment)
+    check_segments(settings.doors, roots["schema"].section("collections"))
+    return settings
 
 
 def _require_sound(collections: Mapping[str, Collection], findings: list[Finding]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 from permission_mongo.addresses import Network
 from permission_mongo.config.cases import PolicyTests
@@ -145,6 +146,31 @@ class Console:
 
 
 @dataclass(frozen=True, slots=True)
+class S3Store:
+    """A bucket of an S3-compatible store; `endpoint` None is that of the region at AWS."""
+
+    bucket: str
+    endpoint: str | None
+    region: str
+    access_key: str = field(repr=False)
+    secret_key: str = field(repr=False)
+    path_style: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Blobs:
+    """Where bytes are kept, in GridFS where `s3` is None. In seconds: how long a URL is good, and how long bytes stay
+    that nothing names, for their write may be under way.
+    """
+
+    SHORTEST_GRACE: ClassVar[float] = 3600.0
+
+    url_ttl: float = 900.0
+    grace: float = 86_400.0
+    s3: S3Store | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class OpenApi:
     """`public`: who shows no credential is described all collections, actions and fields."""
 
@@ -192,6 +218,7 @@ class Config:
     allowed: tuple[Network, ...] = ()  # addresses that may be called beside those of the open internet
     namespaces: Mapping[str, str] = field(default_factory=dict)
     doors: tuple[str, ...] = ()  # other APIs whose callers are let in
+    blobs: Blobs = Blobs()
 
     def database(self, namespace: str) -> str:
         """KeyError for a namespace that is not declared."""

@@ -260,6 +260,8 @@ class _RuleReader:
                 section.wrong(name, f"'{name}': a stamp names a top-level field")
             if self._collection.is_computed(name):
                 section.wrong(name, f"'{name}' is computed, and so can't be set")
+            if name in self._collection.blobs:
+                section.wrong(name, f"'{name}' is a blob, which is put by its own route, and so can't be set")
             value = self._stamp(section, name)
             if value is not None and self._known_path(name, section.node.keys[name]):
                 stamps.append((name, value))

@@ -49,7 +49,7 @@ class Section:
         return f"{self.name}.{key}" if self.name else key
 
     def done(self, also: Iterable[str] = ()) -> None:
-        known = [*self._known, *also]
+        known = list(dict.fromkeys([*self._known, *also]))
         for key, mark in self.node.keys.items():
             if key not in known:
                 known_ones = suggestion(key, known) or f"; known here: {', '.join(known)}"

@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Final
 
 from permission_mongo.addresses import Network, fault_of_url
+from permission_mongo.config.blobs import read_blobs
 from permission_mongo.config.doors import read_doors
 from permission_mongo.config.go_names import check_go_audit, go_secret, ignore_go_keys, with_go_limits
 from permission_mongo.config.model import (
     FAMILIES,
     Audit,
     Auth,
+    Blobs,
     Console,
     Logging,
     Metrics,
@@ -56,12 +58,12 @@ class Settings:
     allowed: tuple[Network, ...]
     namespaces: Mapping[str, str]
     doors: tuple[str, ...]
+    blobs: Blobs
 
 
 def read_settings(root: Section, folder: Path, environment: Mapping[str, str]) -> Settings:
     root.text("version")
     ignore_go_keys(root, "")
-    root.unavailable("blobs")
     mongodb = _mongodb(root.section("mongodb"), environment)
     settings = Settings(
         _server(root.section("server"), environment),
@@ -77,6 +79,7 @@ def read_settings(root: Section, folder: Path, environment: Mapping[str, str]) -
         _allowed(root.section("hooks")),
         _namespaces(root.section("namespaces"), mongodb.database),
         read_doors(root),
+        read_blobs(root.section("blobs"), environment),
     )
     root.done()
     return settings
@@ -261,6 +264,7 @@ def _limits(section: Section) -> Limits:
         max_filter_clauses=section.integer("max_filter_clauses", 200, 1, 10_000),
         max_in_values=section.integer("max_in_values", 10_000, 1, 100_000),
         max_regex_length=section.integer("max_regex_length", 128, 1, 1000),
+        max_blob_bytes=section.bytes("max_blob_bytes", 100 * 2**20),
         query_timeout=section.seconds("query_timeout", 10.0),
         job_lease=section.seconds("job_lease", 15.0),
         max_subordinates=section.integer("max_subordinates", 10_000, 1, 100_000),

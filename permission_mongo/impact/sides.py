@@ -116,7 +116,9 @@ def _kept(
         return kept_paths(rule.fields, {*judged, *guarded}, frozenset())
     made = made_by_gateway(collection.made, _FILL, created=False)
     stamped = frozenset({*made, *stamps, *(("updated_at", "updated_by") if collection.timestamps else ())})
-    return kept_paths(rule.fields, {*judged, *((name,) for name in collection.stamped)}, stamped)
+    # A blob is written by routes of its own, which ask the same rules.
+    theirs = collection.stamped - collection.blobs
+    return kept_paths(rule.fields, {*judged, *((name,) for name in theirs)}, stamped)
 
 
 def are_alike(one: Config, other: Config, name: str) -> bool:

@@ -59,6 +59,30 @@ def _written(subject: Subject) -> Iterator[tuple[Rule, str, Expression]]:
 # -- values that a field never has
 
 
+def judged_vector(subject: Subject) -> Iterator[Told]:
+    """An array holds a comparison by any one of its numbers: of a vector that is true, or false, of nearly all."""
+    for rule, key, expression in _written(subject):
+        collection = subject.collections[rule.collection]
+        for path in dict.fromkeys(_looked_into(expression)):
+            if collection.is_vector(path.dotted):
+                message = f"'{path.dotted}' is a vector: its numbers say nothing by themselves; has() asks for it"
+                yield Told(subject.sign(rule, key, path), message)
+
+
+def _looked_into(expression: Expression) -> Iterator[Path]:
+    """The paths of the document of which more is asked than whether they are there."""
+    match expression:
+        case And(parts) | Or(parts):
+            for part in parts:
+                yield from _looked_into(part)
+        case Not(part):
+            yield from _looked_into(part)
+        case Has() | Compare(right=Value(None)):
+            return
+        case _:
+            yield from (path for path in paths_of(expression) if path.root == "resource")
+
+
 def not_in_enum(subject: Subject) -> Iterator[Told]:
     for rule, key, expression in _written(subject):
         collection = subject.collections[rule.collection]

@@ -99,5 +99,6 @@ def _names_in(case: Iterable[Claim], collection: Collection) -> list[str]:
                 single.append(path.dotted)
             case _:
                 pass
-    own = [name for name in dict.fromkeys(single) if name != collection.tenant_field]
-    return own + [name for name in dict.fromkeys(ranged) if name not in own][:1]
+    fit = [name for name in dict.fromkeys((*single, *ranged)) if not collection.is_vector(name)]
+    own = [name for name in fit if name in single and name != collection.tenant_field]
+    return own + [name for name in fit if name in ranged and name not in own][:1]

@@ -28,6 +28,7 @@ LINTS: tuple[Lint, ...] = (
     Lint("never-applies", "a condition that is true of no document", conditions.never_applies, at_start=True),
     Lint("always-applies", "a condition that is true of every document", conditions.always_applies, at_start=True),
     Lint("not-in-enum", "a literal that its field can't have", conditions.not_in_enum),
+    Lint("judged-vector", "a condition that looks into a vector", conditions.judged_vector),
     Lint("unsure-deny", "a deny that applies where a field is absent", conditions.unsure_deny, at_start=True),
     Lint("unsure-check", "a check that fails where a field is absent", conditions.unsure_check, at_start=True),
     Lint("shadowed-rule", "a rule that another one holds whole", shadows.shadowed_rule),

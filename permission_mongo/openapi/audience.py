@@ -10,7 +10,7 @@ from permission_mongo.config.policy import SYSTEM_RIGHTS
 from permission_mongo.documents.paths import Path
 from permission_mongo.policy.rules import ACTIONS, Action
 from permission_mongo.principal import DEFAULT_NAMESPACE
-from permission_mongo.schema.model import Collection, innermost
+from permission_mongo.schema.model import OF_BLOBS, Collection, innermost
 
 RIGHT_TO_WRITE_POLICY: Final = "policy_write"
 EVERY_RIGHT: Final = frozenset(SYSTEM_RIGHTS)
@@ -41,6 +41,13 @@ class Seen:
     @property
     def versioned(self) -> bool:
         return self.collection.versioned or self.is_any
+
+    @property
+    def blobs(self) -> tuple[str, ...]:
+        """Those that are shown raw whole, in some row at least."""
+        return tuple(
+            name for name in sorted(self.collection.blobs) if all((name, part) in self.raw for part in OF_BLOBS)
+        )
 
     def mask_of(self, path: Path) -> str | None:
         return next((kind for masked, kind in self.masked if masked == path), None)

@@ -52,6 +52,10 @@ def purge_one(seen: Seen, audience: Audience) -> Shape:
     return _body(an_object({"reason": reason}, ["reason"]))
 
 
+def bytes_of_blob(seen: Seen, audience: Audience) -> Shape:
+    return {"required": True, "content": {"application/octet-stream": {"schema": {}}}}
+
+
 def nothing(seen: Seen | None, audience: Audience) -> Shape:
     return {"required": False, "content": {_JSON: {"schema": an_object({})}}}
 
@@ -65,6 +69,7 @@ def query(seen: Seen, audience: Audience) -> Shape:
         "limit": whole(1, 2**31),
         "cursor": text("`pagination.cursor` of the page before."),
         "count": {"type": "boolean"},
+        "presign": {"type": "boolean"},
         "skip": whole(0, audience.max_result_size, description="Goes with no cursor."),
     }
     return _body(an_object(fields))
@@ -86,7 +91,7 @@ def create_many(seen: Seen, audience: Audience) -> Shape:
 
 
 def get_many(seen: Seen, audience: Audience) -> Shape:
-    return _body(an_object({"ids": _ids(seen, audience), "fields": _SHOWN}, ["ids"]))
+    return _body(an_object({"ids": _ids(seen, audience), "fields": _SHOWN, "presign": {"type": "boolean"}}, ["ids"]))
 
 
 def delete_many(seen: Seen, audience: Audience) -> Shape:

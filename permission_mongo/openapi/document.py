@@ -31,6 +31,7 @@ _TELLS: Final[Mapping[int, str]] = {
     200: "Done.",
     201: "Created.",
     202: "Begun: what is left goes on as a job.",
+    206: "The part that `Range` asked for.",
     207: "Done in part: `error` says why, `failed` what was not done.",
     304: "The caller has this very view.",
     503: "MongoDB can't be reached.",
@@ -141,7 +142,8 @@ def _schemas(audience: Audience) -> dict[str, Shape]:
 def _of_documents(audience: Audience, refusals: Refusals) -> Iterator[tuple[str, str, Shape]]:
     for seen in audience.collections:
         for route in ROUTES:
-            if seen.actions.issuperset(route.needs) and (seen.versioned or not route.versioned):
+            fits = (seen.versioned or not route.versioned) and (seen.is_any or seen.blobs or not route.of_blobs)
+            if fits and seen.actions.issuperset(route.needs):
                 path = route.path if seen.is_any else route.path.replace("{collection}", seen.collection.name)
                 yield path, route.method.lower(), _operation(route, seen, audience, refusals)
 
@@ -169,7 +171,9 @@ def _operation(route: Route, seen: Seen, audience: Audience, refusals: Refusals)
 
 def _answers(route: Route, seen: Seen) -> dict[str, Shape]:
     return {
-        str(status): _answer(status, body, _OF_JOBS if status == 202 else route.headers, _links(route, status, seen))
+        str(status): _answer(
+            status, body, _OF_JOBS if status == 202 else route.headers, _links(route, status, seen), (route.kind,)
+        )
         for status, body in route.answers(seen).items()
     }
 
@@ -218,7 +222,7 @@ def _of_service(audience: Audience, refusals: Refusals) -> Iterator[tuple[str, s
 
 
 def _service_operation(one: Served, audience: Audience, refusals: Refusals) -> Shape:
-    codes = {*one.codes, *OF_CALLERS, "timeout"} if one.asks != "neither" else {"internal_error"}
+    codes = {*one.codes, *OF_CALLERS, "timeout"} if one.asks != "neither" else {"internal_error", *one.codes}
     answers = {str(status): _answer(status, body, one.headers, {}, one.kinds) for status, body in one.answers.items()}
     operation: Shape = {
         "operationId": one.name,

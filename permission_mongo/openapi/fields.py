@@ -57,7 +57,10 @@ def _shown(one: Field, path: Path, seen: Seen) -> Shape | None:
         inner = _shown(one.items, path, seen)
         return None if inner is None else or_null(a_list(inner))
     if one.properties:
-        return _object_shown(one.properties, path, seen)
+        found = _object_shown(one.properties, path, seen)
+        if found is not None and one.type == "blob":
+            found["anyOf"][0]["properties"]["url"] = {"type": "string", "description": "by `_presign` alone"}
+        return found
     mask = seen.mask_of(path)
     if path not in seen.raw:
         return None if mask is None else {**_masked(one), "description": f"shown as a mask ({mask})"}

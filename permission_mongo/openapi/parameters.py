@@ -57,6 +57,9 @@ SHARED: Final[Mapping[str, Shape]] = {
     "cursor": _query("_cursor", "`pagination.cursor` of the page before.", text(minLength=1)),
     "count": _query("_count", "Adds the total.", {"type": "boolean"}),
     "as_of": _query("_as_of", "A moment of the past.", _MOMENT),
+    "presign": _query("_presign", "Each blob that is shown raw has a `url` of its bytes.", {"type": "boolean"}),
+    "filename": _query("filename", "What the bytes are called.", text(minLength=1, maxLength=80)),
+    "token": _path("token", "As it was given.", text()),
     "replace": _query("_replace", "The whole document, not only what is sent.", {"type": "boolean"}),
     "versions_limit": _query("_limit", "The newest so many.", whole(1, 100)),
     "before": _query("_before", "Versions older than this one.", whole(1, _MOST_VERSION)),
@@ -99,11 +102,13 @@ def for_route(names: tuple[str, ...], seen: Seen | None, audience: Audience) -> 
     return found
 
 
-_OF_COLLECTION: Final = ("collection", "id", "sort", "fields", "filter", "equal")
+_OF_COLLECTION: Final = ("blob", "collection", "id", "sort", "fields", "filter", "equal")
 
 
 def _of_collection(name: str, seen: Seen) -> list[Shape]:
     match name:
+        case "blob":
+            return [_path("field", "A blob.", text() if seen.is_any else {"enum": list(seen.blobs)})]
         case "collection":
             return [_path("collection", "Its name.", text())] if seen.is_any else []
         case "id":

@@ -10,7 +10,7 @@ from permission_mongo.openapi import bodies
 from permission_mongo.openapi.answers import many_of, page_of, version_of
 from permission_mongo.openapi.audience import Audience, Seen
 from permission_mongo.openapi.bodies import schema_name
-from permission_mongo.openapi.words import Shape, a_list, ref
+from permission_mongo.openapi.words import Shape, a_list, ref, text
 from permission_mongo.policy.rules import Action
 
 Answers = dict[int, Shape | None]  # by status; None for an answer without a body
@@ -20,7 +20,8 @@ Answers = dict[int, Shape | None]  # by status; None for an answer without a bod
 class Route:
     """One method at one path of the table. `needs` are actions; `headers` those of each good answer.
 
-    `versioned`: of collections that keep versions alone. `keyed` writes take an idempotency key.
+    `versioned`: of collections that keep versions alone; `of_blobs`: of those that show blobs. `keyed` writes take an
+    idempotency key.
     """
 
     method: str
@@ -35,6 +36,8 @@ class Route:
     headers: tuple[str, ...] = ()
     versioned: bool = False
     keyed: bool = False
+    of_blobs: bool = False
+    kind: str = "application/json"
 
 
 def _document(seen: Seen) -> Shape:
@@ -73,7 +76,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         "list",
         "A page of documents",
         ("read",),
-        ("collection", "limit", "cursor", "sort", "fields", "count", "as_of", "filter", "equal"),
+        ("collection", "limit", "cursor", "sort", "fields", "count", "as_of", "presign", "filter", "equal"),
         _page,
         ("as_of_out_of_range",),
     ),
@@ -96,7 +99,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         "get",
         "A document",
         ("read",),
-        (*_WHICH, "fields", "as_of", "if_none_match"),
+        (*_WHICH, "fields", "as_of", "presign", "if_none_match"),
         lambda seen: {200: _document(seen), 304: None},
         (*_ABSENT, "as_of_out_of_range"),
         headers=("ETag!",),
@@ -138,6 +141,45 @@ ROUTES: Final[tuple[Route, ...]] = (
         _WRITE_ONE,
         headers=("Idempotency-Replayed",),
         keyed=True,
+    ),
+    Route(
+        "PUT",
+        "/{collection}/{id}/blobs/{field}",
+        "putBlob",
+        "Put bytes into a field",
+        ("update", "read"),
+        (*_WHICH, "blob", "filename", "if_match", "change_reason"),
+        _one,
+        _WRITE_ONE,
+        bodies.bytes_of_blob,
+        ("ETag", "Idempotency-Replayed"),
+        keyed=True,
+        of_blobs=True,
+    ),
+    Route(
+        "GET",
+        "/{collection}/{id}/blobs/{field}",
+        "getBlob",
+        "The bytes of a field",
+        ("read",),
+        (*_WHICH, "blob"),
+        lambda seen: {200: text(), 206: text()},
+        _ABSENT,
+        of_blobs=True,
+        kind="application/octet-stream",
+    ),
+    Route(
+        "DELETE",
+        "/{collection}/{id}/blobs/{field}",
+        "dropBlob",
+        "Remove a blob",
+        ("update", "read"),
+        (*_WHICH, "blob", "if_match", "change_reason"),
+        _one,
+        _WRITE_ONE,
+        headers=("ETag", "Idempotency-Replayed"),
+        keyed=True,
+        of_blobs=True,
     ),
     Route(
         "POST",

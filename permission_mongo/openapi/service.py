@@ -102,6 +102,17 @@ ROUTES: Final[tuple[Served, ...]] = (
     ),
     Served(
         "GET",
+        "/_pm/blobs/{token}",
+        "presigned",
+        "The bytes at an address that was given for a time",
+        {200: text(), 206: text()},
+        parameters=("token",),
+        codes=("bad_request", "document_not_found", "rate_limited"),
+        asks="neither",
+        kinds=("application/octet-stream",),
+    ),
+    Served(
+        "GET",
         "/_pm/openapi.json",
         "describe",
         "This description, as far as it is the caller's",

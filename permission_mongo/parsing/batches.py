@@ -201,14 +201,14 @@ def _all_sent(documents: list[Any], collection: Collection, fresh: Fresh) -> tup
 
 
 def read_get_many(body: bytes, collection: Collection, limits: Limits) -> GetMany:
-    """`{"ids": [...], "fields"?: [...]}`."""
+    """`{"ids": [...], "fields"?: [...], "presign"?: false}`."""
     found = read_body(body)
-    require_known(found, ("ids", "fields"))
+    require_known(found, ("ids", "fields", "presign"))
     ids = read_ids(items_of(found, "ids", limits.max_batch_size), collection, "ids")
     if "fields" not in found:
-        return GetMany(collection, ids)
+        return GetMany(collection, ids, None, boolean(found, "presign"))
     fields = items_of(found, "fields", MOST_FIELDS)
-    return GetMany(collection, ids, fields_of(fields, "fields"))
+    return GetMany(collection, ids, fields_of(fields, "fields"), boolean(found, "presign"))
 
 
 def read_undo(body: bytes, batch: str, collection: Collection, fresh: Fresh) -> Undo:

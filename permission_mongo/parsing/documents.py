@@ -24,7 +24,7 @@ from permission_mongo.parsing.changes import read_patch, read_put
 from permission_mongo.parsing.conditions import Conditions
 from permission_mongo.parsing.fields import is_empty, read_body, reason_of, require_known
 from permission_mongo.parsing.ids import Fresh, read_id, read_new_id
-from permission_mongo.parsing.lists import Parameters, read_as_of, read_fields
+from permission_mongo.parsing.lists import Parameters, read_as_of, read_fields, read_presign
 from permission_mongo.schema.model import Collection
 
 _MOST_VERSIONS: Final = 100
@@ -53,9 +53,12 @@ def read_create_one(body: bytes, reason: str | None, collection: Collection, fre
 
 
 def read_get_one(text: str, parameters: Parameters, collection: Collection) -> GetOne | GetAsOf:
-    parameters.require_known(("_fields", "_as_of"))
+    parameters.require_known(("_fields", "_as_of", "_presign"))
     found, fields, moment = read_id(text, collection, "id"), read_fields(parameters), read_as_of(parameters)
-    return GetOne(collection, found, fields) if moment is None else GetAsOf(collection, found, moment, fields)
+    presign = read_presign(parameters)
+    if moment is None:
+        return GetOne(collection, found, fields, presign)
+    return GetAsOf(collection, found, moment, fields)
 
 
 def read_put_one(

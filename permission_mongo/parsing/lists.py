@@ -28,7 +28,7 @@ from permission_mongo.schema.model import Collection
 from permission_mongo.values import read_date, read_json
 
 _SHORT: Final = 512  # bytes
-_KNOWN: Final = ("_limit", "_cursor", "_filter", "_sort", "_fields", "_count", "_as_of")
+_KNOWN: Final = ("_limit", "_cursor", "_filter", "_sort", "_fields", "_count", "_as_of", "_presign")
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,10 +108,10 @@ def read_list(parameters: Parameters, collection: Collection, limits: Limits) ->
     limit = _limit(parameters.whole_number("_limit", 1, 2**31), collection, limits)
     cursor, fields = read_cursor(parameters.get("_cursor")), read_fields(parameters)
     sort, count = parameters.get("_sort"), parameters.boolean("_count")
-    moment = read_as_of(parameters)
+    moment, presign = read_as_of(parameters), read_presign(parameters)
     if moment is None:
         by = None if sort is None else read_sort(sort.split(","), collection, "_sort")
-        return ListMany(collection, limit, cursor, query, by, fields, count)
+        return ListMany(collection, limit, cursor, query, by, fields, count, presign=presign)
     if sort not in (None, "_id"):
         raise InvalidRequest("_sort: a list with _as_of is in the order of _id and no other")
     if count:
@@ -120,9 +120,9 @@ def read_list(parameters: Parameters, collection: Collection, limits: Limits) ->
 
 
 def read_query(body: bytes, collection: Collection, limits: Limits) -> ListMany:
-    """The list as a body: `{filter, sort, fields, limit, cursor, count, skip}`, all of them optional."""
+    """The list as a body: `{filter, sort, fields, limit, cursor, count, skip, presign}`, all of them optional."""
     found = read_body(body)
-    require_known(found, ("filter", "sort", "fields", "limit", "cursor", "count", "skip"))
+    require_known(found, ("filter", "sort", "fields", "limit", "cursor", "count", "skip", "presign"))
     skip = whole_number(found, "skip", 0, limits.max_result_size) or 0
     if skip and found.get("cursor") is not None:
         raise InvalidRequest("skip: a cursor says where to go on; send one of the two")
@@ -136,6 +136,7 @@ def read_query(body: bytes, collection: Collection, limits: Limits) -> ListMany:
         fields_of(names_in(found["fields"], "fields"), "fields") if "fields" in found else None,
         boolean(found, "count"),
         skip,
+        presign=boolean(found, "presign"),
     )
 
 
@@ -150,6 +151,14 @@ def read_fields(parameters: Parameters) -> tuple[str, ...] | None:
     """`_fields=a,b.c`."""
     text = parameters.get("_fields")
     return None if text is None else fields_of(text.split(","), "_fields")
+
+
+def read_presign(parameters: Parameters) -> bool:
+    """`_presign=true`: with addresses of bytes, of which there are those of the present alone."""
+    found = parameters.boolean("_presign")
+    if found and parameters.get("_as_of") is not None:
+        raise InvalidRequest("_presign: of the past no addresses are given")
+    return found
 
 
 def read_as_of(parameters: Parameters) -> datetime | None:

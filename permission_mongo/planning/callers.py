@@ -39,7 +39,8 @@ class Asking:
 
     `kin` are the people around the caller, once a rule has asked for them.
     `asked` has what the outside said of its documents, where hooks ask it. `repeats`: the write was done before, and
-    the plan is for telling what it did. `share` is what an answer that may be large waits for, before its query.
+    the plan is for telling what it did. `share` is what an answer that may be large waits for, before its query. `base`
+    is the address that the gateway was asked at, where the answer has addresses of its own.
     """
 
     principal: Principal
@@ -51,6 +52,7 @@ class Asking:
     asked: Mapping[Any, Asked] = field(default_factory=dict)
     repeats: bool = False
     share: Share | None = None
+    base: str = ""
 
     def actor(self) -> Actor:
         who = self.principal

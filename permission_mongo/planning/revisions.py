@@ -21,7 +21,7 @@ from permission_mongo.query.filters import Query
 from permission_mongo.revisions import Again, Holding, Named, Referable, Revision, Sight, Writer, unwritable
 from permission_mongo.schema.changes import sent_paths, typed_change, unfit_in, unknown_in
 from permission_mongo.schema.defaults import Fill
-from permission_mongo.schema.model import Collection
+from permission_mongo.schema.model import OF_BLOBS, Collection
 from permission_mongo.schema.quick import Doubt, Read, plain_reader
 from permission_mongo.schema.validate import FieldError, as_violation
 from permission_mongo.values import Document
@@ -58,13 +58,19 @@ class Reviser:
         new_uuid: Callable[[], UUID],
         *,
         rehearses: bool = False,
+        blob: str | None = None,
     ) -> Reviser:
-        """Forbidden where no rule of the caller's roles has both `update` and `read` here."""
+        """Forbidden where no rule of the caller's roles has both `update` and `read` here.
+
+        `blob` is the one that is put or removed: of every other write blobs are out of reach.
+        """
         updating = callers.access(asking, collection, "update")
         reading = callers.access(asking, collection, "read")
         stamps = update_stamps(collection, asking, updating.reach, new_uuid)
-        guarded = collection.stamped | collection.placing
-        writers = tuple(_writers(collection, asking, callers, updating.reach, guarded, frozenset(stamps)))
+        free = frozenset({blob} & collection.blobs)
+        guarded = (collection.stamped - free) | collection.placing
+        always = frozenset(stamps) | (collection.blobs - free)
+        writers = tuple(_writers(collection, asking, callers, updating.reach, guarded, always))
         referable = referable_from(collection, asking, callers)
         hidden = tuple(rule.hidden for rule in updating.speaking.hides if rule.when == ALWAYS)
         fill = Fill(asking.now, asking.principal.subject, new_uuid)
@@ -142,6 +148,12 @@ class Reviser:
         asked = frozenset(one.sent for one in named if one.asked)
         if asked:
             require_paths(self.reading, self.collection, "update", Query(paths=asked))
+
+    def require_blob(self, name: str) -> None:
+        """Forbidden for a field that is no blob, or not the caller's to write whole: told like an unknown one."""
+        paths = [(name,), *((name, part) for part in OF_BLOBS)]
+        if name not in self.collection.blobs or not all(self._may(path, False) for path in paths):
+            raise unwritable({name}, self.collection)
 
     def may_write(self, path: Path) -> bool:
         """Whether some rule may write there, in some document."""

@@ -24,7 +24,9 @@ from permission_mongo.values import DocumentId, read_scalar
 def plan_update(operation: UpdateOne, asking: Asking, callers: Callers, new_uuid: Callable[[], UUID]) -> UpdatePlan:
     """Rows of the `update` rules AND visible rows, and the rules themselves: one of them must do it all."""
     collection = operation.collection
-    reviser = Reviser.of(collection, asking, callers, new_uuid)
+    reviser = Reviser.of(collection, asking, callers, new_uuid, blob=operation.blob)
+    if operation.blob is not None:
+        reviser.require_blob(operation.blob)
     change = _without_id(operation.change, operation.id, collection)
     return UpdatePlan(
         target_of(collection, callers.config),

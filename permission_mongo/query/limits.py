@@ -30,6 +30,7 @@ class Limits:
     max_filter_clauses: int = 200
     max_in_values: int = 10_000
     max_regex_length: int = 128
+    max_blob_bytes: int = 100 * 2**20
     query_timeout: float = 10.0
     job_lease: float = 15.0
     max_subordinates: int = 10_000

@@ -14,7 +14,7 @@ from permission_mongo.schema.computed import Computed
 from permission_mongo.values import SCALAR_TYPES
 
 IdType = Literal["objectId", "uuid", "string"]
-FIELD_TYPES: Final = (*SCALAR_TYPES, "array", "object", "any", "vector")
+FIELD_TYPES: Final = (*SCALAR_TYPES, "array", "object", "any", "vector", "blob")
 ID_TYPES: Final = ("objectId", "uuid", "string")
 FORMATS: Final = ("email", "url", "date", "time", "datetime")
 RESERVED_FIELDS: Final = ("_version", "_made")
@@ -36,7 +36,10 @@ class Ref:
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One declared field. Lengths and ranges are inclusive; `pattern` must match somewhere, as in JSON Schema."""
+    """One declared field. Lengths and ranges are inclusive; `pattern` must match somewhere, as in JSON Schema.
+
+    Of a blob: at most `max_bytes`, None for what the limits say, and one of `content_types`, none for any.
+    """
 
     name: str
     type: str
@@ -57,6 +60,19 @@ class Field:
     ref: Ref | None = None
     computed: Computed | None = None
     dimensions: int | None = None  # of a vector, and of nothing else
+    max_bytes: int | None = None
+    content_types: tuple[str, ...] = ()
+
+
+# What a document says of a blob. Where its bytes are stands in no document, and so in no answer made of one.
+OF_BLOBS: Final[Mapping[str, Field]] = MappingProxyType(
+    {
+        "filename": Field("filename", "string"),
+        "content_type": Field("content_type", "string"),
+        "size_bytes": Field("size_bytes", "integer"),
+        "checksum": Field("checksum", "string"),
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +141,11 @@ class Collection:
     def stamped(self) -> frozenset[str]:
         """The fields that the gateway writes and no caller may."""
         return _stamped_of(self)
+
+    @property
+    def blobs(self) -> frozenset[str]:
+        """The fields whose bytes are kept elsewhere: written by the routes of blobs alone, whatever a rule says."""
+        return _blobs_of(self)
 
     @property
     def made(self) -> tuple[Field, ...]:
@@ -215,7 +236,13 @@ def _kind_of(collection: Collection, dotted: str) -> str | None:
 @lru_cache(maxsize=1024)
 def _stamped_of(collection: Collection) -> frozenset[str]:
     names = {name for name, one in collection.fields.items() if one.auto or one.auto_update or one.computed}
+    names |= collection.blobs
     return frozenset({*names, *(name for name in (collection.tenant_field, collection.owner_field) if name)})
+
+
+@lru_cache(maxsize=1024)
+def _blobs_of(collection: Collection) -> frozenset[str]:
+    return frozenset(name for name, one in collection.fields.items() if one.type == "blob")
 
 
 @lru_cache(maxsize=1024)

@@ -121,7 +121,7 @@ def _reader(one: Field, open_value: Callable[[Any], Any]) -> Read:
         reader = _scalar_reader(one)
     elif one.type == "array":
         reader = _array_reader(one, open_value)
-    elif one.type == "object" and one.properties is not None:
+    elif one.type in ("object", "blob") and one.properties is not None:
         reader = _object_reader(one, open_value)
     elif one.type == "object":
         reader = _open_reader(dict, open_value)

@@ -127,7 +127,7 @@ class _Reader:
             return self._scalar(value, one, place)
         if one.type == "array":
             return self._array(value, one, place, fill)
-        if one.type == "object":
+        if one.type in ("object", "blob"):
             return self._object(value, one, place, fill)
         if one.type == "vector":
             return self._vector(value, one, place)

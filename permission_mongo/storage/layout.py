@@ -27,6 +27,7 @@ HIERARCHY: Final = "_pm_hierarchy"
 PROOFS: Final = "_pm_proofs"  # of writes of which nothing else tells
 OUTBOX: Final = "_pm_outbox"
 SEQUENCES: Final = "_pm_sequences"
+BLOB_KEYS: Final = "_pm_blob_keys"
 PROVED_FOR: Final = 3600  # seconds; they are asked for within some
 KEPT_FOR: Final = 24 * 3600  # seconds that an answer is kept under its idempotency key
 _OWN: Final = (VERSIONS, BATCHES, PARTS, AUDIT, SEALS, IDEMPOTENCY, PROOFS, OUTBOX, SEQUENCES)
@@ -40,7 +41,8 @@ async def prepare(database: AsyncDatabase[Document], config: Config) -> None:
     for collection in config.collections.values():
         _require_plain(existing.get(collection.name))
     people = [HIERARCHY] if any(one.hierarchy is not None for one in config.collections.values()) else []
-    names = (*config.collections, *_OWN, *people)
+    files = [BLOB_KEYS] if any(one.blobs for one in config.collections.values()) else []
+    names = (*config.collections, *_OWN, *people, *files)
     for name in names:
         if name not in existing:
             # In a transaction a collection made on the fly would conflict with its neighbours.
@@ -57,6 +59,8 @@ async def prepare(database: AsyncDatabase[Document], config: Config) -> None:
     await _make_indexes(database, IDEMPOTENCY, _of_idempotency())
     if HIERARCHY in names:
         await _make_indexes(database, HIERARCHY, _of_hierarchy())
+    if files:
+        await _make_indexes(database, BLOB_KEYS, _of_blob_keys())
     await _make_indexes(database, PROOFS, [IndexModel([("at", 1)], name="ttl", expireAfterSeconds=PROVED_FOR)])
 
 
@@ -110,6 +114,11 @@ def _of_versions(*, ends: bool) -> list[IndexModel]:
     having = {"expires": {"$exists": True}}
     ending = IndexModel([("expires", 1)], name="ends", expireAfterSeconds=0, partialFilterExpression=having)
     return [history, ending] if ends else [history]
+
+
+def _of_blob_keys() -> list[IndexModel]:
+    place = [("collection", 1), ("doc", 1), ("field", 1), ("checksum", 1)]
+    return [IndexModel(place, name="place"), IndexModel([("at", 1)], name="at")]
 
 
 def _of_batches() -> list[IndexModel]:

@@ -14,6 +14,7 @@ from bson.raw_bson import RawBSONDocument
 from pymongo import AsyncMongoClient
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.collection import AsyncCollection
+from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import AutoReconnect, BulkWriteError
 
 from permission_mongo.errors import NoConnectionFree
@@ -311,6 +312,10 @@ class Rooms:
         if former:
             await self.revive(session, earlier, keeping)
         return former
+
+    @property
+    def database(self) -> AsyncDatabase[Document]:
+        return self._database
 
     @property
     def longest(self) -> float:

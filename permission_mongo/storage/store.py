@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractAsyncContextManager
-from typing import Final, assert_never
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager, suppress
+from datetime import datetime
+from typing import Any, Final, assert_never
 
 import pymongo
 
 from permission_mongo.aggregations import AggregatePlan
 from permission_mongo.audit import entry
 from permission_mongo.auditing import AuditPlan
+from permission_mongo.blobs import Blob, Place, Stored
 from permission_mongo.errors import Refusal, Unavailable
 from permission_mongo.explanations import ExplainPlan, SurveyPlan
 from permission_mongo.hierarchy import Staff
@@ -42,6 +45,7 @@ from permission_mongo.policy.kin import Kin
 from permission_mongo.service import CancelPlan, JobPlan, JobsPlan, KinPlan, Serving, SyncPlan, TellPlan
 from permission_mongo.storage.aggregates import aggregate
 from permission_mongo.storage.audit_log import audit_page
+from permission_mongo.storage.blobs import Blobs, Owner
 from permission_mongo.storage.creates import create_many, create_one
 from permission_mongo.storage.deletes import delete_many
 from permission_mongo.storage.explaining import examine
@@ -58,9 +62,11 @@ from permission_mongo.storage.restores import restore_one
 from permission_mongo.storage.rooms import Rooms
 from permission_mongo.storage.sharing import Sharing
 from permission_mongo.storage.surveys import Survey, surveying
+from permission_mongo.storage.sweeping import Sweeper
 from permission_mongo.storage.undo import undo
-from permission_mongo.storage.updates import update_one
+from permission_mongo.storage.updates import require_writable, update_one
 from permission_mongo.storage.upserts import update_or_create
+from permission_mongo.values import DocumentId
 
 # By one command, for which each waits as it is sent; and what asks for nothing.
 _WITH_TURNS_OF_THEIR_OWN: Final = (
@@ -80,10 +86,17 @@ _WITH_TURNS_OF_THEIR_OWN: Final = (
 class Store:
     """Executes plans. It asks no policy question and reads no configuration."""
 
-    def __init__(self, rooms: Rooms) -> None:
+    def __init__(self, rooms: Rooms, blobs: Blobs | None = None, sweeper: Sweeper | None = None) -> None:
         self._rooms = rooms
+        self._own_blobs = blobs
+        self._sweeper = sweeper
         self._gathering = Gathering(rooms)
         self._sharing = Sharing(rooms)
+
+    @property
+    def _blobs(self) -> Blobs:
+        assert self._own_blobs is not None  # noqa: S101  (who serves has one, and nobody else is asked for bytes)
+        return self._own_blobs
 
     async def execute(self, plan: Plan, actor: Actor, turn: Turn = AT_FIRST) -> Outcome:
         """What happened; a Refusal where MongoDB, time or another writer stood in the way.
@@ -202,6 +215,51 @@ class Store:
                 return await sync(plan, actor, self._rooms)
             case _:
                 assert_never(plan)
+
+    async def require_writable(self, plan: UpdatePlan, actor: Actor, *, conditionally: bool) -> Any:
+        """The tenant of a document that the plan could change. A Refusal where it could not, whatever is written."""
+        with refusing():
+            return await require_writable(plan, actor, self._rooms, conditionally=conditionally)
+
+    async def find_bytes(self, collection: str, places: Iterable[Place]) -> Mapping[Place, Stored]:
+        with refusing():
+            return await self._blobs.find(collection, places)
+
+    async def keep_bytes(
+        self, owner: Owner, about: Blob, most: int, parts: AsyncIterator[bytes], now: datetime
+    ) -> Stored:
+        with refusing():
+            return await self._blobs.keep(owner, about, most, parts, now)
+
+    async def settle_bytes(self, stored: Stored) -> None:
+        """Where it fails they are swept no sooner: the document names them."""
+        with suppress(Refusal), refusing():
+            await self._blobs.settle(stored.key)
+
+    async def spare_bytes(self, owner: Owner, stored: Stored) -> None:
+        with suppress(Refusal), refusing():
+            await self._blobs.spare(owner, stored)
+
+    async def drop_bytes(self, stored: Stored) -> None:
+        """Where it fails they are swept."""
+        with suppress(Refusal), refusing():
+            await self._blobs.drop(stored.key)
+
+    async def open_bytes(self, stored: Stored, first: int, last: int) -> AsyncIterator[bytes] | None:
+        """From byte `first` to byte `last`, both included; None where there are none."""
+        with refusing():
+            return await self._blobs.open(stored, first, last)
+
+    async def sweep_blobs(self, now: datetime) -> int:
+        """How many were removed, that nothing names."""
+        with refusing():
+            return 0 if self._sweeper is None else await self._sweeper.sweep(now)
+
+    async def sweep_document(self, collection: str, one: DocumentId) -> None:
+        """The bytes of a document that was purged. Where it fails they are swept later."""
+        with suppress(Refusal), refusing():
+            if self._sweeper is not None:
+                await self._sweeper.sweep_document(collection, one)
 
     async def ensure_hierarchy(self, staff: Staff) -> None:
         """Built, where the documents have one and it was never built."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from bson.raw_bson import RawBSONDocument
 from pymongo import ReturnDocument
 from pymongo.asynchronous.client_session import AsyncClientSession
@@ -11,14 +13,17 @@ from permission_mongo.documents.changes import Put
 from permission_mongo.outcomes import Updated
 from permission_mongo.plans import Actor, UpdatePlan
 from permission_mongo.referrals import new_references
+from permission_mongo.rewrites import require_writable as writable
 from permission_mongo.rewrites import rewrite
 from permission_mongo.storage.computed import read_again
+from permission_mongo.storage.decoding import document_of
+from permission_mongo.storage.reads import not_found
 from permission_mongo.storage.references import dangling, violation
 from permission_mongo.storage.rooms import Rooms
-from permission_mongo.storage.singles import Single
+from permission_mongo.storage.singles import Single, require_accepted
 from permission_mongo.storage.transactions import Raced
 from permission_mongo.values import Document
-from permission_mongo.versions import marks_after
+from permission_mongo.versions import marks_after, tenant_of
 
 
 async def update_one(plan: UpdatePlan, actor: Actor, rooms: Rooms) -> Updated:
@@ -41,6 +46,24 @@ async def update_one(plan: UpdatePlan, actor: Actor, rooms: Rooms) -> Updated:
         return Updated(await _as_told(session, plan, document, rooms), changed=True)
 
     return await single.run(body, single.proof())
+
+
+async def require_writable(plan: UpdatePlan, actor: Actor, rooms: Rooms, *, conditionally: bool) -> Any:
+    """The tenant of the document. What the plan's write would be refused for before its values are looked at."""
+    single = Single(plan.target, plan.id, actor, rooms)
+    raw = None
+    if not plan.visible.is_empty:
+        async with rooms.turn():
+            raw = await rooms.raw(plan.target.collection).find_one(
+                plan.visible.also(single.named()), max_time_ms=rooms.max_time_ms
+            )
+    if raw is None:
+        raise not_found(plan.target.collection)
+    stored = document_of(raw.raw)
+    if conditionally:
+        require_accepted(plan.precondition, stored)
+    writable(plan.revision, stored)
+    return tenant_of(stored, plan.target.tenant_field)
 
 
 async def _as_judged(session: AsyncClientSession, plan: UpdatePlan, stored: Document, rooms: Rooms) -> Document:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
-import sys
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -16,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from tests.forking import Forked
 from tests.http.harness import SECRET, a_token
 
 EXAMPLE = Path(__file__).parents[2] / "config"
@@ -53,10 +52,11 @@ def serving(folder: Path, uri: str) -> Iterator[Served]:
     texts |= {name: (EXAMPLE / name).read_text() for name in ("schema.yml", "policy_tests.yml")}
     for name, text in texts.items():
         (folder / name).write_text(text)
-    command = [sys.executable, "-m", "permission_mongo", "serve", "--config", str(folder), "--port", "0"]
+    words = ["serve", "--config", str(folder), "--port", "0"]
     environment = {name: value for name, value in os.environ.items() if name != "SERVER_PORT"}
     with (folder / "log").open("w") as log:
-        process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, env={**environment, "MONGODB_URI": uri})
+        environment["MONGODB_URI"] = uri
+        process = Forked("permission_mongo", words, cwd=folder, env=environment, stdout=log, stderr=log)
     try:
         yield _once_ready(process, folder)
     finally:
@@ -64,7 +64,7 @@ def serving(folder: Path, uri: str) -> Iterator[Served]:
         process.wait(PATIENCE)
 
 
-def _once_ready(process: subprocess.Popen, folder: Path) -> Served:
+def _once_ready(process: Forked, folder: Path) -> Served:
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         log = (folder / "log").read_text()

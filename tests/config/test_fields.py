@@ -36,7 +36,12 @@ def policy(text: str, computed: str = "{$add: [$net, 1]}") -> dict[str, str]:
         (field("type: vector, dimensions: 2, auto: true"), "'auto' makes no vector"),
         (field("type: vector, dimensions: 2, default: [1]"), "breaks the field: has 1 numbers; exactly 2"),
         (field("type: vector, dimensions: 2, computed: [1, 2]"), "a computed field is of type string"),
-        (field("type: blob"), "13:17: the type 'blob' is not available"),
+        (field("type: blob, required: true"), "unknown key 'required'; known here: type, max_bytes, content_types"),
+        (field("type: blob, content_types: [png]"), "'png' is no content type"),
+        (field("type: blob, max_bytes: 0"), "'max_bytes' is more than nothing"),
+        (field("type: object, properties: {a: {type: blob}}"), "only a field of the document itself can be a blob"),
+        (field("type: array, items: {type: blob}"), "only a field of the document itself can be a blob"),
+        (field("type: string, max_bytes: 5"), "unknown key 'max_bytes'"),
         (field("type: string, min_length: 5, max_length: 2"), "13:52: 'max_length' is below 'min_length'"),
         (field("type: integer, min: 5, max: 2"), "'max' is below 'min'"),
         # defaults

@@ -124,9 +124,9 @@ def test_a_configuration_is_read_into_types(tmp_path):
         ({"config": "namespaces: {default: {database: x}}"}, "config.yaml:1:23", "and not 'default'"),
         ({"config": "namespaces: {a: {database: Permission_Mongo}}"}, "config.yaml:1:28", "of the namespace 'default'"),
         (
-            {"config": "doors: [mixpeek]"},
+            {"config": "doors: [firebase]"},
             "config.yaml:1:9",
-            "no door of this version; there is atlas_data_api, moorcheh",
+            "no door of this version; there is atlas_data_api, mixpeek, moorcheh",
         ),
         ({"config": "doors: atlas_dataapi"}, "config.yaml:1:8", "did you mean 'atlas_data_api'"),
         (

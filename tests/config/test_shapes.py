@@ -114,7 +114,7 @@ def keys_read(tmp_path_factory) -> dict[str, set[str]]:
 
     def note(section: Section, key: str):
         steps = re.sub(r"\[\d\]", "", section._path(key)).split(".")
-        own = ("notes", "user", "rules", "tenant", "title", "tags", "pay", "month", "parent", "length")
+        own = ("notes", "user", "rules", "tenant", "title", "tags", "pay", "month", "parent", "length", "photo")
         path = ".".join("*" if step in {f"my_{name}" for name in own} else step for step in steps)
         noted.setdefault(section.node.mark.file, set()).add(folded(path))
         return raw(section, key)

@@ -17,7 +17,16 @@ from permission_mongo.cli.main import main
 pytestmark = pytest.mark.mongo
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
-NAMES = ("from-atlas-data-api", "from-go-gateway", "notes", "people", "services", "shop")
+NAMES = (
+    "from-atlas-data-api",
+    "from-go-gateway",
+    "from-mixpeek",
+    "from-moorcheh",
+    "notes",
+    "people",
+    "services",
+    "shop",
+)
 PATIENCE = 60.0
 # What is another at each run: ids, moments, cursors.
 MASKS = (

@@ -30,7 +30,7 @@ class LossyPath:
         self._seconds = 0.0
 
     def hold(self, *commands: str, seconds: float) -> None:
-        """The next of these commands arrives so much later."""
+        """The next of these commands in a transaction arrives so much later. What a gateway does by itself is in none."""
         self._holding, self._seconds = frozenset(commands), seconds
 
     def lose(self, *commands: str, times: int = 1) -> None:
@@ -65,10 +65,10 @@ class LossyPath:
         while True:
             head, rest = await _message(reader)
             _, request, _, kind = head
-            if self._times > 0 and kind == _OP_MSG and _command(rest) in self._losing:
+            if self._times > 0 and kind == _OP_MSG and next(iter(_command(rest)), "") in self._losing:
                 self._times -= 1
                 doomed.add(request)
-            if kind == _OP_MSG and _command(rest) in self._holding:
+            if kind == _OP_MSG and self._holding and _is_one_of(self._holding, rest):
                 self._holding = frozenset()
                 await asyncio.sleep(self._seconds)
             writer.write(_HEAD.pack(*head) + rest)
@@ -89,10 +89,16 @@ async def _message(reader: asyncio.StreamReader) -> tuple[tuple[int, int, int, i
     return head, await reader.readexactly(head[0] - _HEAD.size)
 
 
-def _command(rest: bytes) -> str:
-    """The first key of the section that holds the command: flags, the section's kind, a document."""
+def _command(rest: bytes) -> dict[str, object]:
+    """The section that holds the command: flags, the section's kind, a document."""
     size = int.from_bytes(rest[5:9], "little")
-    return next(iter(bson.decode(rest[5 : 5 + size]))) if rest[4] == 0 else ""
+    return bson.decode(rest[5 : 5 + size]) if rest[4] == 0 else {}
+
+
+def _is_one_of(names: frozenset[str], rest: bytes) -> bool:
+    """Whether it is a command of such a name, in a transaction."""
+    command = _command(rest)
+    return next(iter(command), "") in names and "autocommit" in command
 
 
 class Path(Protocol):

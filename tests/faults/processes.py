@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from permission_mongo.storage.mongod import _die_with_parent
+from tests.forking import Forked
 from tests.http.harness import CONFIG, POLICY, SCHEMA, a_token
 
 ROOT = Path(__file__).parents[2]
@@ -33,7 +34,7 @@ def write_config(folder: Path, database: str, limits: str = "{}", more: str = ""
 
 @dataclass
 class GatewayProcess:
-    child: subprocess.Popen
+    child: Forked
     port: int
 
     def ask(
@@ -114,19 +115,11 @@ class Asked:
 def a_gateway_process(
     folder: Path, mongo_uri: str, module: str = "permission_mongo", port: int = 0
 ) -> Iterator[GatewayProcess]:
-    command = [sys.executable, "-m", module, "serve", "--config", str(folder), "--port", str(port)]
+    words = ["serve", "--config", str(folder), "--port", str(port)]
     surroundings = {**os.environ, "MONGODB_URI": mongo_uri}
     with (
         (folder / "stderr").open("ab") as stderr,
-        subprocess.Popen(
-            command,
-            cwd=ROOT,
-            env=surroundings,
-            stdout=subprocess.PIPE,
-            stderr=stderr,
-            text=True,
-            preexec_fn=die_with_parent(),
-        ) as child,
+        Forked(module, words, cwd=ROOT, env=surroundings, stdout=subprocess.PIPE, stderr=stderr) as child,
     ):
         try:
             gateway = GatewayProcess(child, _port_told(child, folder))
@@ -137,7 +130,7 @@ def a_gateway_process(
             child.wait(15)
 
 
-def _port_told(child: subprocess.Popen, folder: Path) -> int:
+def _port_told(child: Forked, folder: Path) -> int:
     assert child.stdout is not None
     for line in child.stdout:
         if line.split()[:1] == ["at"]:

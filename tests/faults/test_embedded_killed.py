@@ -65,35 +65,46 @@ def kill(gateway: GatewayProcess) -> int:
     return pid
 
 
+def lost_by_the_careless(gateway: GatewayProcess, uri: str, name: str) -> int:
+    """How many rows a bare client was told of, alone with a server that is then killed, and that are gone."""
+    with pymongo.MongoClient(uri) as client:
+        client.admin.command("setParameter", 1, journalCommitInterval=500)
+    stopping = Event()
+    careless = Careless(uri, name, stopping)
+    careless.start()
+    until(lambda: len(careless.told) > BETWEEN, "it wrote nothing")
+    kill(gateway)
+    stopping.set()
+    careless.join(60)
+    until(lambda: gateway.ask("GET", "/ready")[0] == 200, "it is not ready")
+    with pymongo.MongoClient(uri) as client:
+        return len(careless.told) - client[name]["careless"].count_documents({})
+
+
 def test_f13_control_f13_a_killed_embedded_server_comes_back_with_all_that_was_acknowledged(tmp_path):
     """`/ready` says 503 meanwhile. Sent again under its key each write is there once, in the order told.
 
-    The control: of what a bare client was told without waiting for the journal, some is gone.
+    The control: of what a bare client was told without waiting for the journal, some is gone. Nobody writes beside it,
+    for whoever waits for the journal brings the others' rows there too.
     """
-    random, name, times, lost = Random(SEED), "embedded", rounds(2, 4), 0
+    random, name, times = Random(SEED), "embedded", rounds(2, 3)
     folder = write_config(tmp_path / "config", name, "{query_timeout: 4s}")
     data = tmp_path / "server"
     with a_gateway_process(folder, f"embedded://{data}") as gateway:
         uri = running_uri(data)
         assert uri is not None
         with a_crowd(gateway, SEED, 8) as crowd, Looking(gateway).at_work() as looking:
-            for n in range(times):
-                stopping = Event()
-                careless = Careless(uri, f"{name}_{n}", stopping)
-                careless.start()
+            for _ in range(times):
                 crowd.go_on(BETWEEN)
                 time.sleep(random.random() * 0.2)
                 kill(gateway)
-                stopping.set()
-                careless.join(60)
                 crowd.go_on(BETWEEN)
-                with pymongo.MongoClient(uri) as client:
-                    kept = client[f"{name}_{n}"]["careless"].count_documents({})
-                lost += len(careless.told) > kept
         assert gateway.ask("GET", "/ready")[0] == 200
         with pymongo.MongoClient(uri) as client:
             verdict = judge(client[name], crowd)
-    notes = f"answers {crowd.statuses}, ready {set(looking.told)}; without the journal {lost} times some lost"
+        # The journal is written at moments of its own: a kill right behind one takes nothing away.
+        lost = lost_by_the_careless(gateway, uri, "alone") or lost_by_the_careless(gateway, uri, "alone_again")
+    notes = f"answers {crowd.statuses}, ready {set(looking.told)}; without the journal {lost} lost"
     told = (crowd.acknowledged, len(verdict.lost), len(verdict.doubled), len(verdict.wrong), crowd.gap(), notes)
     tell(Summary("F13", "embedded server killed (-9) under 8 writers", times, "kills", *told))
     assert verdict.is_clean, f"FAULT_SEED={SEED}: {verdict}"

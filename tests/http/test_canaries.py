@@ -93,6 +93,16 @@ BODIES = {
     "upload_vectors": {"vectors": [{"id": "v", "vector": [1, 2], "metadata": {"ssn": f"{HIDDEN}-1234"}}]},
     "create_namespace": {"namespace_name": SENT, "type": "text"},
 }
+# of the Mixpeek door, some of whose endpoints are called like others
+OF_MIXPEEK = {
+    "get_documents": {"document_ids": ["a", SENT]},
+    "list_documents": {"filters": {"ssn": f"{HIDDEN}-1234"}},
+    "create_document": {"title": "t", "ssn": f"{HIDDEN}-1234"},
+    "update_document": {"tags": [HIDDEN]},
+    "update_documents": {"updates": [{"document_id": "a", "update_data": {"tags": [HIDDEN]}}]},
+    "update_matching": {"filters": {"tags": HIDDEN}, "update_data": {"ssn": f"{HIDDEN}-4321"}},
+    "delete_documents": {"filters": {"document_id": "c", "ssn": HIDDEN}},
+}
 OF_DOORS = tuple(route for door in DOORS.values() for route in door.routes)
 ODD = ({SENT: SENT, "filter": {SENT: SENT}, "ssn": {"$ne": SENT}}, f'{{"{SENT}')
 
@@ -144,7 +154,7 @@ def config_text(collector: int, receiver: str) -> str:
 server: {{secret: '{SECRET}'}}
 auth: {{secret: '{SECRET}'}}
 metrics: {{public: true}}
-doors: [atlas_data_api, moorcheh]
+doors: [atlas_data_api, mixpeek, moorcheh]
 logging: {{level: debug, requests: all}}
 tracing: {{otlp_endpoint: 'http://127.0.0.1:{collector}', sample_ratio: 1}}
 hooks: {{allow_addresses: [127.0.0.1]}}
@@ -164,7 +174,8 @@ def hooks_text(receiver: str) -> str:
 async def drive(world: World, heard: Heard) -> None:
     """Every route: as it should be, with what is none, and by callers of all kinds."""
     for method, template, endpoint in (*ROUTES, METRICS, *OF_DOORS):
-        good = BODIES.get(endpoint.__name__)
+        is_mixpeek = (method, template, endpoint) in DOORS["mixpeek"].routes
+        good = (OF_MIXPEEK if is_mixpeek else BODIES).get(endpoint.__name__)
         if "{app}" in template and endpoint.__name__ == "aggregate":
             good = {**BODIES["find"], **(good or {})}
             del good["filter"], good["projection"]
@@ -184,7 +195,15 @@ async def drive(world: World, heard: Heard) -> None:
 async def a_path(world: World, template: str, endpoint: str) -> str:
     """Of documents that are there; what takes one away gets one of its own."""
     one = "a"
-    if endpoint in ("delete_one", "purge_one", "delete_many", "delete_first", "delete_all", "delete_documents"):
+    if endpoint in (
+        "delete_one",
+        "purge_one",
+        "delete_many",
+        "delete_first",
+        "delete_all",
+        "delete_documents",
+        "delete_document",
+    ):
         one = "c"
         await world.database["notes"].update_one(
             {"_id": one},

@@ -45,6 +45,7 @@ collections:
       length: {type: integer, computed: {$strLenCP: $title}}
       reply: {type: object}
       more: {type: any}
+      near: {type: vector, dimensions: 2}
 """
 POLICY = """
 roles: {keeper: {cross_tenant: true, system: [explain, audit, admin, policy_write]}}

@@ -492,12 +492,19 @@ LATER = {
 
 
 @pytest.mark.parametrize("name", LATER)
-async def test_t35_each_chunk_is_planned_by_the_configuration_in_force(small, mongo_uri, tmp_path, name):
-    """The gateway that goes on has another one, by which what was asked is not to be done any more."""
-    method, body, schema, policy, code = LATER[name]
+async def test_t35_each_chunk_is_planned_by_the_configuration_in_force(mongo_uri, tmp_path, name):
+    """The gateway that goes on has another one, by which what was asked is not to be done any more.
+
+    The first one carries nothing but what it is asked: else it would take again what it was overtaken in.
+    """
+    (tmp_path / "later").mkdir()
+    async with a_world(mongo_uri, a_config(tmp_path, SMALL, SCHEMA, ADMINS), carriers=0) as first:
+        await judged_by_another(first, mongo_uri, tmp_path, *LATER[name])
+
+
+async def judged_by_another(small, mongo_uri, tmp_path, method, body, schema, policy, code):
     by_item = code == "partial"
     ids = await add_many(small, 240)
-    (tmp_path / "later").mkdir()
     if schema is None:
         policy = ADMINS[: ADMINS.index("  notes:")] + ADMINS[ADMINS.index("  plain:") :]
     other = a_config(tmp_path / "later", SMALL, schema or OTHERS, policy)

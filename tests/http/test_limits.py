@@ -140,6 +140,7 @@ TABLE: dict[str, list[Case] | Elsewhere] = {
         Case(pipeline(lambda n: [{"$match": {"_id": {"$in": ["a"] * n}}}, *NAMED]), 400, "more than 4 values"),
     ],
     "max_regex_length": [Case(query(lambda n: {"text": {"$regex": "x" * n}}), 400, "7")],
+    "max_blob_bytes": Elsewhere("test_blobs", "test_a_blob_has_at_most_its_bytes"),
     "query_timeout": Elsewhere("test_read_limits", "test_T15_a_server_that_hangs_is_told_in_time"),
     "job_lease": Elsewhere("test_jobs", "test_what_nobody_carries_another_takes_up"),
     "max_subordinates": Elsewhere("test_hierarchy_sync", "test_too_many_below_are_told_and_not_cut"),

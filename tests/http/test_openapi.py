@@ -41,6 +41,7 @@ collections:
       length: {type: integer, computed: {$strLenCP: $title}}
       reply: {type: object}
       near: {type: vector, dimensions: 2}
+      hid_scan: {type: blob}
   hidings: {client_ids: true, access: {tenant_field: null, owner_field: null}, fields: {hid_all: {type: string}, about: {type: string}}}
   simple: {id_type: objectId, access: {tenant_field: null, owner_field: null}, fields: {name: {type: string}}}
 """
@@ -213,6 +214,7 @@ async def test_only_the_callers_actions_and_rights_are_told(letters):
         "/ready",
         "/metrics",
         "/_pm/openapi.json",
+        "/_pm/blobs/{token}",
         "/_pm/me",
         "/_pm/jobs",
         "/_pm/jobs/{job}",

@@ -28,6 +28,7 @@ collections:
       age: {type: integer, min: 0, max: 150}
       ssn: {type: string}
       at: {type: date}
+      near: {type: vector, dimensions: 3}
     indexes:
       - {fields: [tenant_id, owner_id]}
       - {fields: [tenant_id, status]}
@@ -109,6 +110,16 @@ CASES = {
         "'status' is one of open, shut, never 'opne'; did you mean 'open'?",
         [policy(reads("resource.status == 'open' || resource.stage is null"))],
         also=[policy(reads("resource.status != 'opne'")), policy(reads("resource.status in ['open', 'x']"))],
+    ),
+    "judged-vector": Case(
+        policy(reads("resource.owner_id == user.id && resource.near > 0")),
+        "policy.yml:5:69",
+        "'near' is a vector",
+        [
+            policy(reads("resource.owner_id == user.id && has(resource.near)")),
+            policy(reads("resource.owner_id == user.id && resource.near is null")),
+        ],
+        also=[policy(reads("resource.owner_id == user.id && !(1 in resource.near)"))],
     ),
     "unsure-deny": Case(
         policy(f"user {OWN}", denies("resource.held == true")),
@@ -193,7 +204,7 @@ CASES = {
     ),
     "tenant-not-led": Case(
         policy(f"user {OWN}"),
-        "schema.yml:20:9",
+        "schema.yml:21:9",
         "every query of 'notes' names its 'tenant_id'",
         [
             (policy(f"user {OWN}"), SCHEMA + "      - {fields: [title], unique: true, global: true}\n"),

@@ -7,13 +7,13 @@ import os
 import re
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.forking import Forked
 from tests.http.harness import CONFIG as _CONFIG
 from tests.http.harness import POLICY, SCHEMA, SECRET, a_token
 
@@ -44,7 +44,7 @@ class Answer:
 class Served:
     """A process, where it listens, and what it wrote to its log."""
 
-    process: subprocess.Popen
+    process: Forked
     port: int
     log: Path
 
@@ -131,13 +131,12 @@ def write_config(folder: Path, database: str, **bounds: object) -> None:
 def serving(folder: Path, uri: str, *options: str, **bounds: object) -> Iterator[Served]:
     """A gateway on a free port, once it is ready; it is ended afterwards, if it still lives."""
     write_config(folder, f"wire_{os.getpid()}_{time.monotonic_ns() % 10**9}", **bounds)
-    command = [sys.executable, "-m", "permission_mongo", "serve", "--config", str(folder), "--port", "0", *options]
+    words = ["serve", "--config", str(folder), "--port", "0", *options]
     environment = {name: value for name, value in os.environ.items() if name != "SERVER_PORT"}
     log = folder / "log"
     with log.open("w") as printed:
-        process = subprocess.Popen(
-            command, cwd=folder, stdout=printed, stderr=printed, env={**environment, "MONGODB_URI": uri}
-        )
+        environment["MONGODB_URI"] = uri
+        process = Forked("permission_mongo", words, cwd=folder, env=environment, stdout=printed, stderr=printed)
     try:
         yield _once_ready(Served(process, 0, log))
     finally:

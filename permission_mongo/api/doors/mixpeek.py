@@ -62,7 +62,7 @@ def _require_no_parameters(call: Call) -> None:
 async def get_document(call: Call) -> Response:
     asking, collection = await _asking(call, IF_NONE_MATCH), call.collection
     looks, known = requests.read_looks(call.parameters), call.tags(IF_NONE_MATCH)
-    response = await _shown(call, requests.read_get(call.path("id"), collection), asking, looks)
+    response = await _shown(call, requests.read_get(call.path("id"), collection, looks), asking, looks)
     return unless_known(response, known)
 
 
@@ -114,7 +114,7 @@ async def delete_documents(call: Call) -> Response:
     body = await call.body()
     operation = requests.read_deletion(body, call.reason, collection, gateway.config.limits, gateway.fresh)
     outcome, headers = await batch_shown_to(call, operation, asking)
-    return answers.deletion(outcome, collection.name, headers)
+    return answers.deletion(outcome, operation, headers)
 
 
 async def update_documents(call: Call) -> Response:
@@ -123,7 +123,7 @@ async def update_documents(call: Call) -> Response:
     body = await call.body()
     operation = requests.read_updates(body, call.reason, collection, gateway.config.limits, gateway.fresh)
     outcome, headers = await batch_shown_to(call, operation, asking)
-    return answers.updates(outcome, collection.name, headers)
+    return answers.updates(outcome, operation, headers)
 
 
 async def update_matching(call: Call) -> Response:
@@ -132,7 +132,7 @@ async def update_matching(call: Call) -> Response:
     body = await call.body(MERGE_PATCH)
     operation = requests.read_update_of_all(body, call.reason, collection, gateway.config.limits, gateway.fresh)
     outcome, headers = await batch_shown_to(call, operation, asking)
-    return answers.updates(outcome, collection.name, headers)
+    return answers.updates(outcome, operation, headers)
 
 
 # -- of all collections
@@ -145,7 +145,7 @@ async def get_documents(call: Call) -> Response:
     named, looks = requests.read_named(await call.body(), limits)
     found, parts, size = set[str](), list[bytes](), 0
     for collection in _readable(call, asking):
-        documents = await _found(call, asking, collection, named)
+        documents = await _found(call, asking, collection, named, looks)
         for n, (texts, document) in enumerate(documents, 1):
             found.update(texts)
             parts.append(write_json(answers.told_of(document, collection, looks)))
@@ -171,10 +171,10 @@ def _readable(call: Call, asking: Asking) -> list[Collection]:
 
 
 async def _found(
-    call: Call, asking: Asking, collection: Collection, named: tuple[str, ...]
+    call: Call, asking: Asking, collection: Collection, named: tuple[str, ...], looks: Looks
 ) -> list[tuple[list[str], Any]]:
     """The visible ones, each with how it was named. None for who needs a tenant there, and has none."""
-    operation, written = requests.reading_of(named, collection)
+    operation, written = requests.reading_of(named, collection, looks)
     if not operation.ids:
         return []
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
+from urllib.parse import quote
 
 from starlette.responses import Response
 
@@ -14,12 +15,14 @@ from permission_mongo.api.doors.passage import first_reason, partly
 from permission_mongo.api.errors import STATUS, headers_of
 from permission_mongo.api.render import respond
 from permission_mongo.errors import InvalidRequest, Refusal, SchemaViolation
-from permission_mongo.operations import ListMany
+from permission_mongo.operations import DeleteMany, Filtered, ListMany, UpdateMany
 from permission_mongo.outcomes import BatchOutcome, Item
 from permission_mongo.planning.showing import ShownPage
 from permission_mongo.schema.model import Collection
+from permission_mongo.values import DocumentId
 
 BLOBS: Final = "document_blobs"
+_FAMILIES: Final = ("video", "image", "audio", "text")
 _OWN: Final = ("_id", ID, COLLECTION, BLOBS)
 _TYPES: Final = {
     "bad_request": "BadRequestError",
@@ -79,7 +82,29 @@ def told_of(shown: Mapping[str, Any], collection: Collection, looks: Looks) -> d
         for name, value in shown.items()
         if name not in _OWN and (looks.vectors or not _is_vector(name, collection))
     }
-    return {ID: shown["_id"], COLLECTION: collection.name, BLOBS: [], **fields}
+    blobs = [_blob(shown["_id"], name, shown[name], collection) for name in fields if name in collection.blobs]
+    return {ID: shown["_id"], COLLECTION: collection.name, BLOBS: [one for one in blobs if one], **fields}
+
+
+def _blob(of: DocumentId, name: str, shown: Any, collection: Collection) -> dict[str, Any] | None:
+    """One of the blobs, as far as it is shown; None for a mask. `url` is where who may read it finds the bytes."""
+    if not isinstance(shown, dict):
+        return None
+    kind = str(shown.get("content_type", ""))
+    family = kind.partition("/")[0]
+    checksum = shown.get("checksum")
+    found = {
+        "field": name,
+        "role": "source",
+        "type": "pdf" if kind == "application/pdf" else family if family in _FAMILIES else "other",
+        "url": f"/{collection.name}/{quote(str(of), safe='')}/blobs/{name}",
+        "filename": shown.get("filename"),
+        "content_type": shown.get("content_type"),
+        "size_bytes": shown.get("size_bytes"),
+        "checksum": None if checksum is None else f"sha256:{checksum}",
+        "presigned_url": shown.get("url"),
+    }
+    return {key: value for key, value in found.items() if value is not None}
 
 
 def _is_vector(name: str, collection: Collection) -> bool:
@@ -105,25 +130,25 @@ def listing(page: ShownPage, operation: ListMany, documents: Iterable[Mapping[st
 # -- batches
 
 
-def deletion(outcome: BatchOutcome, collection: str, headers: Mapping[str, str]) -> Response:
-    return _batch(outcome, collection, "deleted_count", headers)
+def deletion(outcome: BatchOutcome, operation: DeleteMany, headers: Mapping[str, str]) -> Response:
+    return _batch(outcome, operation, "deleted_count", headers)
 
 
-def updates(outcome: BatchOutcome, collection: str, headers: Mapping[str, str]) -> Response:
-    return _batch(outcome, collection, "updated_count", headers)
+def updates(outcome: BatchOutcome, operation: UpdateMany, headers: Mapping[str, str]) -> Response:
+    return _batch(outcome, operation, "updated_count", headers)
 
 
-def _batch(outcome: BatchOutcome, collection: str, count: str, headers: Mapping[str, str]) -> Response:
+def _batch(outcome: BatchOutcome, operation: Filtered, count: str, headers: Mapping[str, str]) -> Response:
     """Of ids what became of each. Of a filter the counts; not all of it is refused, for the rest was not looked at."""
-    by_ids = outcome.results is not None or bool(outcome.missing)
+    by_ids = operation.options.results
     if (outcome.stopped or outcome.interrupted) and not (by_ids and outcome.met):
         raise partly(outcome)
-    results = _results(outcome, collection) if by_ids else []
+    results = _results(outcome, operation.collection.name) if by_ids else []
     failed = [one for one in results if not one["success"]]
     count_of_failed = len(failed) if by_ids else len(outcome.failed) + outcome.unlisted
     told = f"{outcome.met} {outcome.verb}"
     if count_of_failed:
-        why = failed[0]["error"] if failed else first_reason(outcome).message
+        why = failed[0]["error"] if failed else _reason(first_reason(outcome))
         told = f"{told}, {count_of_failed} could not be: {why}"
     body = {count: outcome.met, "failed_count": count_of_failed, "results": results, "message": told}
     return respond(200, body, dict(headers))
@@ -140,9 +165,15 @@ def _results(outcome: BatchOutcome, collection: str) -> list[dict[str, Any]]:
     return [_result(one, collection) for one in items]
 
 
+def _reason(refusal: Refusal) -> str:
+    """As one sentence: a result has no place for details."""
+    errors = refusal.details.get("errors") if isinstance(refusal, SchemaViolation) else None
+    return f"{refusal.message}: {errors[0]['field']}: {errors[0]['message']}" if errors else refusal.message
+
+
 def _result(item: Item, collection: str) -> dict[str, Any]:
     if item.refusal is not None:
-        return {ID: item.id, "success": False, "error": item.refusal.message}
+        return {ID: item.id, "success": False, "error": _reason(item.refusal)}
     if item.status == "not_found":
         return {ID: item.id, "success": False, "error": f"no such document in {collection}"}
     return {ID: item.id, "success": True}

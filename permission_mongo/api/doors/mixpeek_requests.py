@@ -52,8 +52,8 @@ def read_looks(parameters: Parameters) -> Looks:
 # -- single documents
 
 
-def read_get(text: str, collection: Collection) -> GetOne:
-    return GetOne(collection, read_id(text, collection, ID))
+def read_get(text: str, collection: Collection, looks: Looks) -> GetOne:
+    return GetOne(collection, read_id(text, collection, ID), presign=looks.urls)
 
 
 def read_creation(body: bytes, reason: str | None, collection: Collection, fresh: Fresh) -> CreateOne:
@@ -200,7 +200,9 @@ def read_named(body: bytes, limits: Limits) -> tuple[tuple[str, ...], Looks]:
     return ids, Looks(boolean(found, "return_presigned_urls"))
 
 
-def reading_of(named: tuple[str, ...], collection: Collection) -> tuple[GetMany, Mapping[DocumentId, list[str]]]:
+def reading_of(
+    named: tuple[str, ...], collection: Collection, looks: Looks
+) -> tuple[GetMany, Mapping[DocumentId, list[str]]]:
     """Those that can be ids in the collection, and how each was written."""
     written: dict[DocumentId, list[str]] = {}
     for text in named:
@@ -208,7 +210,7 @@ def reading_of(named: tuple[str, ...], collection: Collection) -> tuple[GetMany,
             written.setdefault(read_id(text, collection, ID), []).append(text)
         except InvalidRequest:
             continue  # told as one that is not found
-    return GetMany(collection, tuple(written)), written
+    return GetMany(collection, tuple(written), presign=looks.urls), written
 
 
 def read_listing(body: bytes, parameters: Parameters, collection: Collection, limits: Limits) -> tuple[ListMany, Looks]:
@@ -228,7 +230,7 @@ def read_listing(body: bytes, parameters: Parameters, collection: Collection, li
     if "select" in found:
         asked["fields"] = _selected(found["select"])
     looks = Looks(boolean(found, "return_presigned_urls"), boolean(found, "return_vectors"))
-    return read_query(write_json(asked), collection, limits), looks
+    return replace(read_query(write_json(asked), collection, limits), presign=looks.urls), looks
 
 
 def _of_query_string(parameters: Parameters) -> dict[str, Any]:

@@ -5,7 +5,7 @@ A namespace there is a collection here. Which there are is written in schema.yml
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final, NoReturn
 
@@ -37,6 +37,7 @@ from permission_mongo.schema.model import Collection
 
 # Refusals that would be others, or none, if there were no such collection.
 _TELLING: Final = (Forbidden, InvalidRequest, PayloadTooLarge, SchemaViolation, UnsupportedMediaType)
+_OF_FIELDS: Final = ("readable", "masked", "writable", "writable_on_create")
 _DECLARED: Final = "collections are declared in schema.yml; no request makes or deletes one"
 
 
@@ -166,23 +167,16 @@ async def list_namespaces(call: Call) -> Response:
         if "read" not in abilities["actions"]:
             continue
         vector, count = vector_of(collection), await _count(call, asking, collection)
-        told = vector is not None and vector.name in _names(abilities)
+        told = vector is not None and vector.name in _fields_told(abilities)
         dimension = vector.dimensions if vector is not None and told else None
         found.append(answers.namespace(collection, "documents" if vector is None else "vectors", dimension, count))
     return respond(200, {"namespaces": found})
 
 
-def _names(told: Any) -> Iterator[str]:
-    """Every word of what is told of a collection."""
-    if isinstance(told, str):
-        yield told
-    elif isinstance(told, Mapping):
-        for name, inner in told.items():
-            yield name
-            yield from _names(inner)
-    elif isinstance(told, list | tuple):
-        for inner in told:
-            yield from _names(inner)
+def _fields_told(abilities: Mapping[str, Any]) -> frozenset[str]:
+    """The fields of which the caller is told anything, in some rows at least."""
+    every = (abilities, abilities.get("in_some_rows", {}))
+    return frozenset(name for one in every for kind in _OF_FIELDS for name in one.get(kind, ()))
 
 
 # -- what is not here

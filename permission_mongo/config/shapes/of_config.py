@@ -54,6 +54,7 @@ def config_shape() -> Shape:
                 propertyNames={"pattern": "^[A-Za-z0-9_-]{1,64}$", "not": {"const": "default"}},
             ),
             "doors": texts("Other APIs whose callers are let in.", choice(SEGMENTS)),
+            "blobs": _blobs(),
             "console": _console(),
             "openapi": section(
                 "The description of the routes.",
@@ -61,6 +62,28 @@ def config_shape() -> Shape:
             ),
             "scalability": section("Read as `limits`.", {key: _limits()["properties"][key] for key in _OF_GO}),
             **_ignored(""),
+        },
+    )
+
+
+def _blobs() -> Shape:
+    return section(
+        "Where the bytes of fields of type blob are kept.",
+        {
+            "store": choice(["gridfs", "s3"], "In MongoDB, or in an S3-compatible store.", "gridfs"),
+            "url_ttl": duration("How long a presigned URL is good; at most 7 days.", "15m"),
+            "grace": duration("How long bytes stay that nothing names; at least 1h.", "24h"),
+            "s3": section(
+                "Of the store, with the extra `s3` installed.",
+                {
+                    "endpoint": text("Its address; that of AWS where it is left out."),
+                    "bucket": text("Of this gateway alone."),
+                    "region": text("", "us-east-1"),
+                    "access_key_env": text("The variable that has the key's id.", "AWS_ACCESS_KEY_ID"),
+                    "secret_key_env": text("The variable that has the secret.", "AWS_SECRET_ACCESS_KEY"),
+                    "path_style": boolean("The bucket stands in the path, and not in the name.", False),
+                },
+            ),
         },
     )
 
@@ -171,6 +194,7 @@ def _limits() -> Shape:
             "max_filter_clauses": integer("Tests of a filter.", own.max_filter_clauses, 1, 10_000),
             "max_in_values": integer("Values of `$in`.", own.max_in_values, 1, 100_000),
             "max_regex_length": integer("Signs of a pattern.", own.max_regex_length, 1, 1000),
+            "max_blob_bytes": size("Of a blob whose field says nothing.", "100MiB"),
             "query_timeout": duration("Of a query, and of a transaction with all its attempts.", "10s"),
             "max_subordinates": integer("People that a relation of a rule may name.", own.max_subordinates, 1, 100_000),
             "hierarchy_cache": duration("How old what is known of them may be.", "5s"),

@@ -13,6 +13,7 @@ from permission_mongo.config.shapes.words import (
     integer,
     number,
     section,
+    size,
     text,
     texts,
     whole,
@@ -139,6 +140,10 @@ def _index() -> Shape:
 def _field(*, computed: bool) -> Shape:
     """A field; only one of the document itself can be computed."""
     expression = {"description": "An expression over fields of the document.", "type": "object"}
+    of_blobs = {
+        "max_bytes": size("Of a blob."),
+        "content_types": texts("Of a blob: image/png, image/*; any without it."),
+    }
     ref = section(
         "", {"collection": text("A collection."), "existence": choice(["readable", "tenant"], "", "readable")}
     )
@@ -166,7 +171,7 @@ def _field(*, computed: bool) -> Shape:
                     "description": "The value is the id of a document there.",
                     "anyOf": [text(), {**ref, "type": "object"}],
                 },
-                **({"computed": expression} if computed else {}),
+                **({"computed": expression, **of_blobs} if computed else {}),
             },
         ),
         "type": "object",

@@ -29,6 +29,9 @@ collections:
       near: {type: vector, dimensions: 3, immutable: true}
       name: {type: string}
       status: {type: string, enum: [open, locked], default: open}
+  readers:
+    access: {tenant_field: null, owner_field: null}
+    fields: {read: {type: vector, dimensions: 2}, name: {type: string}}
   numbered:
     id_type: objectId
     access: {tenant_field: null, owner_field: null}
@@ -49,6 +52,7 @@ policies:
     user:
       - {actions: [create, read, update, delete, restore], when: "resource.owner_id == user.id"}
       - {effect: deny, actions: [delete], when: "resource.status == 'locked'"}
+  readers: {clerk: {actions: [read], fields: {allow: [name]}}}
   numbered:
     boss: {actions: ["*"]}
 """

@@ -8,7 +8,7 @@ from tests.http.test_outbox import a_told_world, emptied
 from tests.receivers import a_receiver
 
 pytestmark = pytest.mark.mongo
-WITH_DOOR = f"{ALLOWED}doors: [atlas_data_api]\n"
+WITH_DOOR = f"{ALLOWED}doors: [atlas_data_api, moorcheh]\n"
 
 
 async def test_a_receiver_is_asked_of_the_one_document_and_its_no_is_told(mongo_uri, tmp_path):
@@ -63,3 +63,21 @@ async def test_an_upsert_that_creates_is_told_as_a_creation(mongo_uri, tmp_path)
         await emptied(world)
         told = sorted((event["type"], event["document"], event["batch"]) for event in receiver.told)
         assert told == [("document.created", "a", batches[0]), ("document.updated", "a", batches[1])]
+
+
+async def test_a_receivers_no_to_one_of_many_deletions_is_told_beside_the_others(mongo_uri, tmp_path):
+    def answer(heard):
+        return said(allow=heard.said["document"] != "b", message="not this one")(heard)
+
+    async with (
+        a_receiver(answer=said(allow=True)) as receiver,
+        an_asking_world(mongo_uri, tmp_path, receiver, config=WITH_DOOR) as world,
+    ):
+        await world.add("a", "b", "c")
+        receiver.answer = answer
+        sent = {"ids": ["a", "b", "absent"]}
+        told = await world.post("/v1/namespaces/notes/documents/delete", sent)
+        assert (told.status_code, told.json()["deleted_ids"], told.json()["unprocessed_ids"]) == (207, ["a"], ["b"])
+        [error] = told.json()["errors"]
+        assert (error["id"], error["error"], error["message"]) == ("b", "Bad Request", "not this one")
+        assert await world.stored("a", "b", "c") == ["b", "c"]

@@ -38,7 +38,11 @@ def _list(rnd: Random, known: Known, route: Route) -> Asked:
     """A first page, or the next of one that was answered, with its own question or another."""
     if known.cursors and rnd.random() < 0.3:
         path, params, cursor = rnd.choice(known.cursors)
-        if path != _AUDIT and path.endswith("/deleted") == route[1].endswith("/deleted"):
+        if (
+            path != _AUDIT
+            and "/collections/" not in path
+            and path.endswith("/deleted") == route[1].endswith("/deleted")
+        ):
             return Asked(route, path, (*(one for one in params if one[0] != "_cursor"), ("_cursor", cursor)))
     name = collection(rnd)
     if route[1].endswith("/deleted"):
@@ -196,6 +200,17 @@ def _change(rnd: Random, known: Known, route: Route) -> Asked:
     return Asked(route, f"/{name}/{a_path_id(rnd, known, name)}", params, body, headers)
 
 
+def _blob(rnd: Random, known: Known, route: Route) -> Asked:
+    """Bytes of any document: seen, hidden or absent; of a blob, a field that is none, and one that there is not."""
+    if route[1].startswith("/_pm"):
+        return Asked(route, route[1].replace("{token}", rnd.choice(("x", "AAAA", "~"))))
+    name = rnd.choice(("photo", "photo", "photo", "photo", "salary", "note", "absent"))
+    path = f"/staff/{a_path_id(rnd, known, 'staff')}/blobs/{name}"
+    if route[0] == "PUT":
+        return Asked(route, path, (), rnd.choice((b"one", b"two")), (("content-type", "text/plain"),))
+    return Asked(route, path, (), None, some_headers(rnd, known, *_WRITE) if route[0] == "DELETE" else ())
+
+
 def _delete(rnd: Random, known: Known, route: Route) -> Asked:
     name = collection(rnd)
     return Asked(route, f"/{name}/{a_path_id(rnd, known, name)}", (), None, some_headers(rnd, known, *_WRITE))
@@ -311,6 +326,10 @@ GENERATORS: dict[Route, Generator] = {
     ("PATCH", "/{collection}/{id}"): _change,
     ("DELETE", "/{collection}/{id}"): _delete,
     ("POST", "/{collection}/{id}/purge"): _purge,
+    ("GET", "/_pm/blobs/{token}"): _blob,
+    ("PUT", "/{collection}/{id}/blobs/{field}"): _blob,
+    ("GET", "/{collection}/{id}/blobs/{field}"): _blob,
+    ("DELETE", "/{collection}/{id}/blobs/{field}"): _blob,
     ("POST", "/{collection}/query"): _query,
     ("POST", "/{collection}/count"): _count,
     ("POST", "/{collection}/aggregate"): _aggregate,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 CONFIG = """
 auth: {{secret: '{secret}'}}
 server: {{secret: '{secret}'}}
-doors: [atlas_data_api, moorcheh]
+doors: [atlas_data_api, mixpeek, moorcheh]
 limits: {{max_batch_size: 9, max_result_size: 50, query_timeout: 60s}}
 """
 SCHEMA = """
@@ -34,6 +34,7 @@ collections:
       skills: {type: array, items: {type: object, properties: {name: {type: string}, score: {type: integer}}}}
       tags: {type: array, items: {type: string}}
       at: {type: date}
+      photo: {type: blob, max_bytes: 1KiB}
     indexes:
       - {fields: [tenant_id, badge], unique: true}
       - {fields: [tenant_id, salary]}

@@ -44,7 +44,7 @@ def learn(known: Known, asked: Asked, told: tuple[Told, Told]) -> None:
     if not isinstance(answer, dict) or told[0].status >= 300:
         return
     page = answer.get("pagination") or {}
-    cursor = page.get("cursor") or page.get("next_token")
+    cursor = page.get("cursor") or page.get("next_token") or page.get("next_cursor")
     if cursor is not None:
         both = cursor if told[0].own_cursor is None else (told[0].own_cursor, told[1].own_cursor)
         question = tuple(asked.body.items()) if isinstance(asked.body, dict) else asked.params

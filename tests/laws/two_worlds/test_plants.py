@@ -25,6 +25,7 @@ from permission_mongo.policy.nodes import ALWAYS
 from permission_mongo.policy.telling import Telling
 from permission_mongo.query import filters
 from permission_mongo.storage import chunks, moments, sharing, store, works
+from tests.laws.two_worlds import doors
 from tests.laws.two_worlds.contents import DELETED_HIDDEN, MOVED_IDS, VISIBLE_IDS
 from tests.laws.two_worlds.requests import GENERATORS, Route
 from tests.laws.two_worlds.sequences import run_sequences
@@ -42,6 +43,7 @@ EXPLAIN = ("POST", "/_pm/explain")
 AGGREGATE = ("POST", "/{collection}/aggregate")
 AUDIT = ("GET", "/_pm/audit")
 UPSERT = ("POST", "/app/{app}/endpoint/data/v1/action/updateOne")
+NAMED = ("POST", "/namespaces/{collection}/documents/delete")
 
 
 @dataclass(frozen=True)
@@ -206,6 +208,15 @@ PLANTS = {
     "count counts hidden rows": Plant(
         patched((AsyncCollection, "count_documents", counts_the_whole_collection)), "viewer", (COUNT,)
     ),
+    "what a door's deletion leaves counts hidden rows": Plant(
+        patched((AsyncCollection, "count_documents", counts_the_whole_collection)), "user", (NAMED,)
+    ),
+    "a door's list of collections counts hidden rows": Plant(
+        patched((AsyncCollection, "count_documents", counts_the_whole_collection)), "viewer", (("GET", "/namespaces"),)
+    ),
+    "a door tells a hidden id as one that was not deleted": Plant(
+        patched((make, "plan_delete", refuses_instead_of_missing)), "boss", (NAMED,)
+    ),
     "old states show of what is hidden today": Plant(
         patched((moments._Walk, "_visible_today", shows_what_was_seen_then)), "manager", (("GET", "past"),)
     ),
@@ -289,6 +300,7 @@ def _upserted(rnd, known, route):
 
 PAST = ("GET", "past")
 ALL = GENERATORS | {("POST", "upserted"): _upserted, ("GET", "explained"): _explained, ("GET", "ended"): _ended}
+ALL = GENERATORS | doors.GENERATORS | {("GET", "explained"): _explained, ("GET", "ended"): _ended}
 ALL |= {PAST: _past, ("GET", "nulls"): _nulls, ("GET", "sorted"): _sorted, ("GET", "counted"): _counted}
 
 
