@@ -299,9 +299,14 @@ def _upserted(rnd, known, route):
 
 
 PAST = ("GET", "past")
-ALL = GENERATORS | {("POST", "upserted"): _upserted, ("GET", "explained"): _explained, ("GET", "ended"): _ended}
 ALL = GENERATORS | doors.GENERATORS | {("GET", "explained"): _explained, ("GET", "ended"): _ended}
-ALL |= {PAST: _past, ("GET", "nulls"): _nulls, ("GET", "sorted"): _sorted, ("GET", "counted"): _counted}
+ALL |= {
+    ("POST", "upserted"): _upserted,
+    PAST: _past,
+    ("GET", "nulls"): _nulls,
+    ("GET", "sorted"): _sorted,
+    ("GET", "counted"): _counted,
+}
 
 
 def forget(pair) -> None:
