@@ -350,12 +350,12 @@ async def test_t23_a_body_that_is_too_large_or_lies_is_refused_at_every_route(mo
                     await refused(route, content, (415,), headers={"content-encoding": encoding})
 
 
-STAMPS = ("tenant_id", "owner_id", "_version", "_made", "created_by", "created_at", "updated_at", "updated_by")
+STAMPS = ("tenant_id", "owner_id", "_version", "_made", "created_by", "created_at", "updated_at", "updated_by", "photo")
 
 
 @every_door
 async def test_t24_what_the_gateway_writes_is_the_callers_by_no_route(world, door):
-    """By none of its operators, and by an upsert neither of what is set nor of what its filter says."""
+    """By none of its operators, and by an upsert neither of what is set nor of what its filter says. Nor are bytes."""
     await world.add("a")
     async with refusing(world, door) as refused:
         for place, (route, body) in WORDS[door].written.items():

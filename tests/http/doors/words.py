@@ -9,7 +9,9 @@ from tests.http.doors.data_api import AT
 from tests.http.harness import CONFIG, SCHEMA
 
 EVERY = f"{CONFIG}doors: [{', '.join(DOORS)}]\n"
-TEXTS = SCHEMA.replace("      ssn: {type: string}\n", "      ssn: {type: string}\n      text: {type: string}\n")
+TEXTS = SCHEMA.replace(
+    "      ssn: {type: string}\n", "      ssn: {type: string}\n      text: {type: string}\n      photo: {type: blob}\n"
+)
 POLICY = """
 roles: {viewer: {}, user: {inherits: [viewer]}, boss: {inherits: [user]}, root: {cross_tenant: true}}
 policies:
