@@ -154,8 +154,10 @@ class Consulting:
         match operation:
             case CreateOne() | CreateMany():
                 return hooks.asks_outside("create")
-            case UpdateOne() | UpdateMany():
+            case UpdateOne() | UpdateMany(otherwise=None):
                 return hooks.asks_outside("update")
+            case UpdateMany():
+                return hooks.asks_outside("update") or hooks.asks_outside("create")
             case DeleteOne() | DeleteMany() | PurgeOne():
                 return hooks.asks_outside("delete")
             case RestoreOne() | Undo():
@@ -177,7 +179,10 @@ class Consulting:
         if not isinstance(plan, _OfMany) or plan.batch.dry_run:
             return plan, {}
         trying = Turn(turn.behind, turn.before)
-        tried = await self.store.execute(_rehearsal(plan), replace(asking, once=None).actor(), trying)
+        try:
+            tried = await self.store.execute(_rehearsal(plan), replace(asking, once=None).actor(), trying)
+        except Wanting as wanting:  # of the document that is created where nothing is to be changed
+            return plan, {0: wanting.wish}
         assert isinstance(tried, BatchOutcome)  # noqa: S101  (nothing else comes of a batch without a key)
         return plan, {one.id: one.refusal.wish for one in tried.failed if isinstance(one.refusal, Wanting)}
 
@@ -294,6 +299,8 @@ def _rehearsal(plan: UpdateManyPlan | DeletePlan | UndoPlan) -> UpdateManyPlan |
     """The same, leaving nothing behind: neither rows nor an audit entry."""
     batch = _unkept(plan.batch)
     target = replace(plan.target, audited=False)
+    if isinstance(plan, UpdateManyPlan) and plan.otherwise is not None:
+        plan = replace(plan, otherwise=replace(plan.otherwise, target=target, batch=batch))
     if not isinstance(plan, UndoPlan):
         return replace(plan, target=target, batch=batch)
     share = _unkept(plan.reviving.batch)

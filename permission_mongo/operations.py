@@ -18,6 +18,7 @@ from permission_mongo.query.filters import EVERYTHING, Query
 from permission_mongo.query.pipeline import Pipeline
 from permission_mongo.query.sorting import Sort
 from permission_mongo.schema.model import Collection
+from permission_mongo.upserts import Anew
 from permission_mongo.values import DocumentId
 
 
@@ -260,6 +261,7 @@ class UpdateMany:
     collection: Collection
     edits: Alike | Each
     options: Batch
+    otherwise: Anew | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -373,8 +375,7 @@ class SyncHierarchy:
     collection: str | None = None
 
 
-# of the policy's files, and of nothing that is stored
-OfFiles = CheckPolicy | RunPolicyTests | ComparePolicy | WritePolicy
+OfFiles = CheckPolicy | RunPolicyTests | ComparePolicy | WritePolicy  # of the policy's files, and of nothing stored
 Service = (
     GetJob | CancelJob | ListJobs | ListAudit | SyncHierarchy | Explain | TellMe | TellPolicy | TellMatrix | Describe
 )  # asked of the gateway itself, and of no collection

@@ -239,7 +239,8 @@ class Edit:
 class UpdateManyPlan:
     """Change rows of `match`, each as the plan of one document would: all the same, or each by its id.
 
-    `visible` tells a row that may not be changed from an absent one.
+    `visible` tells a row that may not be changed from an absent one. Where a filter finds none of these either, the one
+    document of `otherwise` is created.
     """
 
     target: Target
@@ -247,6 +248,7 @@ class UpdateManyPlan:
     visible: Guarded
     edits: Same | Mapping[DocumentId, Edit]
     batch: Batch
+    otherwise: CreatePlan | None = None
 
     @property
     def expected(self) -> tuple[DocumentId, ...] | None:

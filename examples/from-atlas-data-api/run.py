@@ -1,10 +1,8 @@
-"""Coming from the Atlas Data API: each of its actions, as it was sent, and the request that does the same here."""
+"""Coming from the Atlas Data API: the calls of an app as it always made them, at another address; and what is new."""
 
 from __future__ import annotations
 
-import json
 import random
-from dataclasses import dataclass
 from typing import Any
 
 from examples.running import Caller, Gateway, an_example, say
@@ -13,99 +11,35 @@ SEED = 5
 SIZE = 1000
 VERBS = ("Water", "Paint", "Mend", "Sell", "Count", "Sweep")
 THINGS = ("the roses", "the fence", "the gate", "the shed", "the stairs")
+AT = "/app/todo-abcde/endpoint/data/v1/action"
+PLACE = {"dataSource": "mongodb-atlas", "database": "todo", "collection": "tasks"}
+EXTENDED = {"Content-Type": "application/ejson", "Accept": "application/ejson"}
 
-
-@dataclass(frozen=True, slots=True)
-class Move:
-    """An action there, and what it becomes."""
-
-    action: str
-    there: dict[str, Any]
-    method: str
-    path: str
-    body: Any = None
-    headers: dict[str, str] | None = None
-
-
-MOVES = (
-    Move("findOne", {"filter": {"_id": "task-0007"}}, "GET", "/tasks/task-0007"),
-    Move(
-        "findOne",
-        {"filter": {"status": "open", "priority": 5}, "projection": {"text": 1}},
-        "GET",
-        "/tasks?status=open&priority=5&_fields=text&_limit=1",
-    ),
-    Move(
+CALLS: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("findOne", {"filter": {"_id": "task-0007"}, "projection": {"text": 1, "status": 1}}),
+    (
         "find",
         {
-            "filter": {"priority": {"$gte": 4}},
-            "projection": {"text": 1},
+            "filter": {"status": "open", "priority": {"$gte": 4}},
+            "projection": {"text": 1, "_id": 0},
             "sort": {"priority": -1},
             "limit": 2,
             "skip": 10,
         },
-        "POST",
-        "/tasks/query",
-        {"filter": {"priority": {"$gte": 4}}, "fields": ["text"], "sort": "-priority", "limit": 2, "skip": 10},
     ),
-    Move(
-        "insertOne",
-        {"document": {"_id": "task-2001", "text": "Oil the hinges"}},
-        "POST",
-        "/tasks",
-        {"_id": "task-2001", "text": "Oil the hinges"},
-    ),
-    Move(
-        "insertMany",
-        {"documents": [{"_id": "task-2002", "text": "Buy paint"}, {"_id": "task-2003", "text": "Buy brushes"}]},
-        "POST",
-        "/tasks/batch",
-        {"documents": [{"_id": "task-2002", "text": "Buy paint"}, {"_id": "task-2003", "text": "Buy brushes"}]},
-    ),
-    Move(
-        "updateOne",
-        {"filter": {"_id": "task-2001"}, "update": {"$set": {"status": "complete"}}},
-        "PATCH",
-        "/tasks/task-2001",
-        {"$set": {"status": "complete"}},
-    ),
-    Move(
-        "updateOne",
-        {"filter": {"text": "Oil the hinges"}, "update": {"$set": {"priority": 5}}},
-        "PUT",
-        "/tasks/batch",
-        {"filter": {"text": "Oil the hinges"}, "update": {"$set": {"priority": 5}}, "max_affected": 1},
-    ),
-    Move(
-        "updateMany",
-        {"filter": {"status": "open", "priority": 1}, "update": {"$inc": {"priority": 1}}},
-        "PUT",
-        "/tasks/batch",
-        {"filter": {"status": "open", "priority": 1}, "update": {"$inc": {"priority": 1}}},
-    ),
-    Move(
-        "replaceOne",
-        {"filter": {"_id": "task-2002"}, "replacement": {"text": "Buy green paint", "status": "open"}},
-        "PUT",
-        "/tasks/task-2002?_replace=true",
-        {"text": "Buy green paint", "status": "open"},
-    ),
-    Move("deleteOne", {"filter": {"_id": "task-2003"}}, "DELETE", "/tasks/task-2003"),
-    Move(
-        "deleteMany",
-        {"filter": {"status": "complete", "priority": {"$lte": 2}}},
-        "DELETE",
-        "/tasks/batch",
-        {"filter": {"status": "complete", "priority": {"$lte": 2}}},
-    ),
-    Move(
-        "aggregate",
-        {"pipeline": [{"$group": {"_id": "$status", "tasks": {"$sum": 1}}}]},
-        "POST",
-        "/tasks/aggregate",
-        {"pipeline": [{"$group": {"_id": "$status", "tasks": {"$sum": 1}}}]},
-    ),
+    ("insertOne", {"document": {"_id": "task-2001", "text": "Oil the hinges"}}),
+    ("insertMany", {"documents": [{"_id": "task-2002", "text": "Buy paint"}, {"text": "Buy brushes"}]}),
+    ("updateOne", {"filter": {"text": "Oil the hinges"}, "update": {"$set": {"status": "complete"}}}),
+    ("updateMany", {"filter": {"status": "open", "priority": 1}, "update": {"$inc": {"priority": 1}}}),
+    ("replaceOne", {"filter": {"_id": "task-2002"}, "replacement": {"text": "Buy green paint"}}),
+    ("deleteOne", {"filter": {"text": "Buy brushes"}}),
+    ("aggregate", {"pipeline": [{"$group": {"_id": "$status", "tasks": {"$sum": 1}}}]}),
 )
+UPSERT = {
+    "filter": {"_id": "task-3001"},
+    "update": {"$inc": {"priority": 1}, "$setOnInsert": {"text": "Call the roofer"}},
+    "upsert": True,
+}
 
 
 def load(app: Caller) -> None:
@@ -119,31 +53,37 @@ def load(app: Caller) -> None:
         }
         for number in range(1, SIZE + 1)
     ]
-    app.must("POST", "/tasks/batch", {"documents": tasks, "atomic": True})
+    app.must("POST", f"{AT}/insertMany", {**PLACE, "documents": tasks})
 
 
 def tell(gateway: Gateway) -> None:
     key = gateway.command("keys", "create", "--config", str(gateway.config), "--sub", "todo-app", "--roles", "app")
-    app = Caller("here", gateway.address, {"X-API-Key": key})
+    app = Caller("app", gateway.address, {"apiKey": key})
     load(app)
-    print(f"{SIZE:,} tasks, and an API key. There, each request was a POST to .../action/{{action}} with dataSource,")
-    print("database and collection beside what is shown; here the path names the collection, and the key the rest.")
-    for move in MOVES:
-        say(f"there: {move.action} {json.dumps(move.there)}")
-        app.tells(move.method, move.path, move.body, move.headers)
+    print(f"{SIZE:,} tasks, put there by an insertMany. The app's calls, as they were: paths, bodies, the header")
+    print("apiKey. What is new to it is the address, and the key in the header.")
+    for action, asked in CALLS:
+        print()
+        app.tells("POST", f"{AT}/{action}", {**PLACE, **asked})
 
-    say("An upsert is a POST with an id of the caller's own. 409 says that it is there: then it is a PATCH.")
-    app.tells("POST", "/tasks", {"_id": "task-2001", "text": "Oil the door"})
+    say("An upsert creates where nothing is found, and changes what it finds the next time:")
+    for _ in range(2):
+        app.tells("POST", f"{AT}/updateOne", {**PLACE, **UPSERT})
 
-    say("An updateOne that would find several is refused, where there it took any of them:")
-    app.tells(
-        "PUT", "/tasks/batch", {"filter": {"status": "open"}, "update": {"$set": {"priority": 5}}, "max_affected": 1}
-    )
+    say("In Extended JSON for who asks for it:")
+    extended = {"filter": {"priority": {"$lte": {"$numberInt": "2"}}}, "projection": {"priority": 1}}
+    app.tells("POST", f"{AT}/findOne", {**PLACE, **extended}, EXTENDED)
 
-    say("What has no counterpart there: what was deleted by mistake comes back.")
-    deleted = app.must("DELETE", "/tasks/batch", {"filter": {"status": "inProgress"}, "reason": "a slip"})
-    undone = app.must("POST", f"/tasks/batch/{deleted['batch']}/undo")
-    print(f"  {deleted['deleted']} deleted, {undone['restored']} restored")
+    say("What the app may not, is refused in the words that it knows. The reasons are the gateway's:")
+    app.tells("POST", f"{AT}/updateOne", {**PLACE, "filter": {}, "update": {"$set": {"priority": 9}}})
+    app.tells("POST", f"{AT}/find", {**PLACE, "filter": {"$where": "this.priority > 3"}})
+    app.tells("POST", f"{AT}/deleteMany", {**PLACE, "collection": "people", "filter": {}})
+
+    say("What has no counterpart there: what was deleted by mistake comes back, by the batch that the answer names.")
+    answer = app.tells("POST", f"{AT}/deleteMany", {**PLACE, "filter": {"status": "inProgress"}})
+    batch = next(value for name, value in answer.headers.items() if name.lower() == "x-batch")
+    owner = Caller("app", gateway.address, {"X-API-Key": key})
+    owner.tells("POST", f"/tasks/batch/{batch}/undo")
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from permission_mongo.operations import (
     Undo,
     UpdateMany,
 )
-from permission_mongo.parsing.changes import change_of
+from permission_mongo.parsing.changes import change_of, read_upsert
 from permission_mongo.parsing.conditions import read_tags
 from permission_mongo.parsing.documents import read_sent
 from permission_mongo.parsing.fields import (
@@ -40,6 +40,7 @@ from permission_mongo.parsing.fields import (
     whole_number,
 )
 from permission_mongo.parsing.ids import Fresh, read_batch_id, read_id, read_ids
+from permission_mongo.parsing.upserts import read_anew
 from permission_mongo.query.filters import Query, read_filter
 from permission_mongo.query.limits import Limits
 from permission_mongo.schema.model import Collection
@@ -101,6 +102,20 @@ def read_update_many(body: bytes, collection: Collection, limits: Limits, fresh:
     require_known(found, ("ids", "filter", "all", "updates", "update", *_OPTIONS))
     selection = _selection(found, body, collection, limits)
     return UpdateMany(collection, Alike(selection, _change(found, "update")), _options(found, fresh))
+
+
+def read_upsert_many(body: bytes, collection: Collection, limits: Limits, fresh: Fresh) -> UpdateMany:
+    """`{"filter": {...}, "all": true, "update": {"$set": {...}}, "upsert": true}`: no route of ours takes it.
+
+    `$setOnInsert` may be the only operator: then nothing is changed, and a document created where none matches.
+    """
+    found = read_body(body)
+    require_known(found, ("filter", "all", "update", "upsert", "reason"))
+    selection = _selection(found, body, collection, limits)
+    with placed("update"):
+        change, only = read_upsert(found["update"])
+    anew = read_anew(found["filter"], only, collection, fresh)
+    return UpdateMany(collection, Alike(selection, change), _options(found, fresh), anew)
 
 
 def _revised(item: Any, place: str, collection: Collection) -> Revised:

@@ -19,6 +19,7 @@ _POSITION: Final = re.compile(r"0|[1-9][0-9]{0,5}")
 _LONGEST: Final = 512
 _DEEPEST: Final = 32
 _MOST: Final = 1_000  # paths of one change
+_ON_INSERT: Final = "$setOnInsert"
 
 
 def read_put(body: bytes, replaces: bool) -> Put:
@@ -48,21 +49,33 @@ def change_of(found: Mapping[str, Any]) -> Change:
     return Steps(steps)
 
 
+def read_upsert(found: Mapping[str, Any]) -> tuple[Steps, tuple[Step, ...]]:
+    """Update operators, and what `$setOnInsert` sets where a document is created."""
+    steps = tuple(step for key in found if key != _ON_INSERT for step in _steps(key, found[key]))
+    only = tuple(_steps_of("$set", _ON_INSERT, found[_ON_INSERT])) if _ON_INSERT in found else ()
+    _require_apart((*steps, *only))
+    return Steps(steps), only
+
+
 def _steps(key: str, paths: Any) -> list[Step]:
     operator = next((known for known in OPERATORS if known == key), None)
     if operator is None:
         near = get_close_matches(key, OPERATORS, 1)
         hint = f"; did you mean '{near[0]}'?" if near else f"; known here: {', '.join(OPERATORS)}"
         raise InvalidRequest(f"the operator '{key[:100]}' is not taken here{hint}", operator=key[:100])
+    return _steps_of(operator, key, paths)
+
+
+def _steps_of(operator: Operator, key: str, paths: Any) -> list[Step]:
+    """`key` is how the operator was called."""
     if not isinstance(paths, dict) or not paths:
         raise InvalidRequest(f'{key}: expected an object such as {{"status": ...}}')
     if len(paths) > _MOST:
         raise InvalidRequest(f"{key}: more than {_MOST} paths")
-    return [_step(operator, path, operand) for path, operand in paths.items()]
+    return [_step(operator, path, operand, f"{key}.{path[:100]}") for path, operand in paths.items()]
 
 
-def _step(operator: Operator, path: str, operand: Any) -> Step:
-    place = f"{operator}.{path[:100]}"
+def _step(operator: Operator, path: str, operand: Any, place: str) -> Step:
     _require_path(path, place)
     match operator:
         case "$push" | "$addToSet":

@@ -7,10 +7,14 @@ from typing import assert_never
 from permission_mongo.config.model import Config
 from permission_mongo.errors import CollectionNotFound, JobNotFound
 from permission_mongo.jobs import Asked
-from permission_mongo.operations import CancelJob, Filtered, GetJob, ListJobs
-from permission_mongo.parsing.batches import read_delete_many, read_update_many
+from permission_mongo.operations import CancelJob, Filtered, GetJob, ListJobs, UpdateMany
+from permission_mongo.parsing.batches import read_delete_many, read_update_many, read_upsert_many
+from permission_mongo.parsing.fields import read_body
 from permission_mongo.parsing.ids import Fresh, read_batch_id
 from permission_mongo.parsing.lists import Parameters
+from permission_mongo.parsing.vectors import FIXED, read_update_beside_vectors
+from permission_mongo.query.limits import Limits
+from permission_mongo.schema.model import Collection
 
 _MOST_JOBS = 100
 
@@ -24,9 +28,17 @@ def read_again(asked: Asked, body: bytes, name: str, config: Config, fresh: Fres
         case "delete":
             return read_delete_many(body, collection, config.limits, fresh)
         case "update":
-            return read_update_many(body, collection, config.limits, fresh)
+            return _update_again(body, collection, config.limits, fresh)
         case _:
             assert_never(asked)
+
+
+def _update_again(body: bytes, collection: Collection, limits: Limits, fresh: Fresh) -> UpdateMany:
+    """A door's requests have keys in them that those of our own routes never have."""
+    found = read_body(body)
+    if FIXED in found:
+        return read_update_beside_vectors(found, collection, limits, fresh)
+    return (read_upsert_many if "upsert" in found else read_update_many)(body, collection, limits, fresh)
 
 
 def read_get_job(job: str, parameters: Parameters) -> GetJob:

@@ -214,7 +214,7 @@ class _Creating:
         """The document where all that is sent is plain, right and permitted. None where anything is to be told of it,
         or to be looked at once more: what is refused first is not decided here.
         """
-        if sent.names_id or not sent.document.keys() <= self._plain:
+        if sent.names_id or sent.fault is not None or not sent.document.keys() <= self._plain:
             return None
         stamped, others = self._stamps(sent)
         if stamped.ready is None:

@@ -12,6 +12,7 @@ from permission_mongo.planning.callers import Asking, Callers
 from permission_mongo.planning.reads import asked_reach
 from permission_mongo.planning.revisions import Reviser
 from permission_mongo.planning.targets import precondition, target_of
+from permission_mongo.planning.upserts import plan_otherwise
 from permission_mongo.plans import Edit, Same, UpdateManyPlan, UpdatePlan
 from permission_mongo.policy.guard import Guarded, narrow
 from permission_mongo.revisions import Revision
@@ -44,12 +45,14 @@ def plan_update_many(
     """The same for many. One change for all is refused as a whole, of several each by itself."""
     collection = operation.collection
     reviser = Reviser.of(collection, asking, callers, new_uuid, rehearses=operation.options.dry_run)
+    matching, edits = _matching(operation, reviser), _edits(operation, reviser)
     return UpdateManyPlan(
         target_of(collection, callers.config),
-        _matching(operation, reviser),
-        reviser.reading.rows,
-        _edits(operation, reviser),
+        matching,
+        _visible(operation, reviser),
+        edits,
         operation.options,
+        plan_otherwise(operation, edits.revision, asking, callers, new_uuid) if isinstance(edits, Same) else None,
     )
 
 
@@ -60,6 +63,15 @@ def _matching(operation: UpdateMany, reviser: Reviser) -> Guarded:
         return narrow({}, reading.reach, reviser.updating.reach)
     query = edits.selection.query
     return narrow(query.match, asked_reach(reading, operation.collection, query), reviser.updating.reach)
+
+
+def _visible(operation: UpdateMany, reviser: Reviser) -> Guarded:
+    """Of what stands for a filter's find, the rows that it finds."""
+    edits, reading = operation.edits, reviser.reading
+    if operation.otherwise is None or isinstance(edits, Each) or not isinstance(edits.selection, ByFilter):
+        return reading.rows
+    query = edits.selection.query
+    return reading.matching(query.match, asked_reach(reading, operation.collection, query))
 
 
 def _edits(operation: UpdateMany, reviser: Reviser) -> Same | Mapping[DocumentId, Edit]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import pymongo
 
@@ -10,7 +10,10 @@ from permission_mongo.batch import Batch, Bound
 from permission_mongo.errors import InvalidRequest
 from permission_mongo.plans import Chunked
 from permission_mongo.storage.rooms import Rooms
-from permission_mongo.values import DocumentId
+from permission_mongo.values import DocumentId, MongoFilter
+
+# An object can be an id to MongoDB, and no caller can name one: such a row stays.
+NAMED: Final[MongoFilter] = {"_id": {"$not": {"$type": "object"}}}
 
 
 def require_fitting_options(batch: Batch, chunk: int) -> None:
@@ -60,8 +63,7 @@ async def next_ids(rooms: Rooms, plan: Chunked, behind: Bound | None) -> list[Do
     """The ids of the next chunk in their order, and one or two more where there is more to come."""
     if plan.match.is_empty:
         return []
-    # An object can be an id to MongoDB, and no caller can name one: such a row stays.
-    named = plan.match.also({"_id": {"$not": {"$type": "object"}}})
+    named = plan.match.also(NAMED)
     limit = 1 if plan.batch.first else plan.target.chunk + 2
     found = rooms.live(plan.target.collection).find(named, {"_id": 1}, limit=limit, batch_size=limit + 1)
     found = found.sort("_id", 1)

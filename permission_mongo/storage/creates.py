@@ -79,17 +79,21 @@ async def _by_one_command(collection: str, draft: Draft, rooms: Rooms) -> Create
     return Created(draft.document)
 
 
-async def create_many(plan: CreatePlan, actor: Actor, rooms: Rooms) -> BatchOutcome:
-    """The drafts that can be stored, each refusal by its index. Atomic: all, or the first refusal."""
-    return await _Creation(plan, actor, rooms).run()
+async def create_many(plan: CreatePlan, actor: Actor, rooms: Rooms, first: Body[None] | None = None) -> BatchOutcome:
+    """The drafts that can be stored, each refusal by its index. Atomic: all, or the first refusal.
+
+    What comes `first` in each transaction may end it: what it raises is raised here, and nothing is stored by it.
+    """
+    return await _Creation(plan, actor, rooms, first).run()
 
 
 class _Creation:
     """One batch on its way; its items are the drafts' places among those sent."""
 
-    def __init__(self, plan: CreatePlan, actor: Actor, rooms: Rooms) -> None:
+    def __init__(self, plan: CreatePlan, actor: Actor, rooms: Rooms, first: Body[None] | None = None) -> None:
         self._plan = plan
         self._rooms = rooms
+        self._first = first
         self.ledger = Ledger(rooms, actor, plan.target, plan.batch)
         self._drafts = plan.drafts
         self._progress: Progress[int] = Progress()
@@ -238,6 +242,8 @@ class _Creation:
         drafts: list[Draft] = []
         documents: list[Document] = []
         size = 0
+        if self._first is not None:
+            await self._first(session)
         async with ahead(self._pieces(indices)) as pieces:
             async for piece in pieces:
                 size += sum(len(draft.stored) for draft in piece)

@@ -56,7 +56,10 @@ class _Judged:
 
 
 async def update_many(plan: UpdateManyPlan, actor: Actor, rooms: Rooms, turn: Turn) -> BatchOutcome:
-    """Change the plan's rows, of a filter's one chunk; what one transaction did stays done if a later one fails."""
+    """Change the plan's rows, of a filter's one chunk; what one transaction did stays done if a later one fails.
+
+    Nothing is created: where that is to be, it is for who finds that nothing was changed.
+    """
     return await _Updating(plan, actor, rooms, turn).done()
 
 

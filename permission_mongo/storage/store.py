@@ -59,13 +59,13 @@ from permission_mongo.storage.reads import get_many, read_one
 from permission_mongo.storage.rebuilding import ensure_built, forget_built, sync
 from permission_mongo.storage.removals import delete_one, purge_one
 from permission_mongo.storage.restores import restore_one
-from permission_mongo.storage.revising import update_many
 from permission_mongo.storage.rooms import Rooms
 from permission_mongo.storage.sharing import Sharing
 from permission_mongo.storage.surveys import Survey, surveying
 from permission_mongo.storage.sweeping import Sweeper
 from permission_mongo.storage.undo import undo
 from permission_mongo.storage.updates import require_writable, update_one
+from permission_mongo.storage.upserts import update_or_create
 from permission_mongo.values import DocumentId
 
 # By one command, for which each waits as it is sent; and what asks for nothing.
@@ -198,7 +198,7 @@ class Store:
             case UpdatePlan():
                 return await update_one(plan, actor, self._rooms)
             case UpdateManyPlan():
-                return await update_many(plan, actor, self._rooms, turn)
+                return await update_or_create(plan, actor, self._rooms, turn)
             case RestorePlan():
                 return await restore_one(plan, actor, self._rooms)
             case DeleteOnePlan():

@@ -103,7 +103,7 @@ class Sequence:
         if told.status >= 400 and has_body:
             error = told.json()
             fits = isinstance(error, dict) and isinstance(error.get("error"), dict | str)
-            if not fits or not (_is_of_door(error) or _is_error(error["error"], told.status)):
+            if not fits or not (_is_of_door(error, told.status) or _is_error(error["error"], told.status)):
                 raise Broken(self.story(("not the shape of an error", told)))
 
     def require_seen(self, target: str, asked: Asked, told: Told) -> None:
@@ -113,6 +113,8 @@ class Sequence:
             self.require_untouched(told)  # the canaries tell of what is shown: a projection cuts it at will
         if "namespaces" in asked.route[1]:
             self.require_of_namespaces(target, told)
+        if asked.route[1].startswith(("/v1/collections", "/v1/documents")):
+            self.require_of_collections(told)
         if name not in COLLECTIONS:
             return
         for shown in _documents(asked, told.json() if told.status < 400 else None):
@@ -142,6 +144,21 @@ class Sequence:
         if (body.get("remaining_items") or 0) > len(visible):
             raise Broken(self.story(("counts what it must not", told)))
 
+    def require_of_collections(self, told: Told) -> None:
+        """The same of the door that tells of each document where it is."""
+        self.require_untouched(told)
+        body = told.json() if told.status < 400 else None
+        if not isinstance(body, dict):
+            return
+        listed = body.get("documents", body.get("results", [body]))
+        for one in listed if isinstance(listed, list) else ():
+            name = one.get("collection_id")
+            if name in COLLECTIONS:
+                rest = {key: one[key] for key in one if key not in ("document_id", "collection_id", "document_blobs")}
+                SHOWN[name] += 1
+                if not self.is_right(name, {"_id": one["document_id"], **rest}, "", told):
+                    raise Broken(self.story(("shows what it must not", one, told)))
+
     def require_untouched(self, told: Told) -> None:
         """No row that the caller does not see has changed."""
         for other in COLLECTIONS:
@@ -163,8 +180,11 @@ class Sequence:
         return any(str(row["_id"]) == shown["_id"] and is_shown_rightly(self.role, name, shown, row) for row in rows)
 
 
-def _is_of_door(error: dict) -> bool:
+def _is_of_door(error: dict, status: int) -> bool:
     """The error of another API's callers."""
+    if error.get("success") is False:
+        whole = {**error["error"]}
+        return error["status"] == status and isinstance(whole.pop("type"), str) and _is_error(whole, status)
     kinds = {"error", "error_code"}, {"error", "message"}
     return any(set(error) - {"details"} == kind and all(isinstance(error[one], str) for one in kind) for kind in kinds)
 

@@ -9,7 +9,10 @@ from permission_mongo.operations import ByFilter, DeleteMany, ListJobs, UpdateMa
 from permission_mongo.parsing.ids import Fresh
 from permission_mongo.parsing.jobs import read_again, read_cancel_job, read_get_job, read_list_jobs
 from permission_mongo.parsing.lists import Parameters
+from permission_mongo.parsing.vectors import read_update_beside_vectors
+from permission_mongo.query.limits import Limits
 from permission_mongo.schema.model import Collection, Field
+from permission_mongo.values import write_json
 from tests.builders import a_policy
 
 NOTES = Collection("notes", {"title": Field("title", "string")}, id_type="string")
@@ -49,3 +52,16 @@ def test_a_list_of_jobs_has_a_hundred_at_most():
     for wrong in ("0", "101", "x", "-1"):
         with pytest.raises(InvalidRequest, match="_limit"):
             read_list_jobs(Parameters([("_limit", wrong)]))
+
+
+def test_an_update_that_changes_no_vectors_is_read_again_as_one():
+    """Another gateway goes on with it, or this one by a new configuration: by the same rule as at first."""
+    notes = Collection("notes", {"near": Field("near", "vector", dimensions=2)}, "string")
+    config, update = Config({"notes": notes}, a_policy()), {"$set": {"near": [1, 2]}}
+    first = read_update_beside_vectors({"filter": {}, "all": True, "update": update}, notes, Limits(), Fresh())
+    kept = first.edits.selection.sent
+    again = read_again("update", kept, "notes", config, Fresh())
+    assert [one.collection.fields["near"].immutable for one in (first, again)] == [True, True]
+    assert again.edits.selection.sent == kept
+    plain = read_again("update", write_json({"filter": {}, "all": True, "update": update}), "notes", config, Fresh())
+    assert not plain.collection.fields["near"].immutable

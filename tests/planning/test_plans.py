@@ -69,6 +69,7 @@ from permission_mongo.query.limits import Limits
 from permission_mongo.query.pipeline import read_pipeline
 from permission_mongo.query.sorting import read_sort
 from permission_mongo.schema.model import Collection, Field, Keeping, Ref
+from permission_mongo.upserts import Anew
 from tests.builders import NOW, a_policy, a_rule, some_fields
 
 FIELDS = {
@@ -162,6 +163,13 @@ CHANGES = [
     UpdateOne(LINKED, "x", Steps((Step("$set", "next", "y"),))),
     UpdateMany(NOTES, Alike(ByIds(("x", "y")), Merge({"title": "t"})), OPTIONS),
     UpdateMany(NOTES, Alike(a_query({"title": "t"}), Steps((Step("$set", "title", "t"),))), OPTIONS),
+    UpdateMany(
+        LINKED,
+        Alike(a_query({"title": "t"}), Steps((Step("$set", "next", "y"),))),
+        OPTIONS,
+        Anew("x", alike=(Step("$set", "title", "t"),)),
+    ),
+    UpdateMany(NOTES, Alike(a_query({"title": "t"}), Put({}, {"title": "n"}, True)), OPTIONS, Anew("x", document={})),
     UpdateMany(NOTES, Each((Revised("x", Merge({"title": "t"})), Revised("y", Put({}, {"pay": 1}), SEEN))), OPTIONS),
     DeleteOne(NOTES, "x"),
     PurgeOne(NOTES, "x", "why"),

@@ -129,6 +129,8 @@ async def replace_first(call: Call) -> Response:
 
 async def _changed(call: Call, operation: Filtered, asking: Asking, first: bool) -> Response:
     outcome, headers = await _batch(call, _of_first(operation) if first else operation, asking)
+    if outcome.verb == "created":
+        return answer(call, 200, {"matchedCount": 0, "modifiedCount": 0, "upsertedId": outcome.done[0]}, headers)
     return answer(call, 200, {"matchedCount": outcome.met, "modifiedCount": outcome.count}, headers)
 
 

@@ -19,10 +19,11 @@ from permission_mongo.operations import (
     ListMany,
     UpdateMany,
 )
-from permission_mongo.parsing.batches import read_create_many, read_delete_many, read_update_many
+from permission_mongo.parsing.batches import read_create_many, read_delete_many, read_update_many, read_upsert_many
 from permission_mongo.parsing.documents import read_sent
 from permission_mongo.parsing.fields import boolean, fields_of, read_body, reason_of, require_known, whole_number
 from permission_mongo.parsing.ids import Fresh
+from permission_mongo.parsing.upserts import read_replacement_anew
 from permission_mongo.principal import DEFAULT_NAMESPACE
 from permission_mongo.query.filters import EVERYTHING, read_filter
 from permission_mongo.query.limits import Limits
@@ -178,19 +179,19 @@ def read_insertions(
 
 def read_update(asked: Asked, reason: str | None, collection: Collection, limits: Limits, fresh: Fresh) -> UpdateMany:
     """Operators alone, as there: fields without one would be a replacement to some and a patch to others."""
-    _refuse_upsert(asked)
     update = asked.required("update")
     if not isinstance(update, dict) or not update or not all(key.startswith("$") for key in update):
         raise InvalidRequest('update: expected operators such as {"$set": {"status": "closed"}}')
-    body = write_json({"filter": _counting(asked.required("filter")), "all": True, "update": update, **_why(reason)})
-    return read_update_many(body, collection, limits, fresh)
+    found = {"filter": _counting(asked.required("filter")), "all": True, "update": update, **_why(reason)}
+    if boolean(asked.rest, "upsert"):
+        return read_upsert_many(write_json({**found, "upsert": True}), collection, limits, fresh)
+    return read_update_many(write_json(found), collection, limits, fresh)
 
 
 def read_replacement(
     asked: Asked, reason: str | None, collection: Collection, limits: Limits, fresh: Fresh
 ) -> UpdateMany:
     """For the first that matches alone: of several each would become the same."""
-    _refuse_upsert(asked)
     replacement = asked.required("replacement")
     if not isinstance(replacement, dict) or any(key.startswith("$") for key in replacement):
         raise InvalidRequest("replacement: expected a document, without operators")
@@ -198,7 +199,10 @@ def read_replacement(
         replacement = {name: value for name, value in replacement.items() if name != _ID}
     chosen = read_deletion(asked, reason, collection, limits, fresh)
     assert isinstance(chosen.selection, ByFilter)  # noqa: S101  (it was read from a filter)
-    return UpdateMany(collection, Alike(chosen.selection, Put({}, replacement, True)), chosen.options)
+    anew = None
+    if boolean(asked.rest, "upsert"):
+        anew = read_replacement_anew(asked.required("filter"), replacement, collection, fresh)
+    return UpdateMany(collection, Alike(chosen.selection, Put({}, replacement, True)), chosen.options, anew)
 
 
 def read_deletion(asked: Asked, reason: str | None, collection: Collection, limits: Limits, fresh: Fresh) -> DeleteMany:
@@ -209,8 +213,3 @@ def read_deletion(asked: Asked, reason: str | None, collection: Collection, limi
 
 def _why(reason: str | None) -> dict[str, str]:
     return {} if reason is None else {"reason": reason}
-
-
-def _refuse_upsert(asked: Asked) -> None:
-    if boolean(asked.rest, "upsert"):
-        raise InvalidRequest("upsert: is not taken here; insert the document where none matched")

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Any, Final
 
 from permission_mongo.api.doors.mixpeek_filters import ID, our_filter
 from permission_mongo.errors import InvalidRequest
 from permission_mongo.operations import CreateOne, DeleteMany, GetMany, GetOne, ListMany, UpdateMany, UpdateOne
-from permission_mongo.parsing.batches import read_delete_many, read_update_many
+from permission_mongo.parsing.batches import read_delete_many
 from permission_mongo.parsing.changes import change_of
 from permission_mongo.parsing.conditions import Conditions
 from permission_mongo.parsing.documents import read_create_one
 from permission_mongo.parsing.fields import boolean, is_empty, items_of, read_body, reason_of, require_known
 from permission_mongo.parsing.ids import Fresh, read_id
 from permission_mongo.parsing.lists import Parameters, read_query
+from permission_mongo.parsing.vectors import read_update_beside_vectors, with_vectors_fixed
 from permission_mongo.query.limits import Limits
 from permission_mongo.schema.model import Collection
 from permission_mongo.values import DocumentId, read_json, write_json
@@ -90,15 +90,6 @@ def _named(sent: Mapping[str, Any], collection: Collection) -> dict[str, Any]:
     return found
 
 
-@lru_cache(maxsize=1024)
-def with_vectors_fixed(collection: Collection) -> Collection:
-    """The same, but what is a vector at the top is set once: there a write makes them, and no change."""
-    fixed = {
-        name: replace(one, immutable=True) if one.type == "vector" else one for name, one in collection.fields.items()
-    }
-    return collection if fixed == collection.fields else replace(collection, fields=fixed)
-
-
 # -- batches
 
 
@@ -128,7 +119,7 @@ def read_updates(body: bytes, reason: str | None, collection: Collection, limits
     items = items_of(found, "updates", min(MOST, limits.max_batch_size))
     updates = [_update(one, f"updates[{n}]", collection) for n, one in enumerate(items)]
     asked = {"updates": updates, "results": True, **_why(found, reason)}
-    return read_update_many(write_json(asked), with_vectors_fixed(collection), limits, fresh)
+    return read_update_beside_vectors(asked, collection, limits, fresh)
 
 
 def read_update_of_all(
@@ -148,7 +139,7 @@ def _alike(
     found: Mapping[str, Any], reason: str | None, collection: Collection, limits: Limits, fresh: Fresh
 ) -> UpdateMany:
     asked = {**_chosen(found, reason), "update": _sets(found.get("update_data"), "update_data", collection)}
-    return read_update_many(write_json(asked), with_vectors_fixed(collection), limits, fresh)
+    return read_update_beside_vectors(asked, collection, limits, fresh)
 
 
 def _update(item: Any, place: str, collection: Collection) -> dict[str, Any]:

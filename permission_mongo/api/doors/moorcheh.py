@@ -32,6 +32,7 @@ from permission_mongo.errors import (
 from permission_mongo.operations import CountMany, CreateMany, TellMe
 from permission_mongo.planning.callers import Asking
 from permission_mongo.planning.showing import ShownCount, ShownMany, ShownPage, ShownTold
+from permission_mongo.policy.rules import ACTIONS
 from permission_mongo.schema.model import Collection
 
 # Refusals that would be others, or none, if there were no such collection.
@@ -48,10 +49,13 @@ async def _asked(call: Call) -> tuple[Asking, Collection]:
 @asynccontextmanager
 async def _without_telling(call: Call, asking: Asking) -> AsyncIterator[None]:
     """Who may do nothing in the collection is refused as if there were none: neither its kind nor its ids are told."""
+    name, callers = call.path("collection"), call.gateway.planner.callers
+    if all(callers.speaking(asking, call.collection, action).is_void for action in ACTIONS):
+        # Before anything is paid for: what it costs would tell as well.
+        raise answers.Untold(Forbidden("no rule of your roles allows anything here", collection=name), name)
     try:
         yield
     except _TELLING as refusal:
-        name = call.path("collection")
         if name not in await _abilities(call, asking):
             raise answers.Untold(refusal, name) from refusal
         raise

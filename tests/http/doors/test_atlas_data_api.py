@@ -474,7 +474,7 @@ async def test_every_action_asks_the_policy_the_namespace_and_the_collection(wor
 @pytest.mark.parametrize("action", ALL)
 @pytest.mark.parametrize(
     "more",
-    [{"nothing": 1}, {"arrayFilters": []}, {"dataSource": 5}, {"dataSource": ""}, {"database": None}, {"collection": {}}, {"upsert": True}, {"atomic": True}],
+    [{"nothing": 1}, {"arrayFilters": []}, {"dataSource": 5}, {"dataSource": ""}, {"database": None}, {"collection": {}}, {"atomic": True}],
 )  # fmt: skip
 async def test_what_is_not_known_is_refused_by_every_action(world, action, more):
     answer = await act(world, action, token=BOSS, **{**ALL[action], **more})

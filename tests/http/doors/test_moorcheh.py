@@ -452,3 +452,15 @@ def test_each_route_is_there_with_the_prefix_and_without():
     routes = {(method, path) for method, path, _ in DOORS["moorcheh"].routes}
     plain = {one for one in routes if not one[1].startswith("/v1/")}
     assert routes - plain == {(method, f"/v1{path}") for method, path in plain}
+
+
+async def test_rates_tell_nobody_of_a_collection_in_which_he_may_do_nothing(mongo_uri, tmp_path):
+    """Neither by a refusal nor by what a request cost."""
+    text = f"{DOOR}limits: {{rate: {{per_principal: 1/h, burst: 25h}}}}\n"
+    async with a_world(mongo_uri, a_config(tmp_path, text, SCHEMA, POLICY)) as world:
+        ids, told = [f"i{n}" for n in range(20)], set()
+        for name, kind in (("faces", "vectors"), ("notes", "documents"), ("faces", "documents"), ("absent", "vectors")):
+            answer = await act(world, f"{name}/{kind}/delete", {"ids": ids}, token=NOBODY)
+            told.add((answer.status_code, answer.text.replace(name, "NAME")))
+        assert len(told) == 1, told
+        assert next(iter(told))[0] == 404

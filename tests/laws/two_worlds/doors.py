@@ -4,6 +4,7 @@ Of the Moorcheh door the collection `teams` is one of vectors, for its field `ne
 """
 
 from random import Random
+from typing import Any
 
 from permission_mongo.api.doors import DOORS
 from tests.laws.two_worlds import requests
@@ -24,6 +25,7 @@ from tests.laws.two_worlds.values import (
 )
 from tests.laws.two_worlds.worlds import Asked
 
+_KEYS = frozenset({"_id", "badge"})
 # What stands behind a prefix as well is one route here, asked in both ways.
 _PREFIX = "/v1"
 ROUTES: frozenset[Route] = frozenset(
@@ -74,7 +76,31 @@ def _change(rnd: Random, known: Known, route: Route) -> Asked:
     elif "/update" in route[1]:
         update = an_update(rnd, known, name)
         body["update"] = update if next(iter(update)).startswith("$") or rnd.random() < 0.1 else {"$set": update}
+    if "/delete" not in route[1] and rnd.random() < 0.4:
+        body = _upserting(rnd, known, name, body)
     return _asked(rnd, known, route, name, body, "idempotency-key", "x-change-reason")
+
+
+def _upserting(rnd: Random, known: Known, name: str, body: dict) -> dict:
+    """Never with a key that is hidden: what a 409 tells of those is the one exception, pinned elsewhere."""
+    body = {**body, "filter": _of_free_keys(known, body["filter"]), "upsert": True}
+    if rnd.random() < 0.2:
+        body["filter"] = {"level": rnd.randrange(12), "name": rnd.choice(("ann", "ben", "new"))}
+    elif rnd.random() < 0.5:
+        body["filter"] = {"_id": known.new_name() if rnd.random() < 0.7 else str(VISIBLE_IDS[name][0])}
+    if "update" in body and rnd.random() < 0.7:
+        more = {"$setOnInsert": a_document(rnd, known, name, with_id="_id" not in body["filter"])}
+        body["update"] = more if rnd.random() < 0.6 else {**body["update"], **more}
+    return body
+
+
+def _of_free_keys(known: Known, asked: Any) -> Any:
+    """The same filter, asking for ids and unique values that nobody has."""
+    if isinstance(asked, list):
+        return [_of_free_keys(known, one) for one in asked]
+    if not isinstance(asked, dict):
+        return asked
+    return {key: known.new_name() if key in _KEYS else _of_free_keys(known, one) for key, one in asked.items()}
 
 
 def _aggregate(rnd: Random, known: Known, route: Route) -> Asked:

@@ -16,7 +16,7 @@ from permission_mongo.documents import reveal
 from permission_mongo.documents.fields import FieldRules
 from permission_mongo.errors import Forbidden
 from permission_mongo.operations import ByFilter
-from permission_mongo.planning import callers, deletes, explaining, history, make, reads
+from permission_mongo.planning import callers, deletes, explaining, history, make, reads, updates
 from permission_mongo.planning import moments as past
 from permission_mongo.planning.callers import Access
 from permission_mongo.policy.grants import Lens, Reach
@@ -42,6 +42,7 @@ COUNT, QUERY = ("POST", "/{collection}/count"), ("POST", "/{collection}/query")
 EXPLAIN = ("POST", "/_pm/explain")
 AGGREGATE = ("POST", "/{collection}/aggregate")
 AUDIT = ("GET", "/_pm/audit")
+UPSERT = ("POST", "/app/{app}/endpoint/data/v1/action/updateOne")
 NAMED = ("POST", "/namespaces/{collection}/documents/delete")
 
 
@@ -119,6 +120,10 @@ def deletes_what_is_asked(operation, *more):
     plan = HONEST_DELETE(operation, *more)
     asked = operation.selection.query.match if isinstance(operation.selection, ByFilter) else {}
     return replace(plan, match=Guarded(asked), visible=Guarded({}))
+
+
+def finds_what_is_asked(operation, reviser):
+    return Guarded(operation.edits.selection.query.match)
 
 
 async def counts_against_all(rooms, plan):
@@ -219,6 +224,7 @@ PLANTS = {
     "a query is not checked for hidden fields": Plant(
         patched((reads, "asked_reach", no_check_of_fields)), "viewer", (QUERY,)
     ),
+    "an upsert finds what is hidden": Plant(patched((updates, "_visible", finds_what_is_asked)), "user", (("POST", "upserted"),)),
     "an explanation answers clauses on hidden fields": Plant(
         patched((Telling, "tells", lambda telling, path: True)), "manager", (("GET", "explained"),)
     ),
@@ -282,9 +288,25 @@ def _ended(rnd, known, route):
     return Asked(EXPLAIN, EXPLAIN[1], (), {"action": "restore", "collection": "staff", "id": one})
 
 
+def _upserted(rnd, known, route):
+    """What a visible row, a hidden one or none has."""
+    asked = {"level": rnd.randrange(12), "grade": rnd.choice("xyz")}
+    update = {"$setOnInsert": {"name": "new"}}
+    place = {"dataSource": "c", "database": "default", "collection": "staff"}
+    return Asked(
+        UPSERT, UPSERT[1].replace("{app}", "any"), (), {**place, "filter": asked, "update": update, "upsert": True}
+    )
+
+
 PAST = ("GET", "past")
 ALL = GENERATORS | doors.GENERATORS | {("GET", "explained"): _explained, ("GET", "ended"): _ended}
-ALL |= {PAST: _past, ("GET", "nulls"): _nulls, ("GET", "sorted"): _sorted, ("GET", "counted"): _counted}
+ALL |= {
+    ("POST", "upserted"): _upserted,
+    PAST: _past,
+    ("GET", "nulls"): _nulls,
+    ("GET", "sorted"): _sorted,
+    ("GET", "counted"): _counted,
+}
 
 
 def forget(pair) -> None:
