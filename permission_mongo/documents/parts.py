@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from typing import Any
 
@@ -49,9 +49,13 @@ def merged_into(stored: Document, patch: Mapping[str, Any]) -> Document:
 
 
 def written_over(old: Document, new: Document, may: Callable[[Path], bool], path: Path = ()) -> Document:
-    """`new` in the place of `old`: what may not be written is as it was, in objects part by part."""
+    """`new` in the place of `old`: what may not be written is as it was, in objects part by part.
+
+    In the order of what is written, and behind it of `old`: the order would tell what else stood in `new`.
+    """
     result: Document = {}
-    for name in {**new, **old}:
+    written = [name for name, value in new.items() if any(map(may, _places(value, (*path, name))))]
+    for name in dict.fromkeys([*_first(path), *written, *old]):
         was, becomes = old.get(name, ABSENT), new.get(name, ABSENT)
         value = becomes if are_same(was, becomes) else _written(was, becomes, may, (*path, name))
         if value is not ABSENT:
@@ -78,6 +82,18 @@ def _as_object(value: Any, may: Callable[[Path], bool], path: Path) -> Any:
         return {}
     is_object = isinstance(value, dict) and is_plain(value)
     return value if is_object or any(map(may, leaf_paths(value, path))) else {}
+
+
+def _first(path: Path) -> tuple[str, ...]:
+    """MongoDB stores a document's id in front of all."""
+    return () if path else ("_id",)
+
+
+def _places(value: Any, path: Path) -> Iterator[Path]:
+    """The value's own and those of its leaves, where a rule can tell of them."""
+    if canonical(path[-1]) == path[-1:]:
+        yield path
+        yield from leaf_paths(value, path)
 
 
 def _is_plain_object(value: Any) -> bool:
