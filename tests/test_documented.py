@@ -122,7 +122,7 @@ def test_every_route_is_documented_and_no_other():
 
 def test_every_route_of_a_door_is_documented_and_no_other():
     routes = {f"{method} {path}" for door in DOORS.values() for method, path, _ in door.routes}
-    doors = (ROOT / "docs" / "doors.md").read_text()
+    doors = (ROOT / "docs" / "reference" / "doors.md").read_text()
     rows = re.findall(r"^\| `([A-Z]+) (\[(\S+)\])?(/\S*)` \|", doors, re.MULTILINE)
     told = {f"{method} {at}{path}" for method, _, prefix, path in rows for at in {"", prefix}}
     assert told == routes
@@ -312,7 +312,7 @@ def test_the_policy_that_is_shown_is_the_one_that_is_shipped():
 
 def test_every_make_target_and_command_that_is_named_exists():
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    pages = [README, *(path.read_text() for path in (ROOT / "docs").glob("*.md"))]
+    pages = [README, *(path.read_text() for path in (ROOT / "docs").rglob("*.md"))]
     lines = [line for page in pages for line in (*shell_lines(page), *re.findall(r"`([^`\n]+)`", page))]
     made = [line for line in lines if line.startswith("make ")]
     assert made
@@ -324,7 +324,7 @@ def test_every_make_target_and_command_that_is_named_exists():
 
 
 def test_every_link_and_named_file_is_there():
-    for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md"), ROOT / "examples/company/README.md"):
+    for page in (ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), ROOT / "examples/company/README.md"):
         text = page.read_text()
         for target in re.findall(r"\]\(([^)#:]+)\)", text):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
