@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from permission_mongo.api import app
 from permission_mongo.api import errors as api_errors
 from permission_mongo.api.doors import DOORS
+from permission_mongo.api.routes import CONSOLE, METRICS, ROUTES
 from permission_mongo.cli.main import _parser
 from permission_mongo.config.load import load_config
 from permission_mongo.config.section import Section
@@ -116,7 +116,7 @@ def test_every_code_of_a_broken_schema_is_documented_and_no_other():
 
 
 def test_every_route_is_documented_and_no_other():
-    routes = {f"{method} {path}" for method, path, _ in (app.METRICS, *app.ROUTES, *app.CONSOLE)}
+    routes = {f"{method} {path}" for method, path, _ in (METRICS, *ROUTES, *CONSOLE)}
     assert set(re.findall(r"^\| `([A-Z]+ /\S*)` \|", page_part(HTTP, "Routes"), re.MULTILINE)) == routes
 
 

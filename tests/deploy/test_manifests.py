@@ -15,7 +15,7 @@ import yaml
 from packaging.requirements import Requirement
 
 from permission_mongo import __version__
-from permission_mongo.api.app import ROUTES
+from permission_mongo.api.routes import ROUTES
 from permission_mongo.config.environment import FromFiles
 from permission_mongo.config.load import load_config
 from permission_mongo.errors import Misconfigured

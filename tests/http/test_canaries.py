@@ -13,8 +13,9 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from permission_mongo.api.app import METRICS, ROUTES, build_app
+from permission_mongo.api.app import build_app
 from permission_mongo.api.doors import DOORS
+from permission_mongo.api.routes import METRICS, ROUTES
 from permission_mongo.assembly import open_gateway
 from permission_mongo.auth.api_keys import new_key
 from permission_mongo.auth.development import make_token

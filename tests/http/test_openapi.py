@@ -7,8 +7,8 @@ import jsonschema
 import pytest
 from schemathesis.specs.openapi.definitions import OPENAPI_31
 
-from permission_mongo.api.app import METRICS, ROUTES
 from permission_mongo.api.errors import STATUS
+from permission_mongo.api.routes import METRICS, ROUTES
 from permission_mongo.openapi.audience import everybody, nobody
 from permission_mongo.openapi.document import description
 from permission_mongo.openapi.refusals import CODES

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from permission_mongo.api.app import ROUTES
+from permission_mongo.api.routes import ROUTES
 from tests.http.harness import CONFIG, POLICY, SCHEMA, a_config, a_kept_world, a_token
 
 pytestmark = pytest.mark.mongo

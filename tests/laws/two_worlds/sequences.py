@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
-from permission_mongo.api.app import ROUTES
+from permission_mongo.api.routes import ROUTES
 from tests.laws.two_worlds import doors, requests
 from tests.laws.two_worlds.requests import Generator, Route
 from tests.laws.two_worlds.values import Known
