@@ -85,8 +85,8 @@ def _as_object(value: Any, may: Callable[[Path], bool], path: Path) -> Any:
 
 
 def _first(path: Path) -> tuple[str, ...]:
-    """MongoDB stores a document's id in front of all."""
-    return () if path else ("_id",)
+    """A document's id stands in front of all, where MongoDB puts it, and its version behind it."""
+    return () if path else ("_id", "_version")
 
 
 def _places(value: Any, path: Path) -> Iterator[Path]:

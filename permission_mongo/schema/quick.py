@@ -123,7 +123,7 @@ def _reader(one: Field, open_value: Callable[[Any], Any]) -> Read:
         reader = _array_reader(one, open_value)
     elif one.type in ("object", "blob") and one.properties is not None:
         reader = _object_reader(one, open_value)
-    elif one.type == "object":
+    elif one.type in ("object", "blob"):
         reader = _open_reader(dict, open_value)
     elif one.type == "vector":
         reader = _vector_reader(one)

@@ -112,7 +112,9 @@ class Blobs:
         self._seconds = seconds
 
     async def find(self, collection: str, places: Iterable[Place]) -> Mapping[Place, Stored]:
-        """Those whose bytes are known. Of bytes that came twice the later are taken: they stay longer."""
+        """Those whose bytes are known. Of bytes that came twice those that a document named, for others may be on their
+        way out; of these the later, which stay longer.
+        """
         wanted = {(one.id, one.field, one.blob.checksum): one for one in places}
         found: dict[Place, Stored] = {}
         keys = list(wanted)
@@ -120,7 +122,7 @@ class Blobs:
             alike = [{"doc": one, "field": name, "checksum": of} for one, name, of in keys[n : n + _AT_ONCE]]
             match = {"collection": collection, "$or": alike}
             with pymongo.timeout(self._seconds):
-                async for row in self._keys.find(match, sort=[("at", 1), ("_id", 1)]):
+                async for row in self._keys.find(match, sort=[("settled", 1), ("at", 1), ("_id", 1)]):
                     place = wanted.get((row["doc"], row["field"], row["checksum"]))
                     if place is not None:
                         found[place] = Stored(place.blob, row["_id"])

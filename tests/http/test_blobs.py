@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+from datetime import timedelta
 
 import pytest
 
@@ -110,6 +111,21 @@ async def test_the_same_bytes_again_are_no_new_version_and_are_kept_once(world: 
     assert second.headers["etag"] == first.headers["etag"]
     assert await kept(world) == (1, 1)
     assert (await world.get(PATH)).content == BYTES
+
+
+async def test_bytes_that_a_document_named_go_before_the_same_on_their_way(world: World):
+    """Who sends them again has them for a moment twice; the second may be removed, and an address is told before."""
+    await put(world)
+    stored = world.database["_pm_blob_keys"]
+    [record] = await stored.find({}).to_list()
+    for age in (-1, 1):
+        again = {**record, "_id": f"{record['_id']}{age}", "at": record["at"] + timedelta(seconds=age)}
+        del again["settled"]
+        await stored.insert_one(again)
+    assert (await world.get(PATH)).content == BYTES
+    url = (await world.get("/notes/n?_presign=true")).json()["photo"]["url"]
+    await stored.delete_many({"settled": {"$exists": False}})
+    assert (await world.get(url.removeprefix("http://gateway"))).content == BYTES
 
 
 async def test_a_removed_blob_is_there_no_more_and_comes_back_with_its_version(world: World):

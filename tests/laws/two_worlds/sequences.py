@@ -91,6 +91,20 @@ def machine(
     return Sequence
 
 
+def ask_each(pair: Pair, role: str, run: asyncio.Runner, seen: Seen, routes: list[Route], *, times: int) -> None:
+    """Leak, if a request tells the worlds apart: each of these routes so many times, in some order."""
+    random = Random(role)
+    run.run(pair.begin(role, random.randrange(10**6)))
+    known, sent = Known(role), routes * times
+    random.shuffle(sent)
+    for route in sent:
+        asked = GENERATORS[route](random, known, route)
+        told = run.run(pair.ask(asked))
+        seen[route, told[0].status] += 1
+        learn(known, asked, told)
+    run.run(pair.require_untouched())
+
+
 def run_sequences(
     pair: Pair,
     role: str,
