@@ -279,7 +279,7 @@ def test_a_worker_that_dies_while_the_policy_is_broken_is_begun_again_once_it_is
         os.kill(workers[0], signal.SIGKILL)
         time.sleep(2)
         assert process.poll() is None
-        assert {status(address, "/health") for _ in range(4)} == {200}
+        wait_for(lambda: {status(address, "/health") for _ in range(4)} == {200}, "health")
         policy.write_text(good)
         wait_for(lambda: len(workers_of(process)) == 2 and workers[0] not in workers_of(process), "another worker")
         wait_for(lambda: asked(address, "/ready")[1]["checks"]["policy"] == "ok", "agreement")
