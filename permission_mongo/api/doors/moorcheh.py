@@ -5,8 +5,7 @@ A namespace there is a collection here. Which there are is written in schema.yml
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, NoReturn
 
 from starlette.responses import Response
@@ -17,48 +16,33 @@ from permission_mongo.api.doors import moorcheh_requests as requests
 from permission_mongo.api.doors.entrance import Entrance
 from permission_mongo.api.doors.moorcheh_requests import Kind, require_kind, vector_of
 from permission_mongo.api.doors.passage import batch_shown_to, partly, shown_to
-from permission_mongo.api.errors import UnsupportedMediaType
 from permission_mongo.api.manners import Manner
 from permission_mongo.api.render import respond
 from permission_mongo.errors import (
     CollectionNotFound,
     Conflict,
     Forbidden,
-    InvalidRequest,
-    PayloadTooLarge,
     Refusal,
-    SchemaViolation,
 )
 from permission_mongo.operations import CountMany, CreateMany, TellMe
 from permission_mongo.planning.callers import Asking
 from permission_mongo.planning.showing import ShownCount, ShownMany, ShownPage, ShownTold
-from permission_mongo.policy.rules import ACTIONS
 from permission_mongo.schema.model import Collection
 
-# Refusals that would be others, or none, if there were no such collection.
-_TELLING: Final = (Forbidden, InvalidRequest, PayloadTooLarge, SchemaViolation, UnsupportedMediaType)
 _OF_FIELDS: Final = ("readable", "masked", "writable", "writable_on_create")
 _DECLARED: Final = "collections are declared in schema.yml; no request makes or deletes one"
 
 
 async def _asked(call: Call) -> tuple[Asking, Collection]:
-    asking = await call.asking()
-    return asking, call.collection
+    """Who may do nothing in the collection is refused as if there were none: neither its kind nor its ids are told.
 
-
-@asynccontextmanager
-async def _without_telling(call: Call, asking: Asking) -> AsyncIterator[None]:
-    """Who may do nothing in the collection is refused as if there were none: neither its kind nor its ids are told."""
-    name, callers = call.path("collection"), call.gateway.planner.callers
-    if all(callers.speaking(asking, call.collection, action).is_void for action in ACTIONS):
-        # Before anything is paid for: what it costs would tell as well.
-        raise answers.Untold(Forbidden("no rule of your roles allows anything here", collection=name), name)
-    try:
-        yield
-    except _TELLING as refusal:
-        if name not in await _abilities(call, asking):
-            raise answers.Untold(refusal, name) from refusal
-        raise
+    Before anything else is looked at or paid for: what a request costs would tell as well.
+    """
+    asking, collection = await call.asking(), call.collection
+    if collection.name not in await _abilities(call, asking):
+        told = "no rule of your roles allows anything here"
+        raise answers.Untold(Forbidden(told, collection=collection.name), collection.name)
+    return asking, collection
 
 
 async def _abilities(call: Call, asking: Asking) -> Mapping[str, Mapping[str, Any]]:
@@ -94,12 +78,11 @@ async def delete_vectors(call: Call) -> Response:
 async def _delete(call: Call, kind: Kind) -> Response:
     asking, collection = await _asked(call)
     gateway = call.gateway
-    async with _without_telling(call, asking):
-        call.parameters.require_known(())
-        require_kind(collection, kind)
-        named = requests.read_named(await call.body(), collection, gateway.config.limits)
-        operation = requests.deletion_of(named, call.reason, collection, gateway.fresh)
-        outcome, headers = await batch_shown_to(call, operation, asking)
+    call.parameters.require_known(())
+    require_kind(collection, kind)
+    named = requests.read_named(await call.body(), collection, gateway.config.limits)
+    operation = requests.deletion_of(named, call.reason, collection, gateway.fresh)
+    outcome, headers = await batch_shown_to(call, operation, asking)
     return answers.deletion(outcome, named, await _count(call, asking, collection), headers)
 
 
@@ -108,19 +91,17 @@ async def _delete(call: Call, kind: Kind) -> Response:
 
 async def upload_documents(call: Call) -> Response:
     asking, collection = await _asked(call)
-    async with _without_telling(call, asking):
-        texts, operation = await _upload(call, "documents", collection)
-        outcome, headers = await batch_shown_to(call, operation, asking)
-        if outcome.is_partial:
-            raise partly(outcome)
+    texts, operation = await _upload(call, "documents", collection)
+    outcome, headers = await batch_shown_to(call, operation, asking)
+    if outcome.is_partial:
+        raise partly(outcome)
     return answers.taken(texts, headers)
 
 
 async def upload_vectors(call: Call) -> Response:
     asking, collection = await _asked(call)
-    async with _without_telling(call, asking):
-        texts, operation = await _upload(call, "vectors", collection)
-        outcome, headers = await batch_shown_to(call, operation, asking)
+    texts, operation = await _upload(call, "vectors", collection)
+    outcome, headers = await batch_shown_to(call, operation, asking)
     return answers.vectors_taken(outcome, texts, headers)
 
 
@@ -138,21 +119,19 @@ async def _upload(call: Call, kind: Kind, collection: Collection) -> tuple[list[
 
 async def get_documents(call: Call) -> Response:
     asking, collection = await _asked(call)
-    async with _without_telling(call, asking):
-        call.parameters.require_known(())
-        require_kind(collection, "documents")
-        named = requests.read_named(await call.body(), collection, call.gateway.config.limits)
-        shown, _ = await shown_to(call, requests.reading_of(named, collection), asking)
+    call.parameters.require_known(())
+    require_kind(collection, "documents")
+    named = requests.read_named(await call.body(), collection, call.gateway.config.limits)
+    shown, _ = await shown_to(call, requests.reading_of(named, collection), asking)
     assert isinstance(shown, ShownMany)  # noqa: S101  (a reading of many leads to nothing else)
     return answers.items(shown.documents, collection)
 
 
 async def list_documents(call: Call) -> Response:
     asking, collection = await _asked(call)
-    async with _without_telling(call, asking):
-        require_kind(collection, "documents")
-        operation = requests.read_list_of_texts(call.parameters, collection)
-        shown, _ = await shown_to(call, operation, asking)
+    require_kind(collection, "documents")
+    operation = requests.read_list_of_texts(call.parameters, collection)
+    shown, _ = await shown_to(call, operation, asking)
     assert isinstance(shown, ShownPage)  # noqa: S101  (a list leads to nothing else)
     return answers.page(shown, collection, operation.limit)
 

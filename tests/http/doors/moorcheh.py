@@ -52,6 +52,7 @@ policies:
     user:
       - {actions: [create, read, update, delete, restore], when: "resource.owner_id == user.id"}
       - {effect: deny, actions: [delete], when: "resource.status == 'locked'"}
+    nobody: {actions: [update, delete]}  # without a right to read as well it is a right to nothing
   readers: {clerk: {actions: [read], fields: {allow: [name]}}}
   numbered:
     boss: {actions: ["*"]}
