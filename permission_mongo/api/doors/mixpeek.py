@@ -7,7 +7,8 @@ functions that read our own routes, and what can't be told in that API's words i
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Final
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeVar
 
 from starlette.responses import Response
 
@@ -21,14 +22,17 @@ from permission_mongo.api.endpoints import answered
 from permission_mongo.api.manners import Manner
 from permission_mongo.api.render import JSON, respond, unless_known
 from permission_mongo.errors import Forbidden, InvalidRequest, PayloadTooLarge
-from permission_mongo.operations import CreateOne, GetOne, UpdateOne
-from permission_mongo.outcomes import Deleted
+from permission_mongo.operations import CreateOne, DeleteMany, GetOne, UpdateMany, UpdateOne
+from permission_mongo.outcomes import BatchOutcome, Deleted
 from permission_mongo.parsing.documents import read_delete_one
+from permission_mongo.parsing.ids import Fresh
 from permission_mongo.planning.callers import Asking
 from permission_mongo.planning.showing import ShownDocument, ShownMany, ShownPage
+from permission_mongo.query.limits import Limits
 from permission_mongo.schema.model import Collection
 from permission_mongo.values import write_json
 
+Of = TypeVar("Of", DeleteMany, UpdateMany)
 _WHERE: Final = "namespace"
 _IN_A_TURN: Final = 100  # documents, between which other callers have theirs
 
@@ -109,30 +113,25 @@ async def list_documents(call: Call) -> Response:
 
 
 async def delete_documents(call: Call) -> Response:
-    asking, collection, gateway = await _asking(call), call.collection, call.gateway
-    _require_no_parameters(call)
-    body = await call.body()
-    operation = requests.read_deletion(body, call.reason, collection, gateway.config.limits, gateway.fresh)
-    outcome, headers = await batch_shown_to(call, operation, asking)
-    return answers.deletion(outcome, operation, headers)
+    return answers.deletion(*await _batch(call, requests.read_deletion))
 
 
 async def update_documents(call: Call) -> Response:
-    asking, collection, gateway = await _asking(call), call.collection, call.gateway
-    _require_no_parameters(call)
-    body = await call.body()
-    operation = requests.read_updates(body, call.reason, collection, gateway.config.limits, gateway.fresh)
-    outcome, headers = await batch_shown_to(call, operation, asking)
-    return answers.updates(outcome, operation, headers)
+    return answers.updates(*await _batch(call, requests.read_updates))
 
 
 async def update_matching(call: Call) -> Response:
+    return answers.updates(*await _batch(call, requests.read_update_of_all, MERGE_PATCH))
+
+
+async def _batch(
+    call: Call, read: Callable[[bytes, str | None, Collection, Limits, Fresh], Of], takes: bytes = b"application/json"
+) -> tuple[BatchOutcome, Of, Mapping[str, str]]:
     asking, collection, gateway = await _asking(call), call.collection, call.gateway
     _require_no_parameters(call)
-    body = await call.body(MERGE_PATCH)
-    operation = requests.read_update_of_all(body, call.reason, collection, gateway.config.limits, gateway.fresh)
+    operation = read(await call.body(takes), call.reason, collection, gateway.config.limits, gateway.fresh)
     outcome, headers = await batch_shown_to(call, operation, asking)
-    return answers.updates(outcome, operation, headers)
+    return outcome, operation, headers
 
 
 # -- of all collections
