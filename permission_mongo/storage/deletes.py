@@ -8,6 +8,7 @@ what a writer changes in between.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Final, cast
 
@@ -34,6 +35,7 @@ from permission_mongo.versions import LARGEST, Ending, number_of
 _PIECE: Final = 250  # rows read ahead
 _PIECE_BYTES: Final = 8 * 2**20  # of them, as far as their sizes are known
 _WORTH_HALVING: Final = 2 * _PIECE  # rows
+_BESIDE_OTHERS: Final = 100  # rows removed by one command of a filter's work
 
 
 async def delete_many(
@@ -124,27 +126,41 @@ class _Deletion(Work):
         match = self._plan.match.among(ids)
         if not self._plan.target.versioned:
             return await self._remove_unversioned(session, match), []
-        # The rows of the first half are read, and their records made, while the second half is removed; those of the
-        # second half not before it is.
-        first = ids if len(ids) < _WORTH_HALVING else ids[: len(ids) // 2]
-        rest = ids[len(first) :]
         kept: list[Document] = []
-        size = 0
-        count = await self._delete(session, first)
-        async with ahead(self._pieces(first, renumber)) as early:
-            count += await self._delete(session, rest)
-            async with ahead(self._pieces(rest, renumber)) as late:
-                for pieces in (early, late):
-                    async for piece in pieces:
-                        size = self._require_room(piece.sizes, size)
-                        kept += await self._keep(session, piece, renumber)
+        count = size = 0
+
+        async def keep(pieces: AsyncGenerator[_Piece, None]) -> None:
+            nonlocal size
+            async for piece in pieces:
+                size = self._require_room(piece.sizes, size)
+                kept.extend(await self._keep(session, piece, renumber))
+
+        # The rows of a group are read, and their records made, while the next one is removed.
+        behind: AsyncGenerator[_Piece, None] | None = None
+        async with AsyncExitStack() as reading:
+            for group in self._groups(ids):
+                count += await self._delete(session, group)
+                pieces = await reading.enter_async_context(ahead(self._pieces(group, renumber)))
+                if behind is not None:
+                    await keep(behind)
+                behind = pieces
+            if behind is not None:
+                await keep(behind)
         if len(kept) != count:
             raise Raced
         return [one["d"] for one in kept], kept
 
+    def _groups(self, ids: Ids) -> list[Ids]:
+        """Two halves where a caller named them. Of a filter's work, beside which others ask, small ones: what MongoDB
+        and this process do at a stretch is what everybody waits for.
+        """
+        if self._plan.expected is None:
+            size = _BESIDE_OTHERS
+        else:
+            size = len(ids) if len(ids) < _WORTH_HALVING else -(-len(ids) // 2)
+        return [ids[n : n + size] for n in range(0, len(ids), size or 1)]
+
     async def _delete(self, session: AsyncClientSession, ids: Ids) -> int:
-        if not ids:
-            return 0
         match = self._plan.match.among(ids)
         return (await self._live().delete_many(match, hint=BY_ID, session=session)).deleted_count
 
