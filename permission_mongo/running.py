@@ -198,8 +198,8 @@ class Running:
             if self.ending.is_set():
                 raise _Ending(done)
             try:
-                work = self._by_what_is_in_force(work)
-                done = await self._chunk(work, done)
+                await asyncio.sleep(0)  # others first
+                done = await self._chunk(self._by_what_is_in_force(work), done)
             except Refusal as refusal:
                 if not done.count and not done.is_job:
                     raise

@@ -12,6 +12,8 @@ from permission_mongo.plans import Chunked
 from permission_mongo.storage.rooms import Rooms
 from permission_mongo.values import DocumentId, MongoFilter
 
+_AT_ONCE: Final = 251  # ids by one answer of MongoDB: others have their turn between two
+
 # An object can be an id to MongoDB, and no caller can name one: such a row stays.
 NAMED: Final[MongoFilter] = {"_id": {"$not": {"$type": "object"}}}
 
@@ -65,13 +67,12 @@ async def next_ids(rooms: Rooms, plan: Chunked, behind: Bound | None) -> list[Do
         return []
     named = plan.match.also(NAMED)
     limit = 1 if plan.batch.first else plan.target.chunk + 2
-    found = rooms.live(plan.target.collection).find(named, {"_id": 1}, limit=limit, batch_size=limit + 1)
+    found = rooms.live(plan.target.collection).find(named, {"_id": 1}, limit=limit, batch_size=_AT_ONCE)
     found = found.sort("_id", 1)
     if behind is not None:
         # A bound on the index goes on across types of ids, where `$gt` would stop at the end of one.
         least: list[Any] = [("_id", behind.id)]
         found = found.hint([("_id", 1)]).min(least)
     with pymongo.timeout(rooms.timeout):
-        rows = await found.to_list()
-    ids = [row["_id"] for row in rows]
+        ids = [row["_id"] async for row in found]
     return ids[1:] if ids and behind is not None and behind.is_at(ids[0]) else ids

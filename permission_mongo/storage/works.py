@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -103,6 +104,7 @@ class Work(ABC):
         if self._work.batch.first:
             return await self._first(self._work)
         chunk, more = await next_chunk(self._rooms, self._work, self._turn.behind)
+        await asyncio.sleep(0)
         if chunk:
             try:
                 await self._in_parts(chunk, last=more is None)

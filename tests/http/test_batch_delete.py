@@ -191,3 +191,22 @@ async def test_no_row_is_read_as_a_version_before_it_is_removed(world):
             read |= {*row["command"]["filter"]["_id"]["$in"]}
             assert read <= gone
     assert read == gone == {*ids}
+
+
+async def test_what_a_filter_removes_goes_to_mongodb_in_small_groups_each_version_with_its_document(world):
+    """A long command is in the way of everybody's: the profiler tells how much each one removed."""
+    ids = [f"n{n * 37 % 250}" for n in range(250)]
+    await world.add(*ids, age=7)
+    before = {row["_id"]: row async for row in world.database["notes"].find({"age": 7})}
+    await world.database.command("profile", 2)
+    try:
+        answer = await world.delete("/notes/batch", {"filter": {"age": 7}})
+    finally:
+        await world.database.command("profile", 0)
+    assert answer.json()["deleted"] == 250
+    kept = {row["doc_id"]: row["data"] async for row in world.database["_pm_versions"].find({})}
+    assert kept == before
+    told = world.database["system.profile"].find({"op": "remove", "ns": f"{world.database.name}.notes"})
+    removed = [one["ndeleted"] async for one in told]
+    assert sum(removed) == 250
+    assert max(removed) <= 100

@@ -54,6 +54,16 @@ async def has_done(world, job: str, least: int) -> None:
     raise AssertionError(job)
 
 
+async def the_job(world) -> dict:
+    """The only one, as soon as it is one: its first chunk is committed."""
+    for _ in range(400):
+        if found := (await world.get("/_pm/jobs")).json()["data"]:
+            [job] = found
+            return job
+        await asyncio.sleep(0.02)
+    raise AssertionError("no job was begun")
+
+
 def counted(world) -> float:
     """The notes deleted, as the metrics tell it."""
     labels = {"collection": "notes", "verb": "deleted"}
@@ -127,7 +137,7 @@ async def test_max_affected_holds_over_the_whole_job_and_is_told_before_it(small
     assert (answer.status_code, await small.stored(*ids)) == (400, ids)
     async with held(small):
         asked = asyncio.create_task(small.delete("/notes/batch", {**OPEN, "max_affected": 10}))
-        await asyncio.sleep(0.6)  # in the second chunk
+        await the_job(small)  # is in its second chunk
         await small.add("o1", "o2")
         answer = (await asked).json()
     assert (answer["deleted"], answer["error"]["details"]) == (8, {"matched_at_least": 11})
@@ -394,8 +404,7 @@ async def test_a_cancelled_job_ends_before_its_next_transaction_and_what_it_did_
     ids = await add_many(small, 40)
     async with held(small, milliseconds=200):
         asked = asyncio.create_task(small.delete("/notes/batch", OPEN))
-        await asyncio.sleep(0.6)
-        [job] = (await small.get("/_pm/jobs")).json()["data"]
+        job = await the_job(small)
         assert (await small.ask("POST", f"/_pm/jobs/{job['id']}/cancel")).json()["state"] in ("cancelling", "cancelled")
         answer = await asked
     told = answer.json()
