@@ -273,6 +273,21 @@ async def test_who_leaves_takes_nobody_along(rooms, audited, after):
 
 
 @pytest.mark.parametrize("audited", AUDITED)
+async def test_who_leaves_while_the_group_is_under_way_is_stored_with_the_others(rooms, audited):
+    grouping, plans = Grouping(rooms), [plan_of(n, audited=audited) for n in range(20)]
+    async with failing(rooms, "alwaysOn", "insert", blockConnection=True, blockTimeMS=300):
+        tasks = [asyncio.create_task(create(grouping, plan, n)) for n, plan in enumerate(plans)]
+        await asyncio.sleep(0.15)
+        for one in tasks[2::2]:
+            one.cancel()
+        async with asyncio.timeout(3):
+            told = await asyncio.gather(*tasks, return_exceptions=True)
+    assert all(isinstance(one, Created) for one in [told[0], *told[1::2]])
+    await require_true(rooms, plans, told, audited=audited)
+    assert await rooms.live("notes").count_documents({}) == 20
+
+
+@pytest.mark.parametrize("audited", AUDITED)
 async def test_who_left_before_it_was_sent_is_not_stored(heard, audited):
     grouping, plans = Grouping(heard), [plan_of(n, audited=audited) for n in range(MANY)]
     tasks = [asyncio.create_task(create(grouping, plan, n)) for n, plan in enumerate(plans)]
