@@ -167,6 +167,8 @@ class CreatePlan:
 
     Each draft of a batch is judged when it is first looked at. Every one of `references` must find its document in the
     same transaction. `lens` shows the created document to a caller who may read here; None to one who may not.
+    Plans with the very same `caller` are of one caller in one collection under one policy: what they store may go
+    together. None: by itself.
     """
 
     target: Target
@@ -177,6 +179,7 @@ class CreatePlan:
     batch: Batch | None
     references: tuple[Reference, ...] = ()
     computed: Computing = ()
+    caller: object | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,6 +62,7 @@ def plan_create_one(operation: CreateOne, asking: Asking, callers: Callers, new_
         None,
         creating.references(drafts),
         operation.collection.computed,
+        creating.access if creating.access.lasts else None,
     )
 
 

@@ -32,6 +32,10 @@ class AuditEntries:
             await self._straight.insert(session, AUDIT, entry)
         await self.tell([entry], session)
 
+    async def insert_many(self, entries: list[Document], session: AsyncClientSession) -> None:
+        await self._straight.insert(session, AUDIT, *entries)
+        await self.tell(entries, session)
+
     async def tell(self, entries: list[Document], session: AsyncClientSession | None = None) -> None:
         """Entries that are stored, to the receiver: committed with them where a session is given."""
         if self._receiver is not None:

@@ -43,20 +43,23 @@ _PIECE: Final = 300  # that are judged while others are stored
 _AT_ONCE: Final = 50  # between which other callers have their turn
 
 
-async def create_one(plan: CreatePlan, actor: Actor, rooms: Rooms) -> Created:
-    """A write with nothing else to commit is one command; else a transaction. A key is something to commit."""
+async def create_one(plan: CreatePlan, actor: Actor, rooms: Rooms, deadline: float | None = None) -> Created:
+    """A write with nothing else to commit is one command; else a transaction. A key is something to commit.
+
+    `deadline` is a `time.monotonic()` moment: None is as far ahead as it is for any write.
+    """
     if not plan.drafts:
         raise still_running()  # planned to tell what was done under a key whose record has gone since
     target, draft = plan.target, plan.drafts[0]
     commits = target.audited or target.staff or target.posts.create or actor.once
     if not (commits or plan.continues or plan.references or plan.computed):
-        return await _by_one_command(target.collection, draft, rooms)
+        return await _by_one_command(target.collection, draft, rooms, deadline)
     creation = _Creation(plan, actor, rooms)
     part = ObjectId()
     try:
         stored = await rooms.transactor.run(
             creation.ledger.once(lambda session: creation.one(session, draft, part), Created),
-            deadline=rooms.deadline(),
+            deadline=rooms.deadline() if deadline is None else deadline,
             proof=creation.ledger.proof(part if target.audited else draft.id),
         )
     except Dangling as error:
@@ -66,11 +69,11 @@ async def create_one(plan: CreatePlan, actor: Actor, rooms: Rooms) -> Created:
     return Created(stored)
 
 
-async def _by_one_command(collection: str, draft: Draft, rooms: Rooms) -> Created:
+async def _by_one_command(collection: str, draft: Draft, rooms: Rooms, deadline: float | None) -> Created:
     """Lost where the answer is: the driver has sent it twice, and what a majority did not confirm it may do later."""
     try:
         async with rooms.turn():
-            with pymongo.timeout(rooms.timeout):
+            with pymongo.timeout(rooms.left(deadline)):
                 await rooms.straight.insert_once(collection, Stored(draft.stored))
     except PyMongoError as error:
         if is_in_doubt(error):

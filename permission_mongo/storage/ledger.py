@@ -121,15 +121,19 @@ class Ledger:
         if self._is_told(action):
             await self._tell(session, action, ids, traces.states)
         if self._target.audited:
-            of_batch = None if batch is None else batch.id
-            written = entry(self._actor, action, self._target.collection, ids, of_batch, traces.reason)
-            await self._rooms.audit.insert_one({**written, "_id": part, **traces.audited()}, session=session)
+            await self._rooms.audit.insert_one(self.entry(part, action, ids, traces), session=session)
         if batch is not None:
             await self._rooms.batches.update_one(
                 {"_id": batch.id}, self._batch_change(batch, {action: len(ids)}), upsert=True, session=session
             )
             about = {"_id": part, "batch": batch.id, "collection": self._target.collection, "action": action}
             await self._rooms.straight.insert(session, PARTS, {**about, "ids": ids, **_kept(traces.records)})
+
+    def entry(self, part: Any, action: str, ids: list[DocumentId], traces: Traces = NO_TRACES) -> Document:
+        """The audit entry of the transaction `part`."""
+        of_batch = None if self._batch is None else self._batch.id
+        written = entry(self._actor, action, self._target.collection, ids, of_batch, traces.reason)
+        return {**written, "_id": part, **traces.audited()}
 
     def _is_told(self, action: str) -> bool:
         """Whether somebody is to be told of what such an action may do: nobody but who is told of them of deletions."""

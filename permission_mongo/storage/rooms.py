@@ -339,6 +339,10 @@ class Rooms:
     def deadline(self, seconds: float | None = None) -> float:
         return monotonic() + (self.timeout if seconds is None else seconds)
 
+    def left(self, deadline: float | None) -> float:
+        """Seconds until then, and never none: what has no time left is to be refused as such."""
+        return self.timeout if deadline is None else max(deadline - monotonic(), 0.001)
+
     async def ping(self) -> None:
         with pymongo.timeout(1.0):
             await self._database.command("ping")

@@ -46,11 +46,12 @@ from permission_mongo.service import CancelPlan, JobPlan, JobsPlan, KinPlan, Ser
 from permission_mongo.storage.aggregates import aggregate
 from permission_mongo.storage.audit_log import audit_page
 from permission_mongo.storage.blobs import Blobs, Owner
-from permission_mongo.storage.creates import create_many, create_one
+from permission_mongo.storage.creates import create_many
 from permission_mongo.storage.deletes import delete_many
 from permission_mongo.storage.explaining import examine
 from permission_mongo.storage.faults import refusing
 from permission_mongo.storage.gathering import Gathering
+from permission_mongo.storage.grouping import Grouping
 from permission_mongo.storage.history import read_past
 from permission_mongo.storage.idempotency import Taken, still_running
 from permission_mongo.storage.lists import count, list_deleted
@@ -92,6 +93,7 @@ class Store:
         self._sweeper = sweeper
         self._gathering = Gathering(rooms)
         self._sharing = Sharing(rooms)
+        self._grouping = Grouping(rooms)
 
     @property
     def _blobs(self) -> Blobs:
@@ -192,7 +194,7 @@ class Store:
     async def _write(self, plan: Writing, actor: Actor, turn: Turn) -> Outcome:
         match plan:
             case CreatePlan(batch=None):
-                return await create_one(plan, actor, self._rooms)
+                return await self._grouping.create(plan, actor)
             case CreatePlan():
                 return await create_many(plan, actor, self._rooms)
             case UpdatePlan():

@@ -8,14 +8,17 @@ that is not known to be a primary, a router in front of shards, somebody who is 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final, cast
 
+import pymongo
 from pymongo import AsyncMongoClient, _csot, message
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.asynchronous.server import Server
 from pymongo.client_session_shared import _UNKNOWN_COMMIT_ERROR_CODES, _TxnState
 from pymongo.errors import (
+    AutoReconnect,
     ConnectionFailure,
     OperationFailure,
     PyMongoError,
@@ -23,7 +26,12 @@ from pymongo.errors import (
     WaitQueueTimeoutError,
     WriteConcernError,
 )
-from pymongo.helpers_shared import _check_command_response, _check_write_command_response
+from pymongo.helpers_shared import (
+    _check_command_response,
+    _check_write_command_response,
+    _get_wce_doc,
+    _raise_write_concern_error,
+)
 from pymongo.mongo_client_shared import _add_retryable_write_error
 from pymongo.read_preferences import ReadPreference
 from pymongo.server_selectors import writable_server_selector
@@ -108,38 +116,59 @@ class Straight:
         session._transaction.has_completed_command = True
         return answer
 
-    async def insert(self, session: AsyncClientSession, name: str, document: Any) -> None:
-        """One document that has its id, in the session's transaction. DuplicateKeyError, WriteError as the driver."""
-        _check_write_command_response(await self.within(session, {"insert": name, "documents": [document]}))
+    async def insert(self, session: AsyncClientSession, name: str, *documents: Any) -> None:
+        """Documents that have their ids, in the session's transaction. DuplicateKeyError, WriteError as the driver."""
+        _check_write_command_response(await self.within(session, {"insert": name, "documents": [*documents]}))
 
     async def insert_once(self, name: str, document: Any) -> None:
         """One document that has its id, waited for by a majority: sent again under the same number where it may have
         got lost, so that it takes effect once (MongoDB's retryable writes). Errors are those of the driver's insert.
         """
-        server = self._primary()
-        if server is None:
-            await self._database[name].insert_one(document)
-            return
+        await self._once({"insert": name, "ordered": True, "documents": [document]})
+
+    async def insert_together(self, name: str, documents: list[Any]) -> list[PyMongoError | None]:
+        """Several documents, each for itself, by one command as `insert_once`: of each its own error, None where it is
+        on a majority. What is raised is of the whole command: some of them may be stored.
+        """
+        command = {"insert": name, "ordered": False, "documents": documents}
+        return _errors_in(await self._once(command, _require_confirmed), len(documents))
+
+    async def _once(
+        self, command: Document, require: Callable[[Document], None] = _check_write_command_response
+    ) -> Document:
+        """The answer to a write that takes effect once; `require` raises what may be a reason to send it again."""
+        server = self._primary() or await self._looked_for()
         session = self._client.start_session(causal_consistency=False)
         session._start_retryable_write()
-        command = {"insert": name, "ordered": True, "documents": [document]}
         failed: PyMongoError | None = None
         try:
             while True:
                 try:
                     if failed is not None:
                         server = await self._client._select_server(writable_server_selector, session, "insert")
-                    await self._written(server, session, command)
-                    return
+                    return await self._written(server, session, command, require)
                 except PyMongoError as error:
                     failed = self._may_go_again(error, failed)
         finally:
             await session.end_session()
 
-    async def _written(self, server: Server, session: AsyncClientSession, command: Document) -> None:
+    async def _looked_for(self) -> Server:
+        """One that takes writes. Within a deadline the driver would look for all of it, and not as long as is set."""
+        with pymongo.timeout(self._client.options.server_selection_timeout):
+            found: Server = await self._client._select_server(writable_server_selector, None, "insert")
+            return found
+
+    async def _written(
+        self,
+        server: Server,
+        session: AsyncClientSession,
+        command: Document,
+        require: Callable[[Document], None] = _check_write_command_response,
+    ) -> Document:
         async with self._client._checkout(server, session) as connection:
-            answer = await self._sent(connection, dict(command), _DOCUMENT, session, _MAJORITY)
-            _check_write_command_response(answer)
+            answer: Document = await self._sent(connection, dict(command), _DOCUMENT, session, _MAJORITY)
+            require(answer)  # in here, where the driver learns of a primary that is none any more
+            return answer
 
     def _may_go_again(self, error: PyMongoError, before: PyMongoError | None) -> PyMongoError:
         """The error to be told if nothing better comes. Raises what is no reason to go on, or comes too late."""
@@ -213,3 +242,32 @@ def _is_unusual(connection: Any) -> bool:
     return connection.listeners.enabled_for_commands or (
         credentials is not None and credentials.mechanism == "MONGODB-OIDC"
     )
+
+
+def _require_confirmed(answer: Document) -> None:
+    """Raises where a majority did not confirm it and the server says that it may be asked again."""
+    unconfirmed = _get_wce_doc(answer)
+    if unconfirmed and "RetryableWriteError" in unconfirmed.get("errorLabels", []):
+        _raise_write_concern_error(unconfirmed)
+
+
+def _errors_in(answer: Document, count: int) -> list[PyMongoError | None]:
+    """Of each of so many documents. What is neither told as stored nor as refused is raised of all."""
+    errors: list[PyMongoError | None] = [None] * count
+    refused = answer.get("writeErrors", [])
+    for one in refused:
+        errors[one["index"]] = _error_in({"writeErrors": [one]})
+    if answer["n"] + len(refused) != count:
+        raise AutoReconnect("the server did not say what became of each document")
+    if _get_wce_doc(answer):
+        unconfirmed = _error_in({**answer, "writeErrors": []})
+        return [unconfirmed if one is None else one for one in errors]
+    return errors
+
+
+def _error_in(answer: Document) -> PyMongoError | None:
+    try:
+        _check_write_command_response(answer)
+    except PyMongoError as error:
+        return error
+    return None

@@ -16,11 +16,12 @@ from pymongo.uri_parser import parse_uri
 
 from tests.faults.begun import UNKNOWN, Begun, a_group
 from tests.faults.lossy import LossyPath, a_lossy_path
-from tests.faults.processes import GatewayProcess, a_gateway_process, write_config
+from tests.faults.processes import Asked, GatewayProcess, a_gateway_process, write_config
 from tests.faults.rows import open_transactions, settle
 from tests.faults.scenes import answered_again
 from tests.faults.summaries import Summary, tell
 from tests.faults.writes import WRITES
+from tests.http.harness import a_token
 
 pytestmark = [pytest.mark.mongo, pytest.mark.faults]
 CHANGES = ("insert", "update", "delete", "findAndModify")
@@ -221,6 +222,38 @@ def test_f4_one_command_whose_answer_is_lost(scene, times, status):
         told, answer = scene.unaudited.ask("POST", "/notes", {"title": group})
     assert (told, WRITES[0].effects(scene.database, group)) == (status, 1)
     assert status == 201 or UNKNOWN in answer["error"]["message"]
+
+
+AT_ONCE = 24
+OF_MANY = [fault for fault in PASSING if "read" not in fault]
+
+
+@pytest.mark.parametrize("fault", OF_MANY)
+@pytest.mark.parametrize("which", ["patient", "unaudited"])
+def test_f4_creates_of_one_moment_are_there_once_each_or_told_as_not_done(scene, which, fault):
+    """They go together, and the fault meets some of them by themselves and others as a group."""
+    gateway, group = getattr(scene, which), a_group()
+    who = {"authorization": f"Bearer {a_token()}"}
+    titles = [f"{group}-{n}" for n in range(AT_ONCE)]
+    with PASSING[fault](scene, 4):
+        begun = [Asked(gateway, {"title": one}, ("POST", "/notes"), who) for one in titles]
+        answers = [one.end() for one in begun]
+    assert settle(scene.database.client) == 0
+    rows = list(scene.database["notes"].find({"title": {"$in": titles}}))
+    for title, answer in zip(titles, answers, strict=True):
+        assert answer is not None
+        status, told = answer
+        there = [str(row["_id"]) for row in rows if row["title"] == title]
+        if status == 201:
+            assert there == [told["_id"]]
+        elif status != 503 or UNKNOWN not in told["error"]["message"]:
+            assert (status, there) in ((409, []), (503, []), (504, []))
+        assert len(there) <= 1
+    entries = scene.database["_pm_audit"].find({"ids": {"$in": [row["_id"] for row in rows]}})
+    expected = [[row["_id"]] for row in rows] if which == "patient" else []
+    assert sorted(one["ids"] for one in entries) == sorted(expected)
+    told_well = sum(answer is not None and answer[0] == 201 for answer in answers)
+    tell(Summary("F4", f"{AT_ONCE} creates at once: {fault}", AT_ONCE, "creates", told_well))
 
 
 def test_f4_control_a_bare_repetition_doubles_it(scene):

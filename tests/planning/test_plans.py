@@ -320,6 +320,19 @@ def created(planner, document, principal=None, **sent):
     return planner.plan(CreateOne(NOTES, Sent("x", document, **sent)), asked(principal)).drafts[0].document
 
 
+def test_what_one_caller_creates_under_one_policy_may_go_together_and_nothing_else():
+    """Another credential of the same person, a loaded policy, another collection: each a caller of its own."""
+    planner, alice = a_planner(a_rule()), a_principal()
+
+    def caller(planner, principal=alice):
+        return planner.plan(CreateOne(NOTES, Sent("x", {"title": "t"})), asked(principal)).caller
+
+    assert caller(planner) is caller(planner) is not None
+    assert caller(planner, a_principal()) is not caller(planner)
+    assert caller(a_planner(a_rule())) is not caller(planner)
+    assert caller(a_planner(a_rule(when="request.method == 'GET' || resource.owner == user.id"))) is None
+
+
 def test_a_new_document_is_stamped_and_marked():
     document = created(a_planner(a_rule()), {"title": "t"})
     mark = {"action": "create", "by": "alice", "at": NOW}
