@@ -81,14 +81,54 @@ def _filter(expression: Expression, positive: bool) -> MongoFilter:
         case Not(part):
             return _filter(part, not positive)
         case And(parts) | Or(parts):
-            filters = [_filter(part, positive) for part in parts]
-            return all_of(filters) if isinstance(expression, And) is positive else one_of(filters)
+            if isinstance(expression, And) is positive:
+                return all_of([_filter(part, positive) for part in parts])
+            return one_of(_alternatives(parts, positive))
         case Has(path):
             return _place(path, _EXISTS) if positive else _absent(path)
         case AnyElement(path, test, objects):
             return _any(path, test, objects, positive)
         case _:
             return _leaf(expression, positive)
+
+
+def _alternatives(parts: tuple[Expression, ...], positive: bool) -> list[MongoFilter]:
+    """The filters of the parts. What several ask of one place is one filter: each branch of an `$or` is planned.
+
+    All have the same guards, so what is left is equal to any of some values, or unequal to any of them.
+    """
+    gathered: dict[tuple[Path, str], list[tuple[Expression, list[Any]]]] = {}
+    filters: list[MongoFilter] = []
+    for part in parts:
+        found = _equality(part, positive)
+        if found is None:
+            filters.append(_filter(part, positive))
+        else:
+            path, operator, values = found
+            gathered.setdefault((path, operator), []).append((part, values))
+    for (path, operator), those in gathered.items():
+        joined = [value for _, values in those for value in values]
+        if len(those) == 1:
+            filters.append(_filter(those[0][0], positive))
+        elif operator == "$in":
+            filters.append(_place(path, {**_EXISTS, **_NO_CONTAINER, "$in": joined}))
+        else:
+            known = _place(path, {**_EXISTS, **_NO_CONTAINER})
+            filters.append(all_of([known, {path.dotted: {"$not": {"$all": joined}}}]))
+    return filters
+
+
+def _equality(part: Expression, positive: bool) -> tuple[Path, str, list[Any]] | None:
+    """The place, and whether a scalar there must be among the values (`$in`) or differ from one of them (`$ne`)."""
+    match part:
+        case Not(inner):
+            return _equality(inner, not positive)
+        case Compare("==" | "!=" as op, Path() as path, Value(value)):
+            return path, "$in" if (op == "==") is positive else "$ne", [value]
+        case Member(Path() as path, Items(items)) if positive and 0 < len(items) < LONG:
+            return path, "$in", _values(items)
+        case _:
+            return None
 
 
 def _leaf(test: Compare | Member | StartsWith | Contains, positive: bool) -> MongoFilter:

@@ -90,6 +90,13 @@ def test_indexes_change_no_verdict(collections, index):
     assert disagreements(collections[index], texts[:: 4 if IN_CI else 1]) == []
 
 
+@pytest.mark.parametrize("index", [0, 1, 2], ids=["none", "single", "compound"])
+def test_tests_of_one_place_that_are_said_as_one_agree(collections, index):
+    texts = in_both_polarities(worlds.alternatives())
+    assert disagreements(collections[index], texts[index :: 4 if index and IN_CI else 1]) == []
+    print(f"\nalternatives: {len(texts)} expressions x {len(CORPUS)} documents agree")
+
+
 def test_random_trees_agree_on_random_documents(database):
     pairs = verdicts = 0
 
@@ -193,6 +200,49 @@ MUTANTS = {
     "value and array alike": ("_of_array", lambda match, positive: match if positive else {"$not": match}),
     "elements need not be objects": ("_no_false_object", lambda test: [{"$nor": [EXACT_FILTER(test, False)]}]),
 }
+
+
+def by_all_of_them(part, positive):
+    found = EXACT_EQUALITY(part, positive)
+    return None if found is None else (found[0], "$in", found[2])
+
+
+EXACT_EQUALITY = compiler._equality
+OF_ALTERNATIVES = {
+    "no array guard": MUTANTS["no array guard"],
+    "no $exists": MUTANTS["no $exists"],
+    "no hop guard": MUTANTS["no hop guard"],
+    "equal and unequal alike": ("_equality", by_all_of_them),
+}
+
+
+@pytest.mark.parametrize("name", OF_ALTERNATIVES)
+def test_alternatives_said_as_one_without_a_guard_are_caught(collections, monkeypatch, name):
+    attribute, weaker = OF_ALTERNATIVES[name]
+    monkeypatch.setattr(compiler, attribute, weaker)
+    assert disagreements(collections[0], worlds.alternatives(), most=1)
+
+
+SCALAR = {"$exists": True, "$not": {"$type": ["array", "object"]}}
+
+
+@pytest.mark.parametrize(
+    ("text", "filter_"),
+    [
+        ("resource.s == 'a' || resource.s in ['b', 'c']", {"s": {**SCALAR, "$in": ["a", "b", "c"]}}),
+        ("!(resource.s != 'a' && resource.s != 'b')", {"s": {**SCALAR, "$in": ["a", "b"]}}),
+        (
+            "resource.s != 'a' || resource.s != 'b'",
+            {"$and": [{"s": SCALAR}, {"s": {"$not": {"$all": ["a", "b"]}}}]},
+        ),
+        (
+            "resource.s == 'a' || resource.n == 1",
+            {"$or": [{"s": {**SCALAR, "$eq": "a"}}, {"n": {**SCALAR, "$eq": 1}}]},
+        ),
+    ],
+)
+def test_what_is_asked_of_one_place_is_one_filter(text, filter_):
+    assert compiler.to_mongo(bound(text)) == filter_
 
 
 @pytest.mark.parametrize("name", MUTANTS)

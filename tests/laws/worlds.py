@@ -1,6 +1,7 @@
 """Hostile documents and expressions over them: everything BSON can put where a rule looks."""
 
 from datetime import datetime
+from itertools import combinations
 from uuid import UUID
 
 from bson import Binary, Code, Decimal128, Int64, MaxKey, MinKey, ObjectId, Regex, Timestamp
@@ -73,6 +74,21 @@ TYPED = {
     "n": ["1", "1.5", "user.number", "user.text"],
 }
 PATHS = ("resource.a", "resource.a.b", "resource.a.b.c")
+
+
+def alternatives() -> list[str]:
+    """Two and three tests of one place, any of which will do: with every two operands, on one path or another."""
+    places = [(path, VALUES) for path in PATHS] + [(f"resource.{field}", values) for field, values in TYPED.items()]
+    found = []
+    for count, (path, values) in enumerate(places):
+        pairs = list(combinations(values, 2))
+        for one, other in pairs[count :: len(PATHS)] if values is VALUES else pairs:
+            found += [f"{path} == {one} || {path} == {other}", f"{path} != {one} || {path} != {other}"]
+            found.append(f"!({path} == {one} && {path} != {other}) || {path} == {other}")
+    for path in PATHS:
+        found += [f"{path} in {items} || {path} == {value}" for items in LISTS for value in VALUES[:6]]
+        found += [f"{path} in {items} || {path} == 1.5 || has({path}) || {path} != 'a'" for items in LISTS]
+    return found
 
 
 def leaves() -> list[str]:
