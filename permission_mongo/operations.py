@@ -44,11 +44,11 @@ class ByFilter:
     sent: bytes = field(default=b"", repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Sent:
     """A document to create. `id` is the caller's or a fresh one; `document` holds neither it nor anything typed yet.
 
-    `fault` is what is wrong with an id the caller chose; it is told after what the caller may do at all.
+    `fault` is wrong with an id the caller chose; told after what the caller may do at all. Not frozen: there are many.
     """
 
     id: DocumentId

@@ -7,6 +7,7 @@ is a law test.
 from __future__ import annotations
 
 from datetime import datetime
+from sys import maxsize
 from typing import Final
 from uuid import UUID
 
@@ -30,8 +31,10 @@ class Unsure(Exception):
     """To be judged carefully."""
 
 
-def rewrite_quickly(revision: Revision, writer: Writer, sight: Sight, stored: Document) -> Rewrite | None:
-    """What to write by this rule; None where the change changes nothing."""
+def rewrite_quickly(
+    revision: Revision, writer: Writer, sight: Sight, stored: Document, before: int | None = None
+) -> Rewrite | None:
+    """What to write by this rule; None where the change changes nothing. `stored` has `before` bytes."""
     if not revision.is_plain or not isinstance(revision.change, Merge):
         raise Unsure
     for one in revision.named:
@@ -52,6 +55,11 @@ def rewrite_quickly(revision: Revision, writer: Writer, sight: Sight, stored: Do
     final = {**stored, **patch, **revision.stamps}
     if not holds(writer.check, final):
         raise Unsure
-    return Rewrite(
-        {name: final[name] for name in sorted(changed)}, (), len(encoded(final, revision.max_document_bytes))
-    )
+    written = {name: final[name] for name in sorted(changed)}
+    return Rewrite(written, (), _size(final, written, before, revision.max_document_bytes))
+
+
+def _size(final: Document, written: Document, before: int | None, limit: int) -> int:
+    """What the document has at most then, which is told by what is written alone; near the limit what it has."""
+    most = None if before is None else before + len(encoded(written, maxsize))
+    return most if most is not None and most <= limit else len(encoded(final, limit))

@@ -185,14 +185,15 @@ class Sight:
 Holding = tuple[tuple[bool, ...], tuple[bool, ...], tuple[bool, ...]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Revision:
     """One change, and what judges it in whatever document it is made.
 
     `faults` are values that could not be typed; `hiding` what no caller writes in some rows; `lens` shows the
     document before, to judge by, and after. `stamps` are typed. What the change refers to must be among `referable`.
     `sights` is shared by the revisions of one caller. `is_plain`: it sets declared scalar fields, each to a value that
-    is typed and within its constraints already, and no hook is asked.
+    is typed and within its constraints already, and no hook is asked. Not frozen, for a batch makes
+    many.
     """
 
     collection: Collection
@@ -213,7 +214,7 @@ class Revision:
     def sight(self, stored: Document) -> Sight:
         """Made once for all documents on which the same holds."""
         reading, hides = self.lens.reach.speaks_for(stored)
-        barring = tuple(verdict(one.when, stored) is not False for one in self.hiding)
+        barring = tuple(verdict(one.when, stored) is not False for one in self.hiding) if self.hiding else ()
         known = self.sights.get((reading, hides, barring))
         if known is None:
             known = self.sights[reading, hides, barring] = self._sight(reading, hides, barring)
@@ -232,7 +233,8 @@ class Revision:
 class Rewrite:
     """Top-level fields to write, and to take away. What is named in neither stays byte for byte.
 
-    `size` is that of the document then, in bytes. `blind` are places that were sent and that the caller does not read.
+    `size` is that of the document then, in bytes, or a little more. `blind` are places that were sent and that the
+    caller does not read.
     """
 
     fields: Document

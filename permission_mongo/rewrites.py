@@ -46,14 +46,17 @@ from permission_mongo.values import Document, read_json, write_json
 _MARKS: Final = frozenset({*ID, *VERSION, MADE})
 
 
-def rewrite(revision: Revision, stored: Document) -> Rewrite | None:
-    """What to write; None where the change changes nothing. A Refusal where no rule of the caller's does it all."""
+def rewrite(revision: Revision, stored: Document, before: int | None = None) -> Rewrite | None:
+    """What to write; None where the change changes nothing. A Refusal where no rule of the caller's does it all.
+
+    `stored` has `before` bytes, where they were counted.
+    """
     writers = [writer for writer in revision.writers if holds(writer.rows, stored)]
     if not writers:
         raise _forbidden(revision, "no rule of your roles allows changing this document")
     sight = revision.sight(stored)
     try:
-        return rewrite_quickly(revision, writers[0], sight, stored)
+        return rewrite_quickly(revision, writers[0], sight, stored, before)
     except Unsure:
         return _rewrite_carefully(revision, writers, _Row(revision, stored, sight))
 

@@ -13,6 +13,7 @@ from permission_mongo.values import CODEC
 
 ABSENT: Final = object()
 _PLAIN: Final = frozenset({str, int, bool})  # of one type, what is equal is stored alike
+_APART: Final = _PLAIN | {float}  # no two of these types are stored alike
 
 
 def are_alike(one: Any, other: Any) -> bool:
@@ -30,8 +31,12 @@ def are_same(one: Any, other: Any) -> bool:
         return True
     if one is ABSENT or other is ABSENT:
         return False
-    if type(one) is type(other) and type(one) in _PLAIN:
-        return bool(one == other)
+    kind = type(one)
+    if kind in _APART and type(other) in _APART:
+        if kind is not type(other):
+            return False
+        if kind is not float or (one != other and other == other):  # zeros have signs, and what is no number is
+            return bool(one == other)
     try:
         return encode({"v": one}, codec_options=CODEC) == encode({"v": other}, codec_options=CODEC)
     except (InvalidDocument, OverflowError):

@@ -191,7 +191,7 @@ def read_create_many(body: bytes, collection: Collection, limits: Limits, fresh:
 
 def _all_sent(documents: list[Any], collection: Collection, fresh: Fresh) -> tuple[Sent, ...]:
     """As `read_sent` reads each; those that name no id get theirs together."""
-    ids = [fresh.document_id(collection) for _ in documents]
+    ids = fresh.document_ids(collection, len(documents))
     return tuple(
         Sent(ids[n], one)
         if type(one) is dict and "_id" not in one

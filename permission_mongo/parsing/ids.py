@@ -20,6 +20,8 @@ from permission_mongo.values import DocumentId, read_extended, read_scalar
 BATCH_ID: Final = re.compile(r"[0-9a-f]{32}")
 _LONGEST: Final = 1024
 _HEX: Final = 24  # digits of an ObjectId
+_BEFORE_COUNTER: Final = 9  # bytes of it: the second, and what is the process's own
+_COUNTED: Final = 2**24  # after so many the counter behind them begins anew
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,16 @@ class Fresh:
                 return uuid4()
             case "string":
                 return uuid4().hex
+
+    def document_ids(self, collection: Collection, count: int) -> list[DocumentId]:
+        """So many at once: ObjectIds in the driver's own series, one behind the other."""
+        if collection.id_type != "objectId":
+            return [self.document_id(collection) for _ in range(count)]
+        with ObjectId._inc_lock:  # each by itself takes three times as long as all but the first of these
+            first = ObjectId._inc
+            ObjectId._inc = (first + count) % _COUNTED
+        begin = ObjectId().binary[:_BEFORE_COUNTER]
+        return [ObjectId(begin + (n % _COUNTED).to_bytes(3, "big")) for n in range(first, first + count)]
 
     def batch_id(self) -> str:
         return secrets.token_hex(16)

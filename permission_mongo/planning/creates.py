@@ -103,6 +103,8 @@ class _Drafts(Sequence[Draft]):
     @overload
     def __getitem__(self, place: slice) -> list[Draft]: ...
     def __getitem__(self, place: int | slice) -> Draft | list[Draft]:
+        if type(place) is int and 0 <= place < len(self._judged):
+            return self._judged[place]
         places = range(len(self._sent))[place]
         last = places if isinstance(places, int) else max(places, default=-1)
         for n in range(len(self._judged), last + 1):

@@ -1,4 +1,4 @@
-"""Batch update: the rows read in a transaction's snapshot, each judged alone, then all written by one command.
+"""Batch update: the rows read in a transaction's snapshot, each judged alone, and written while others are judged.
 
 A writer in between is a conflict with that snapshot: what is kept as a version is what was read, and what was replaced.
 So the guard, asked once for all in the same snapshot, holds for what is written; in each statement it would cost as
@@ -7,7 +7,7 @@ much as all the rest of the write.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterable, Iterator
+from collections.abc import AsyncGenerator, Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -34,22 +34,29 @@ from permission_mongo.storage.works import Attempted, State, Work
 from permission_mongo.values import Document, DocumentId
 from permission_mongo.versions import Ending, marks_after, number_of
 
-_LONGEST_TURN: Final = 0.02  # seconds of judging after which other requests have theirs
+_FIRST: Final = 100  # rows that are judged before the first of them is written
+_PIECE: Final = 300  # that are judged while others are written
 
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """A stored document, its bytes, and what is to be written of it."""
+    """A stored document, its bytes, what is to be written of it, and its version; 0 where none is known.
+
+    `update` is what MongoDB is told, where the marks of the state that begins are known already.
+    """
 
     raw: RawBSONDocument
     stored: Document
     change: Rewrite
+    number: int
+    update: Document | None
 
 
 @dataclass(slots=True)
 class _Judged:
-    """What is to become of some rows. `failed` has every refusal, in no order."""
+    """What is to become of the rows of so many items `asked`. `failed` has every refusal, in no order."""
 
+    asked: int
     rows: list[_Row] = field(default_factory=list)
     same: list[DocumentId] = field(default_factory=list)
     failed: dict[DocumentId, Refusal] = field(default_factory=dict)
@@ -74,14 +81,46 @@ class _Updating(Work):
         self._plan = plan
 
     async def attempt(self, session: AsyncClientSession, ids: Ids, renumber: bool) -> Attempted:
-        judged = await self._judged(session, ids)
+        judged = _Judged(len(ids), failed=self._refused(ids))
+        wanted = [one for one in ids if one not in judged.failed]
+        states = await self._read(session, wanted, matching=self._plan.expected is None)
+        records = await self._revised(session, states, judged, renumber)
         came = Progress([row.stored["_id"] for row in judged.rows], judged.same, judged.failed)
-        # Of an atomic batch that fails, the first item's refusal is told, and not what the write would have met.
-        fails = self._plan.batch.atomic and (came.failed or (self._plan.expected is not None and came.met < len(ids)))
-        records = await self._write(session, judged.rows, renumber) if judged.rows and not fails else []
         if self._plan.target.names_paths:
             self._paths = [*await self._changed(judged.rows)]
-        return Attempted(came, records, [] if fails else self._states(judged.rows, records))
+        return Attempted(came, records, [] if self._fails(judged) else self._states(judged.rows, records))
+
+    async def _revised(
+        self, session: AsyncClientSession, states: list[State], judged: _Judged, renumber: bool
+    ) -> list[Document]:
+        """The ids of the versions that keep what was replaced. Each piece is written while the next one is judged."""
+        ending = self._ending(renumber)
+        kept: list[Document] = []
+        late: list[Stored] = []
+        async with ahead(self._pieces(states, judged, ending)) as pieces:
+            # By the guard itself, in the same snapshot, whatever is judged meanwhile.
+            reached = await self._reached(session, states)
+            async for rows in pieces:
+                if reached is not None and any(row.stored["_id"] not in reached for row in rows):
+                    raise Raced
+                rows = await self._referring(session, rows, judged)
+                judged.rows += rows
+                if not rows or self._fails(judged):
+                    continue
+                if ending is None or any(row.update is None for row in rows):
+                    kept += await self._write(session, rows, renumber)
+                    continue
+                records = await self._write_beside(session, rows, ending)
+                kept += [one for one, _ in records]
+                late += [Stored(one) for _, one in records]
+        if late:
+            await self._rooms.keep_whole(session, self._plan.target.collection, late)
+        return kept
+
+    def _fails(self, judged: _Judged) -> bool:
+        """Of an atomic batch that fails, the first item's refusal is told, and not what the write would have met."""
+        came, expected = len(judged.rows) + len(judged.same), self._plan.expected
+        return self._plan.batch.atomic and bool(judged.failed or (expected is not None and came < judged.asked))
 
     def _states(self, rows: list[_Row], records: list[Document]) -> list[Change]:
         """The documents before and after, where somebody is told."""
@@ -100,51 +139,58 @@ class _Updating(Work):
 
     # -- judging
 
-    async def _judged(self, session: AsyncClientSession, ids: Ids) -> _Judged:
-        """Each row as the update of one document judges it; what is refused whatever is stored needs no row."""
-        judged = _Judged()
+    def _refused(self, ids: Ids) -> dict[DocumentId, Refusal]:
+        """What is refused whatever is stored needs no row."""
         edits = self._plan.edits
-        if not isinstance(edits, Same):
-            refused = ((one, edits[one].revision) for one in ids)
-            judged.failed = {one: refusal for one, refusal in refused if isinstance(refusal, Refusal)}
-        wanted = [one for one in ids if one not in judged.failed]
-        states = await self._read(session, wanted, matching=self._plan.expected is None)
+        if isinstance(edits, Same):
+            return {}
+        refused = ((one, edits[one].revision) for one in ids)
+        return {one: refusal for one, refusal in refused if isinstance(refusal, Refusal)}
 
-        async def judged_all() -> AsyncGenerator[_Judged, None]:
-            size = 0
-            async for some in in_turns(states):
+    async def _pieces(
+        self, states: list[State], judged: _Judged, ending: Ending | None
+    ) -> AsyncGenerator[list[_Row], None]:
+        """The rows to be written: each as the update of one document judges it.
+
+        All at once where one that is not fit stands in the way of all, where what they refer to is looked for before
+        any is written, and where more than their bytes is to be kept.
+        """
+        is_whole = self._plan.batch.atomic or ending is None or self._refers(states)
+        begin, size, count = 0, 0, 0
+        while begin < len(states):
+            end = len(states) if is_whole else begin + (_PIECE if begin else _FIRST)
+            rows: list[_Row] = []
+            async for some in in_turns(states[begin:end]):
                 for raw, stored in some:
-                    size += self._judge(raw, stored, judged)
-                    if size > self._plan.target.max_bytes and len(judged.rows) > 1:
+                    row = self._judge(raw, stored, judged, ending)
+                    if row is None:
+                        continue
+                    rows.append(row)
+                    size, count = size + row.change.size, count + 1
+                    if size > self._plan.target.max_bytes and count > 1:
                         raise TooMuch
-            yield judged
+            begin = end
+            yield rows
 
-        async with ahead(judged_all()) as all_:
-            # By the guard itself, in the same snapshot, whatever is judged meanwhile.
-            reached = await self._reached(session, states)
-            async for _ in all_:
-                pass
-        if reached is not None and any(row.stored["_id"] not in reached for row in judged.rows):
-            raise Raced
-        await self._refer(session, judged)
-        return judged
-
-    def _judge(self, raw: RawBSONDocument, stored: Document, judged: _Judged) -> int:
-        """The bytes that are to be written of it."""
+    def _judge(self, raw: RawBSONDocument, stored: Document, judged: _Judged, ending: Ending | None) -> _Row | None:
+        """None where nothing is to be written of it."""
         one = stored["_id"]
         revision, edit = self._revision(one)
         try:
             require_accepted(edit.precondition if edit is not None else None, stored)
-            change = rewrite(revision, stored)
+            change = rewrite(revision, stored, len(raw.raw))
         except Refusal as refusal:
             judged.failed[one] = refusal
-        else:
-            if change is None:
-                judged.same.append(one)
-            else:
-                judged.rows.append(_Row(raw, stored, change))
-                return change.size
-        return 0
+            return None
+        if change is None:
+            judged.same.append(one)
+            return None
+        number = number_of(stored)
+        update = change.as_update(ending.marks_after(stored, number)) if ending is not None and number else None
+        return _Row(raw, stored, change, number, update)
+
+    def _refers(self, states: list[State]) -> bool:
+        return any(self._revision(stored["_id"])[0].referable for _, stored in states[:1])
 
     def _revision(self, one: DocumentId) -> tuple[Revision, Edit | None]:
         edits = self._plan.edits
@@ -154,57 +200,52 @@ class _Updating(Work):
         assert isinstance(edit.revision, Revision)  # noqa: S101  (a refused one is not read)
         return edit.revision, edit
 
-    async def _refer(self, session: AsyncClientSession, judged: _Judged) -> None:
-        """Takes out the rows that refer to what is not there."""
-        if not judged.rows:
-            return
-        revision, _ = self._revision(judged.rows[0].stored["_id"])
+    async def _referring(self, session: AsyncClientSession, rows: list[_Row], judged: _Judged) -> list[_Row]:
+        """Without those that refer to what is not there."""
+        if not rows:
+            return rows
+        revision, _ = self._revision(rows[0].stored["_id"])
         if not revision.referable:
-            return
-        changed = {n: (row.stored, row.change) for n, row in enumerate(judged.rows)}
+            return rows
+        changed = {n: (row.stored, row.change) for n, row in enumerate(rows)}
         missing = await dangling(session, new_references(revision, changed), self._rooms)
-        judged.failed |= {judged.rows[n].stored["_id"]: refusal for n, refusal in violations(missing).items()}
-        judged.rows = [row for row in judged.rows if row.stored["_id"] not in judged.failed]
+        judged.failed |= {rows[n].stored["_id"]: refusal for n, refusal in violations(missing).items()}
+        return [row for row in rows if row.stored["_id"] not in judged.failed]
 
     # -- writing
 
     async def _write(self, session: AsyncClientSession, rows: list[_Row], renumber: bool) -> list[Document]:
         """The ids of the versions that keep what was replaced."""
-        ending, numbers = self._ending(renumber), [number_of(row.stored) for row in rows]
-        if ending is not None and all(numbers):
-            return await self._write_beside(session, rows, numbers, ending)
         states = [(row.raw, row.stored) for row in rows]
         records = await self._records(session, states, renumber) if self._plan.target.versioned else []
         marks: Iterable[Document] = map(marks_after, records) if records else ({} for _ in rows)
-        await self._change_all(session, [*self._updates(rows, marks)])
+        updates = [row.change.as_update(mark) for row, mark in zip(rows, marks, strict=True)]
+        await self._change_all(session, rows, updates)
         if records:
             await self._rooms.keep(session, records, self._plan.target.keeping)
         return [one["_id"] for one in records]
 
     async def _write_beside(
-        self, session: AsyncClientSession, rows: list[_Row], numbers: list[int], ending: Ending
-    ) -> list[Document]:
-        """The same, the records put together while the rows are written."""
+        self, session: AsyncClientSession, rows: list[_Row], ending: Ending
+    ) -> list[tuple[Document, bytes]]:
+        """The ids and the bytes of the same versions, put together while the rows are written, and not yet stored."""
 
         async def made() -> AsyncGenerator[list[tuple[Document, bytes]], None]:
             records: list[tuple[Document, bytes]] = []
-            async for some in in_turns([*zip(rows, numbers, strict=True)]):
-                records += [ending.record(bytes(row.raw.raw), row.stored, number) for row, number in some]
+            async for some in in_turns(rows):
+                records += [ending.record(bytes(row.raw.raw), row.stored, row.number) for row in some]
             yield records
 
-        marks = (ending.marks_after(row.stored, number) for row, number in zip(rows, numbers, strict=True))
-        updates = [*self._updates(rows, marks)]
-        kept: list[Document] = []
-        async with ahead(made()) as pieces:
-            await self._change_all(session, updates)
-            async for records in pieces:
-                await self._rooms.keep_whole(session, self._plan.target.collection, [Stored(one) for _, one in records])
-                kept += [one for one, _ in records]
-        return kept
+        async with ahead(made()) as found:
+            await self._change_all(session, rows, [row.update or {} for row in rows])
+            return [one async for records in found for one in records]
 
-    async def _change_all(self, session: AsyncClientSession, updates: list[Document]) -> None:
-        if updates:
-            await self._change(session, updates)
+    async def _change_all(self, session: AsyncClientSession, rows: list[_Row], updates: list[Document]) -> None:
+        told = [
+            {"q": {"_id": row.stored["_id"]}, "u": update} for row, update in zip(rows, updates, strict=True) if update
+        ]
+        if told:
+            await self._change(session, told)
 
     async def _reached(self, session: AsyncClientSession, states: list[State]) -> set[DocumentId] | None:
         """The ids of those that MongoDB finds among the rows that may be changed; None where all were read so."""
@@ -216,12 +257,6 @@ class _Updating(Work):
         match = self._plan.match.among(one["_id"] for _, one in states)
         found = live.find(match, {"_id": 1}, hint=BY_ID, batch_size=len(states) + 1, session=session)
         return {row["_id"] for row in await found.to_list()}
-
-    def _updates(self, rows: list[_Row], marks: Iterable[Document]) -> Iterator[Document]:
-        for row, mark in zip(rows, marks, strict=True):
-            update = row.change.as_update(mark)
-            if update:
-                yield {"q": {"_id": row.stored["_id"]}, "u": update}
 
 
 def _state(row: _Row, number: int | None) -> tuple[Document, Document]:

@@ -109,6 +109,37 @@ async def test_one_of_twenty_and_many_documents_have_a_key_that_exists(mongo_uri
         assert (atomic.status_code, atomic.json()["error"]["code"]) == (409, "conflict")
 
 
+async def test_what_is_written_while_others_are_judged_is_told_and_kept_as_if_all_were_judged_first(
+    mongo_uri, tmp_path
+):
+    """Refused, unchanged and taken ones in each piece; what refuses one of the last piece undoes the first."""
+    schema = SCHEMA.replace("  plain:", UNIQUE_EMAIL + "  plain:")
+    async with a_kept_world(mongo_uri, a_config(tmp_path, CONFIG, schema)) as world:
+        ids = [f"n{n:03}" for n in range(750)]
+        await world.add(*ids, "taken", age=900)
+        await world.database["notes"].update_one({"_id": "taken"}, {"$set": {"email": "z@x.org"}})
+        wrong, same, taken = ids[50::100], ids[51::100], ids[649:650]
+        updates = [{"id": one, "update": {"age": n}} for n, one in enumerate(ids)]
+        for n, one in enumerate(ids):
+            if one in wrong:
+                updates[n]["update"] = {"age": "no number"}
+            elif one in same:
+                updates[n]["update"] = {"age": 900}
+            elif one in taken:
+                updates[n]["update"] = {"email": "z@x.org"}
+        atomic = await world.ask("PUT", "/notes/batch", {"updates": updates, "atomic": True})
+        assert (atomic.status_code, await world.database["notes"].count_documents({"_version": 2})) == (422, 0)
+        answer = (await world.ask("PUT", "/notes/batch", {"updates": updates})).json()
+        done = [one for one in ids if one not in (*wrong, *same, *taken)]
+        assert (answer["matched"], answer["modified"]) == (len(done) + len(same), len(done))
+        codes = {one["id"]: one["error"]["code"] for one in answer["failed"]}
+        assert codes == dict.fromkeys(wrong, "schema_validation") | dict.fromkeys(taken, "conflict")
+        changed = await world.database["notes"].find({"_version": 2}, sort=[("_id", 1)]).to_list()
+        assert [(one["_id"], one["age"]) for one in changed] == [(one, int(one[1:])) for one in done]
+        kept = await records(world)
+        assert [(one["doc_id"], one["version"], one["data"]["age"]) for one in kept] == [(one, 1, 900) for one in done]
+
+
 async def test_two_of_one_batch_that_want_the_same_key_are_told_apart(mongo_uri, tmp_path):
     schema = SCHEMA.replace("  plain:", UNIQUE_EMAIL + "  plain:")
     async with a_kept_world(mongo_uri, a_config(tmp_path, CONFIG, schema)) as world:

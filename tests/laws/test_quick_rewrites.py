@@ -2,13 +2,14 @@
 
 import os
 from collections import Counter
+from dataclasses import replace
 from datetime import datetime
 from functools import cache
 from random import Random
 from types import MappingProxyType
 from uuid import UUID, uuid4
 
-from bson import Int64
+from bson import Int64, encode
 from bson.decimal128 import Decimal128
 from bson.objectid import ObjectId
 
@@ -19,8 +20,10 @@ from permission_mongo.errors import Refusal
 from permission_mongo.planning.callers import Asking, Callers
 from permission_mongo.planning.revisions import Reviser
 from permission_mongo.principal import Principal
+from permission_mongo.revisions import Rewrite
 from permission_mongo.rewrites import rewrite
 from permission_mongo.schema.model import Collection, Field
+from permission_mongo.values import CODEC
 from tests.builders import NOW, a_policy, a_rule, some_fields
 
 CASES = int(os.environ.get("LAW_EXAMPLES", "1000"))
@@ -118,6 +121,13 @@ def outcome(make, stored):
         return (refusal.code, refusal.message, repr(refusal.details))
 
 
+def judged(revision, stored, *before):
+    try:
+        return rewrite(revision, stored, *before)
+    except Refusal as refusal:
+        return (refusal.code, refusal.message, repr(refusal.details))
+
+
 def test_both_ways_agree():
     reviser_of.cache_clear()
     random, seen = Random(20260131), Counter()
@@ -134,6 +144,32 @@ def test_both_ways_agree():
         seen[plain, type(quick).__name__] += 1
     # The law says something only where the quick way is gone, with each end.
     assert min(seen[True, kind] for kind in ("Rewrite", "NoneType", "tuple")) > CASES / 200, seen
+
+
+def test_bytes_that_were_counted_before_spare_counting_and_decide_nothing():
+    """Of a document near the limit all is counted: what is refused, and how it is told, is the same."""
+    reviser_of.cache_clear()
+    random, seen = Random(20260131), Counter()
+    for _ in range(CASES):
+        reviser = a_reviser(random)
+        if reviser is None:
+            continue
+        stored = a_document(random)
+        revision = reviser._plain_revision(Merge(a_patch(random, stored)))
+        if revision is None:
+            continue
+        before = len(encode(stored, codec_options=CODEC))
+        revision = replace(revision, max_document_bytes=random.randint(before - 20, before + 200))
+        whole, counted = judged(revision, stored), judged(revision, stored, before)
+        if isinstance(whole, Rewrite):
+            assert whole.size <= counted.size <= revision.max_document_bytes
+            seen[counted.size > whole.size] += 1
+            counted = replace(counted, size=whole.size)
+        assert repr(counted) == repr(whole)
+        if isinstance(whole, tuple):
+            seen[whole[0]] += 1
+    # The law says something only where the bound was enough, where it was not, and where there was too much.
+    assert min(seen[one] for one in (True, False, "payload_too_large")) > CASES / 200, seen
 
 
 def test_the_quick_way_that_does_not_ask_is_caught(monkeypatch):

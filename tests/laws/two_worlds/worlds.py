@@ -61,6 +61,9 @@ class Counted(Fresh):
             return ObjectId(f"{0x66000000 + number:08x}{'0' * 16}")
         return UUID(int=number) if collection.id_type == "uuid" else f"{number:032x}"
 
+    def document_ids(self, collection: Collection, count: int) -> list[DocumentId]:
+        return [self.document_id(collection) for _ in range(count)]
+
     def batch_id(self) -> str:
         return f"{0xABC00000 + self.supply.next():032x}"
 
