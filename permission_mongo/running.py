@@ -31,6 +31,7 @@ from permission_mongo.storage.store import Store
 _LOG: Final = logging.getLogger("permission_mongo.jobs")
 _LOOK: Final = 0.25  # seconds between two looks at a job that another gateway carries
 _TO_END: Final = 8.0  # seconds for what is under way
+_NOTHING_LARGE: Final = nullcontext()
 _RENEWALS: Final = 3  # of a lease within its time
 
 
@@ -95,12 +96,11 @@ class Running:
         With `waits` False what is left after the first chunk is done by whoever finds it.
         """
         plan, asking = await self.consulting.planned(operation, asking)
-        if asking.share is not None:
-            await asking.share.enter()
         work = self._work(operation, asking)
         try:
             if work is None:
-                return await self.consulting.executed(plan, operation, asking)
+                async with asking.share or _NOTHING_LARGE:
+                    return await self.consulting.executed(plan, operation, asking)
             return plan, await self._worked_off(work, plan, waits=waits)
         except StillRunning as running:
             if waits or running.job is None:

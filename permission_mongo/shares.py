@@ -10,6 +10,7 @@ import asyncio
 import math
 from collections import Counter
 from collections.abc import Awaitable, Callable, Hashable
+from contextvars import ContextVar, Token
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Final
@@ -22,6 +23,14 @@ _WHILE_MADE: Final = 2  # an answer that is being made is there so many times: M
 _HALF_LIFE: Final = 600.0  # seconds in which what was seen counts half as much
 _FIRST: Final = 2  # reads at once of a collection of which nothing is known
 _PATIENCE: Final = 1.0  # seconds that the others wait for what those tell
+_tried_for: Final = ContextVar("tried_for", default=0.0)
+
+
+def tried_for() -> float:
+    """Seconds that the request at hand has waited to be told how large rows are. They count as part of the wait for a
+    turn, for it is mostly one slow server that both wait for.
+    """
+    return _tried_for.get()
 
 
 class Seen:
@@ -81,6 +90,7 @@ class Share:
     began: float = field(default_factory=monotonic)
     held: int = 0
     is_trial: bool = False
+    _told: Token[float] | None = None
 
     def need(self) -> int:
         expected = min(self.seen.expected(self.rows), max(self.most, self.seen.expected(1)))
@@ -92,6 +102,16 @@ class Share:
             await self.budget.wait(self)
             if await self.left():
                 raise CallerLeft("the caller left")
+
+    async def __aenter__(self) -> None:
+        """Enter, for the time of the query. What is held stays so until the answer is sent."""
+        await self.enter()
+        self._told = _tried_for.set(monotonic() - self.began if self.is_trial else 0.0)
+
+    async def __aexit__(self, *ended: object) -> None:
+        if self._told is not None:
+            _tried_for.reset(self._told)
+            self._told = None
 
     def settle(self, size: int) -> None:
         """The answer is made: from here on only its own bytes are held."""

@@ -4,8 +4,9 @@ import asyncio
 
 import pytest
 
-from permission_mongo.errors import CallerLeft, Unavailable
-from permission_mongo.shares import LARGE, Budget, Seen, Share
+from permission_mongo.errors import CallerLeft, NoConnectionFree, Unavailable
+from permission_mongo.shares import LARGE, Budget, Seen, Share, tried_for
+from permission_mongo.storage.rooms import take_turn
 
 MIB = 2**20
 PAGE = 2 * MIB
@@ -183,6 +184,23 @@ async def test_of_an_unknown_collection_two_are_read_at_once_until_one_tells():
     await asyncio.sleep(0.01)
     assert (are_in(tasks), budget.held) == ([True] * 3 + [False] * 3, 3 * MIB)
     await ended(tasks)
+
+
+async def test_f6_who_waited_to_be_told_of_sizes_waits_no_second_time_for_a_turn(monkeypatch):
+    """With a slow server it would be two seconds until somebody is told that it is busy."""
+    monkeypatch.setattr("permission_mongo.shares._PATIENCE", 0.2)
+    budget, rows, taken = Budget(100 * MIB, 10), Seen(), asyncio.Semaphore(1)
+    first = await entering(share(budget, rows), share(budget, rows))
+    assert are_in(first) == [True, True]
+    await taken.acquire()
+    loop = asyncio.get_running_loop()
+    async with share(budget, rows):
+        assert tried_for() >= 0.2
+        began = loop.time()
+        with pytest.raises(NoConnectionFree):
+            await take_turn(taken, 0.2)
+        assert loop.time() - began < 0.15
+    assert tried_for() == 0.0, "the next request of this task waits as long as others"
 
 
 async def test_all_of_an_unknown_collection_go_on_once_it_is_known_to_be_small():

@@ -21,7 +21,7 @@ from permission_mongo.errors import NoConnectionFree
 from permission_mongo.hooks import Receiver
 from permission_mongo.observations import Observation
 from permission_mongo.schema.model import Keeping
-from permission_mongo.shares import Sizes
+from permission_mongo.shares import Sizes, tried_for
 from permission_mongo.storage.audit_entries import AuditEntries
 from permission_mongo.storage.chains import prune, thin
 from permission_mongo.storage.decoding import document_of, documents_of
@@ -54,12 +54,15 @@ class NumberTaken(Exception):
 
 
 async def take_turn(slots: asyncio.Semaphore, seconds: float) -> None:
-    """One of the slots, for the caller to release. NoConnectionFree after so many seconds: others hold all."""
+    """One of the slots, for the caller to release. NoConnectionFree after so many seconds: others hold all.
+
+    They begin where the request began to wait for what tells how large its answer may be.
+    """
     if not slots.locked():
         await slots.acquire()
         return
     try:
-        async with asyncio.timeout(seconds):
+        async with asyncio.timeout(max(0.0, seconds - tried_for())):
             await slots.acquire()
     except TimeoutError as error:
         raise NoConnectionFree("MongoDB is busy just now") from error
