@@ -90,6 +90,7 @@ class Share:
     began: float = field(default_factory=monotonic)
     held: int = 0
     is_trial: bool = False
+    is_overdue: bool = False
     _told: Token[float] | None = None
 
     def need(self) -> int:
@@ -146,7 +147,7 @@ class Budget:
     async def wait(self, share: Share) -> None:
         loop = asyncio.get_running_loop()
         told = self._waiting[share] = loop.create_future()
-        again = loop.call_later(_PATIENCE, self._look) if not share.seen.is_known else None
+        again = None if share.seen.is_known else loop.call_later(_PATIENCE, self._overdue, share)
         try:
             async with asyncio.timeout(self.longest):
                 await told
@@ -156,6 +157,10 @@ class Budget:
             self._waiting.pop(share, None)
             if again is not None:
                 again.cancel()
+
+    def _overdue(self, share: Share) -> None:
+        share.is_overdue = True  # by this, and no clock: a loop's timers may come a moment early
+        self._look()
 
     def hold(self, share: Share, size: int) -> None:
         """From now on the share holds `size` bytes; a trial is over."""
@@ -195,7 +200,7 @@ class Budget:
 
     def _tries(self, share: Share) -> bool:
         """A first read of its collection. It is not held up for long: what the others tell may take its time."""
-        if share.seen.trying >= _FIRST and monotonic() - share.began < _PATIENCE:
+        if share.seen.trying >= _FIRST and not share.is_overdue:
             return False
         share.is_trial = True
         share.seen.trying += 1
