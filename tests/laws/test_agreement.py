@@ -194,6 +194,8 @@ def negation_by_nor(expression, positive):
 MUTANTS = {
     "no array guard": ("_NO_CONTAINER", {}),
     "no $exists": ("_EXISTS", {}),
+    "no array guard of one kind": ("_NO_ARRAY", {}),
+    "null is of one kind": ("_guards", lambda wanted: {"$not": {"$type": "array"}}),
     "no hop guard": ("_place", without_hops),
     "$nor for negation": ("_filter", negation_by_nor),
     "hop may be an array": ("_HOP", {"$type": "object"}),
@@ -210,6 +212,7 @@ def by_all_of_them(part, positive):
 EXACT_EQUALITY = compiler._equality
 OF_ALTERNATIVES = {
     "no array guard": MUTANTS["no array guard"],
+    "no array guard of one kind": MUTANTS["no array guard of one kind"],
     "no $exists": MUTANTS["no $exists"],
     "no hop guard": MUTANTS["no hop guard"],
     "equal and unequal alike": ("_equality", by_all_of_them),
@@ -224,20 +227,21 @@ def test_alternatives_said_as_one_without_a_guard_are_caught(collections, monkey
 
 
 SCALAR = {"$exists": True, "$not": {"$type": ["array", "object"]}}
+NO_ARRAY = {"$not": {"$type": "array"}}
 
 
 @pytest.mark.parametrize(
     ("text", "filter_"),
     [
-        ("resource.s == 'a' || resource.s in ['b', 'c']", {"s": {**SCALAR, "$in": ["a", "b", "c"]}}),
-        ("!(resource.s != 'a' && resource.s != 'b')", {"s": {**SCALAR, "$in": ["a", "b"]}}),
+        ("resource.s == 'a' || resource.s in ['b', 'c']", {"s": {**NO_ARRAY, "$in": ["a", "b", "c"]}}),
+        ("!(resource.s != 'a' && resource.s != 'b')", {"s": {**NO_ARRAY, "$in": ["a", "b"]}}),
         (
             "resource.s != 'a' || resource.s != 'b'",
             {"$and": [{"s": SCALAR}, {"s": {"$not": {"$all": ["a", "b"]}}}]},
         ),
         (
             "resource.s == 'a' || resource.n == 1",
-            {"$or": [{"s": {**SCALAR, "$eq": "a"}}, {"n": {**SCALAR, "$eq": 1}}]},
+            {"$or": [{"s": {**NO_ARRAY, "$eq": "a"}}, {"n": {**NO_ARRAY, "$eq": 1}}]},
         ),
     ],
 )

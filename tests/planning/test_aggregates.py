@@ -66,11 +66,11 @@ def test_no_field_is_kept_together_with_one_below_it(stages, fields):
 def test_a8_only_grants_that_read_every_named_field_lend_their_rows():
     rules = [
         a_rule(when="resource.age == 1", fields=some_fields(deny=["pay"])),
-        a_rule(when="resource.age == 2", fields=some_fields(deny=["title"])),
+        a_rule(when="resource.age >= 2", fields=some_fields(deny=["title"])),
     ]
     titles, counted = (str(plan(rules, stage).match.filter) for stage in ({"$project": {"title": 1}}, COUNT))
-    assert ("'$eq': 1" in titles, "'$eq': 2" in titles) == (True, False)
-    assert ("'$eq': 1" in counted, "'$eq': 2" in counted) == (True, True)
+    assert ("'$eq': 1" in titles, "'$gte': 2" in titles) == (True, False)
+    assert ("'$eq': 1" in counted, "'$gte': 2" in counted) == (True, True)
     with pytest.raises(Forbidden, match="unknown or not permitted"):
         plan(rules, {"$project": {"title": 1, "pay": 1}})
 
