@@ -97,19 +97,20 @@ def _filter(expression: Expression, positive: bool) -> MongoFilter:
 def _alternatives(parts: tuple[Expression, ...], positive: bool) -> list[MongoFilter]:
     """The filters of the parts. What several ask of one place is one filter: each branch of an `$or` is planned.
 
-    All have the same guards, so what is left is equal to any of some values, or unequal to any of them.
+    All have the same guards, so what is left is equal to any of some values, or unequal to any of them. A set stays by
+    itself: it may be of people, whom an explanation does not name.
     """
-    gathered: dict[tuple[Path, str], list[tuple[Expression, list[Any]]]] = {}
+    gathered: dict[tuple[Path, str], list[tuple[Expression, Any]]] = {}
     filters: list[MongoFilter] = []
     for part in parts:
         found = _equality(part, positive)
         if found is None:
             filters.append(_filter(part, positive))
         else:
-            path, operator, values = found
-            gathered.setdefault((path, operator), []).append((part, values))
+            path, operator, value = found
+            gathered.setdefault((path, operator), []).append((part, value))
     for (path, operator), those in gathered.items():
-        joined = [value for _, values in those for value in values]
+        joined = [value for _, value in those]
         if len(those) == 1:
             filters.append(_filter(those[0][0], positive))
         elif operator == "$in":
@@ -121,15 +122,13 @@ def _alternatives(parts: tuple[Expression, ...], positive: bool) -> list[MongoFi
     return filters
 
 
-def _equality(part: Expression, positive: bool) -> tuple[Path, str, list[Any]] | None:
-    """The place, and whether a scalar there must be among the values (`$in`) or differ from one of them (`$ne`)."""
+def _equality(part: Expression, positive: bool) -> tuple[Path, str, Any] | None:
+    """The place, and whether a scalar there must equal the value (`$in`) or differ from it (`$ne`)."""
     match part:
         case Not(inner):
             return _equality(inner, not positive)
         case Compare("==" | "!=" as op, Path() as path, Value(value)):
-            return path, "$in" if (op == "==") is positive else "$ne", [value]
-        case Member(Path() as path, Items(items)) if positive and 0 < len(items) < LONG:
-            return path, "$in", _values(items)
+            return path, "$in" if (op == "==") is positive else "$ne", value
         case _:
             return None
 
@@ -153,8 +152,8 @@ def _leaf(test: Compare | Member | StartsWith | Contains, positive: bool) -> Mon
 
 
 def _guards(wanted: Operators) -> Operators:
-    """What keeps arrays, objects and absent values out. What asks for a value of one kind, and not for null, is met by no
-    object, and by nothing that is not there: MongoDB looks at each guard of each row, a microsecond for the two.
+    """What keeps arrays, objects and absent values out. What asks for a value of one kind, and not for null, is met by
+    no object, and by nothing that is not there: MongoDB looks at each guard of each row, a microsecond for the two.
     """
     found: list[Any] = [None]
     if len(wanted) == 1:

@@ -233,7 +233,10 @@ NO_ARRAY = {"$not": {"$type": "array"}}
 @pytest.mark.parametrize(
     ("text", "filter_"),
     [
-        ("resource.s == 'a' || resource.s in ['b', 'c']", {"s": {**NO_ARRAY, "$in": ["a", "b", "c"]}}),
+        (
+            "resource.s == 'a' || resource.s == 'b' || resource.s in ['c', 'd']",
+            {"$or": [{"s": {**NO_ARRAY, "$in": ["c", "d"]}}, {"s": {**NO_ARRAY, "$in": ["a", "b"]}}]},
+        ),
         ("!(resource.s != 'a' && resource.s != 'b')", {"s": {**NO_ARRAY, "$in": ["a", "b"]}}),
         (
             "resource.s != 'a' || resource.s != 'b'",
