@@ -10,6 +10,7 @@ from permission_mongo.auditing import AuditPage
 from permission_mongo.batch import Bound
 from permission_mongo.errors import Refusal
 from permission_mongo.explanations import Examined
+from permission_mongo.portions import Portions
 from permission_mongo.values import Document, DocumentId
 
 
@@ -27,7 +28,7 @@ class Page:
     it, and `shown` keeps what was made of it, with the plan that it was made for.
     """
 
-    documents: tuple[Document, ...]
+    documents: tuple[Document, ...] | Portions[Document]
     last: Any | None
     has_more: bool
     total: int | None = None

@@ -37,6 +37,7 @@ from permission_mongo.planning.showing import (
     ShownTold,
     ShownVersion,
 )
+from permission_mongo.portions import Portions
 from permission_mongo.values import write_json
 
 JSON = "application/json"
@@ -126,7 +127,11 @@ def _page(shown: ShownPage) -> bytes:
     total = {} if shown.total is None else {"total": shown.total}
     pagination = {"cursor": shown.cursor, "has_more": shown.has_more, **total}
     incomplete = {} if shown.complete else {"complete": False}
-    return write_json({"data": shown.documents, "pagination": pagination, **incomplete})
+    if not isinstance(shown.documents, Portions):
+        return write_json({"data": shown.documents, "pagination": pagination, **incomplete})
+    # As one answer would be written, with a portion of it in memory as objects.
+    rows = b",".join(write_json(portion)[1:-1] for portion in shown.documents.each())
+    return b"".join((b'{"data":[', rows, b"],", write_json({"pagination": pagination, **incomplete})[1:]))
 
 
 def _of_service(shown: Job | JobList | Started | ShownTold | Synced) -> Response:

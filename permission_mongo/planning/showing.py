@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NewType, cast
 
@@ -51,6 +51,7 @@ from permission_mongo.plans import (
     UpdatePlan,
 )
 from permission_mongo.policy.grants import Lens
+from permission_mongo.portions import Portions
 from permission_mongo.query.cursors import CursorKey
 from permission_mongo.service import TellPlan
 from permission_mongo.values import Document, DocumentId, write_json
@@ -73,7 +74,7 @@ class ShownDocument:
 class ShownPage:
     """`written` holds it as JSON once it was written: a page that answers several requests is written once."""
 
-    documents: tuple[Revealed, ...]
+    documents: tuple[Revealed, ...] | Portions[Revealed]
     cursor: str | None
     has_more: bool
     total: int | None = None
@@ -207,13 +208,24 @@ def _page(plan: ListPlan | DeletedPlan | AsOfPlan, page: Page, cursors: CursorKe
         if of is plan and isinstance(shown, ShownPage):
             return shown
     cursor = None if page.last is None else cursors.seal(page.last, plan.question, posix)
-    fields = None if isinstance(plan, DeletedPlan) else plan.fields
-    documents = _cut(_all_through(plan.lens, page.documents), fields)
-    if isinstance(plan, ListPlan) and plan.without:
-        documents = tuple(Revealed(_rest(one, plan.without)) for one in documents)
+    documents = _rows_through(plan, page.documents)
     made = ShownPage(documents, cursor, page.has_more, page.total, page.complete)
     page.shown.append((plan, made))
     return made
+
+
+def _rows_through(
+    plan: ListPlan | DeletedPlan | AsOfPlan, rows: tuple[Document, ...] | Portions[Document]
+) -> tuple[Revealed, ...] | Portions[Revealed]:
+    """What is shown of the rows; of many rows when they are gone through."""
+    fields = None if isinstance(plan, DeletedPlan) else plan.fields
+    without = plan.without if isinstance(plan, ListPlan) else frozenset()
+
+    def shown(some: Sequence[Document]) -> tuple[Revealed, ...]:
+        documents = _cut(_all_through(plan.lens, some), fields)
+        return tuple(Revealed(_rest(one, without)) for one in documents) if without else documents
+
+    return rows.through(shown) if isinstance(rows, Portions) else shown(rows)
 
 
 def _through(lens: Lens, document: Document) -> Revealed:

@@ -8,6 +8,7 @@ from typing import Final
 from bson.objectid import ObjectId
 
 from permission_mongo.auditing import AuditPage, AuditPlan
+from permission_mongo.portions import last_of
 from permission_mongo.storage.connection import Database
 from permission_mongo.storage.layout import AUDIT
 from permission_mongo.storage.rooms import Rooms
@@ -24,7 +25,7 @@ async def audit_page(plan: AuditPlan, rooms: Rooms) -> AuditPage:
         asked = {"filter": match, "projection": _SHOWN, "sort": {"_id": -1}}
         found = await rooms.few(AUDIT, asked, plan.limit, plan.max_bytes)
         rows, more = found if found is not None else await _read(plan, match, rooms)
-    last = rows[-1]["_id"] if more else None
+    last = last_of(rows)["_id"] if more else None
     return AuditPage(tuple(rows), last if isinstance(last, ObjectId) else None, more)
 
 

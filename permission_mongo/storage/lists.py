@@ -15,6 +15,7 @@ from permission_mongo.documents.paths import MADE
 from permission_mongo.errors import InvalidRequest
 from permission_mongo.outcomes import Counted, Page
 from permission_mongo.plans import CountPlan, DeletedPlan, ListPlan
+from permission_mongo.portions import Portions, last_of
 from permission_mongo.query.keyset import behind, bounds, key_of
 from permission_mongo.query.sorting import Ordered
 from permission_mongo.shares import Seen
@@ -29,6 +30,7 @@ _TOP: Final = MaxKey()
 _BOTTOM: Final = MinKey()
 _CANT_SORT: Final = frozenset({2, 292})  # BadValue: arrays in two of its fields; QueryExceededMemoryLimit
 Rows = AsyncRawBatchCursor[Document]
+Found = list[Document] | Portions[Document]
 
 
 async def list_page(plan: ListPlan, rooms: Rooms) -> Page:
@@ -40,16 +42,16 @@ async def list_page(plan: ListPlan, rooms: Rooms) -> Page:
         ends = rooms.deadline()
         if plan.ordered is None:
             rows, more = await _by_id(plan, rooms)
-            last = rows[-1]["_id"] if more else None
+            last = last_of(rows)["_id"] if more else None
         else:
             rows, more = await _sorted(plan, plan.ordered, rooms)
-            last = _keys(rows, plan.ordered, more=more)
+            rows, last = _keys(rows, plan.ordered, more=more)
         if plan.counts:
             total = await _count(plan, rooms, ends)
-    return Page(tuple(rows), last, more, total)
+    return Page(rows if isinstance(rows, Portions) else tuple(rows), last, more, total)
 
 
-async def _by_id(plan: ListPlan, rooms: Rooms) -> tuple[list[Document], bool]:
+async def _by_id(plan: ListPlan, rooms: Rooms) -> tuple[Found, bool]:
     if plan.computed:
         return await read_rows(
             await computed_by_id(plan, rooms), plan.limit, plan.max_bytes, rooms.sizes[plan.collection]
@@ -69,7 +71,7 @@ async def _by_id(plan: ListPlan, rooms: Rooms) -> tuple[list[Document], bool]:
     return await _found(plan, bounded, rooms)
 
 
-async def _sorted(plan: ListPlan, by: Ordered, rooms: Rooms) -> tuple[list[Document], bool]:
+async def _sorted(plan: ListPlan, by: Ordered, rooms: Rooms) -> tuple[Found, bool]:
     try:
         return await _by_order(plan, by, rooms)
     except OperationFailure as error:
@@ -83,7 +85,7 @@ async def _sorted(plan: ListPlan, by: Ordered, rooms: Rooms) -> tuple[list[Docum
         raise InvalidRequest("sort: these documents can't be sorted by these fields", fields=fields) from error
 
 
-async def _by_order(plan: ListPlan, by: Ordered, rooms: Rooms) -> tuple[list[Document], bool]:
+async def _by_order(plan: ListPlan, by: Ordered, rooms: Rooms) -> tuple[Found, bool]:
     """With the key each row is sorted by, as MongoDB tells it, under the one name that is never shown."""
     if plan.computed:
         return await read_rows(
@@ -98,7 +100,7 @@ async def _by_order(plan: ListPlan, by: Ordered, rooms: Rooms) -> tuple[list[Doc
     return await _found(plan, {**asked, "skip": plan.skip} if plan.skip else asked, rooms)
 
 
-async def _found(plan: ListPlan, asked: Document, rooms: Rooms) -> tuple[list[Document], bool]:
+async def _found(plan: ListPlan, asked: Document, rooms: Rooms) -> tuple[Found, bool]:
     """By one plain command, which costs less than the driver's cursor; by that where the answer is not whole."""
     found = await rooms.few(plan.collection, asked, plan.limit, plan.max_bytes)
     if found is not None:
@@ -116,10 +118,19 @@ async def _found(plan: ListPlan, asked: Document, rooms: Rooms) -> tuple[list[Do
     return await read_rows(cursor, plan.limit, plan.max_bytes, rooms.sizes[plan.collection])
 
 
-def _keys(rows: Sequence[Document], by: Ordered, *, more: bool) -> Any | None:
-    """The key of the last row, where there are more; none stays in a row."""
-    keys = [row.pop(MADE) for row in rows]
-    return key_of(by.order, keys[-1], rows[-1]) if more else None
+def _keys(rows: Found, by: Ordered, *, more: bool) -> tuple[Found, Any | None]:
+    """The rows without the keys they were sorted by, and the last one's, where there are more."""
+    key = None
+    if more:
+        last = last_of(rows)
+        key = key_of(by.order, last[MADE], last)
+    return rows.through(_without_keys) if isinstance(rows, Portions) else _without_keys(rows), key
+
+
+def _without_keys(rows: Sequence[Document]) -> list[Document]:
+    for row in rows:
+        del row[MADE]
+    return [*rows]
 
 
 async def read_rows(cursor: Rows, most: int, max_bytes: int, seen: Seen) -> tuple[list[Document], bool]:

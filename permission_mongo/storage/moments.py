@@ -49,9 +49,9 @@ async def as_of_page(plan: AsOfPlan, rooms: Rooms) -> Page:
 async def as_of_one(plan: AsOfOnePlan, rooms: Rooms) -> Found:
     """DocumentNotFound also where nobody knows whether it was there."""
     page = await as_of_page(plan.page, rooms)
-    if not page.documents:
-        raise not_found(plan.page.collection)
-    return Found(page.documents[0])
+    for document in page.documents:
+        return Found(document)
+    raise not_found(plan.page.collection)
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,6 +42,11 @@ class Reply(dict[str, Any]):
         found, self._is_read = _read(raw)
         super().__init__(found)
 
+    @property
+    def is_read(self) -> bool:
+        """Whether all of it is values already."""
+        return self._is_read
+
     def read(self) -> Document:
         """All of it, whatever another writer stored."""
         return self if self._is_read else document_of(self.raw)

@@ -20,6 +20,7 @@ from pymongo.errors import AutoReconnect, BulkWriteError
 from permission_mongo.errors import NoConnectionFree
 from permission_mongo.hooks import Receiver
 from permission_mongo.observations import Observation
+from permission_mongo.portions import Portions, in_portions
 from permission_mongo.schema.model import Keeping
 from permission_mongo.shares import Sizes, tried_for
 from permission_mongo.storage.audit_entries import AuditEntries
@@ -172,10 +173,13 @@ class Rooms:
         rows: list[Document] = answer.read()["cursor"]["firstBatch"]
         return rows[0] if rows else None
 
-    async def few(self, name: str, asked: Document, most: int, most_bytes: int) -> tuple[list[Document], bool] | None:
+    async def few(
+        self, name: str, asked: Document, most: int, most_bytes: int
+    ) -> tuple[list[Document] | Portions[Document], bool] | None:
         """At most `most` rows of a `find` and `most_bytes`, the first of any size, and whether there are more.
 
-        By one command, within a turn; None where one answer does not tell. Sizes are known before anything is decoded.
+        By one command, within a turn; None where one answer does not tell. Sizes are known before anything is decoded,
+        and of a large answer nothing is before it is shown.
         """
         # One beyond the limit, so that MongoDB sees that there is no more and keeps no cursor.
         command = {"find": name, **asked, "limit": most + 1, "batchSize": most + 2, "maxTimeMS": self.max_time_ms}
@@ -183,7 +187,7 @@ class Rooms:
             answer = await self.straight.read(command)
         except AutoReconnect:
             return None  # a find is repeated by the driver, a command is not
-        if len(answer.raw) <= most_bytes:
+        if answer.is_read and len(answer.raw) <= most_bytes:
             cursor = answer.read()["cursor"]
             found: list[Document] = cursor["firstBatch"]
             self.sizes[name].saw(len(answer.raw), len(found))
@@ -196,7 +200,8 @@ class Rooms:
         fitting = rows[: how_many_fit((len(row.raw) for row in rows), most_bytes)]
         if len(fitting) == len(rows) and cursor["id"]:
             return None
-        return [document_of(row.raw) for row in fitting[:most]], len(rows) > min(len(fitting), most)
+        shown = in_portions((bytes(row.raw) for row in fitting[:most]), documents_of)
+        return shown, len(rows) > len(shown)
 
     async def _forget(self, name: str, cursor: int) -> None:
         if cursor:

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from tests.http.harness import CONFIG, a_config, a_kept_world
+from tests.http.harness import CONFIG, a_config, a_kept_world, a_token
 from tests.http.test_list import ids, pages
 
 pytestmark = pytest.mark.mongo
@@ -143,3 +143,47 @@ async def test_T16_the_documents_of_a_full_page_are_never_all_read(large):
     await large.database.command("profile", 0)
     ran = [one async for one in large.database["system.profile"].find({"ns": f"{large.database.name}.notes"})]
     assert sum(one["nreturned"] for one in ran if "nreturned" in one) <= 17
+
+
+@pytest.fixture(scope="module")
+async def many(mongo_uri, tmp_path_factory):
+    """3,000 notes of some 600 bytes, of which a page is more than what is read at once."""
+    config = a_config(tmp_path_factory.mktemp("many"), CONFIG + "limits: {max_result_size: 5000}\n")
+    async with a_kept_world(mongo_uri, config) as world:
+        common = {"tenant_id": "acme", "_version": 1, "tags": ["x" * 500], "ssn": "123456789"}
+        own = [{"owner_id": "alice", "status": "open"}, {"owner_id": "bob", "status": "closed"}]
+        rows = [{"_id": f"n{n:05}", "title": f"t{n % 11}", "age": n % 7, **common, **own[n % 2]} for n in range(3000)]
+        await world.database["notes"].insert_many(rows)
+        yield world
+
+
+@pytest.mark.parametrize(
+    "asked", ["", "&_sort=-age,_id", "&_sort=title", "&_fields=title,status", "&_sort=age&_fields=title"]
+)
+@pytest.mark.parametrize(
+    "token",
+    [a_token("boss", ["boss"]), a_token(), a_token("v", ["viewer"]), a_token("alice", ["user", "viewer"])],
+    ids=["all", "masked", "few fields", "fields by row"],
+)
+async def test_T16_a_large_page_is_shown_as_its_rows_are_in_small_ones(many, token, asked):
+    """It is read, judged and written portion by portion."""
+    whole = (await many.get(f"/notes?_limit=5000{asked}", token=token)).json()
+    assert whole["pagination"] == {"cursor": None, "has_more": False}
+    found, cursor = [], ""
+    while cursor is not None:
+        told = (await many.get(f"/notes?_limit=500{asked}{cursor}", token=token)).json()
+        found += told["data"]
+        cursor = f"&_cursor={told['pagination']['cursor']}" if told["pagination"]["has_more"] else None
+    assert whole["data"] == found
+    assert len(found) in (1500, 3000)
+    assert not any("_made" in one for one in found)
+
+
+async def test_T16_a_large_page_that_is_not_the_last_goes_on_behind_its_last_row(many):
+    for sort in ("", "&_sort=age,_id"):
+        token = a_token("boss", ["boss"])
+        first = (await many.get(f"/notes?_limit=2500{sort}", token=token)).json()
+        assert first["pagination"]["has_more"] is True
+        rest = await many.get(f"/notes?_limit=2500{sort}&_cursor={first['pagination']['cursor']}", token=token)
+        ids = [one["_id"] for one in first["data"] + rest.json()["data"]]
+        assert (len(ids), len({*ids})) == (3000, 3000)

@@ -47,6 +47,7 @@ class Served:
     process: Forked
     port: int
     log: Path
+    database: str
 
     def connect(self, timeout: float = PATIENCE, **options: int) -> socket.socket:
         found = socket.socket()
@@ -120,17 +121,18 @@ def answers_in(sent: bytes) -> list[Answer]:
     return found
 
 
-def write_config(folder: Path, database: str, **bounds: object) -> None:
+def write_config(folder: Path, database: str, more: str = "", **bounds: object) -> None:
     server = "".join(f"  {name}: {value}\n" for name, value in {**BOUNDS, **bounds}.items())
-    config = f"{_CONFIG}server:\n{server}mongodb: {{database: {database}, min_pool_size: 0}}\n"
+    config = f"{_CONFIG}server:\n{server}mongodb: {{database: {database}, min_pool_size: 0}}\n{more}"
     for name, text in (("config.yaml", config), ("schema.yml", SCHEMA), ("policy.yml", POLICY)):
         (folder / name).write_text(text)
 
 
 @contextmanager
-def serving(folder: Path, uri: str, *options: str, **bounds: object) -> Iterator[Served]:
-    """A gateway on a free port, once it is ready; it is ended afterwards, if it still lives."""
-    write_config(folder, f"wire_{os.getpid()}_{time.monotonic_ns() % 10**9}", **bounds)
+def serving(folder: Path, uri: str, *options: str, more: str = "", **bounds: object) -> Iterator[Served]:
+    """A gateway on a free port, once it is ready; it is ended afterwards, if it still lives. `more` is configuration."""
+    name = f"wire_{os.getpid()}_{time.monotonic_ns() % 10**9}"
+    write_config(folder, name, more, **bounds)
     words = ["serve", "--config", str(folder), "--port", "0", *options]
     environment = {name: value for name, value in os.environ.items() if name != "SERVER_PORT"}
     log = folder / "log"
@@ -138,7 +140,7 @@ def serving(folder: Path, uri: str, *options: str, **bounds: object) -> Iterator
         environment["MONGODB_URI"] = uri
         process = Forked("permission_mongo", words, cwd=folder, env=environment, stdout=printed, stderr=printed)
     try:
-        yield _once_ready(Served(process, 0, log))
+        yield _once_ready(Served(process, 0, log, name))
     finally:
         process.terminate()
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from math import isfinite
 from typing import Any, Final
@@ -57,7 +57,7 @@ def answer(call: Call, status: int, body: Mapping[str, Any], headers: Mapping[st
     return Response(_written(body, extended), status, {**(headers or {})}, EJSON if extended else JSON)
 
 
-async def answer_of_many(call: Call, documents: Sequence[Mapping[str, Any]]) -> Response:
+async def answer_of_many(call: Call, documents: Iterable[Mapping[str, Any]]) -> Response:
     """`{"documents": [...]}`."""
     extended = _wants_extended(call)
     parts: list[bytes] = []
