@@ -1,6 +1,5 @@
 """The one server of a test run, and a database of its own for each test."""
 
-import asyncio
 import os
 import shutil
 import socket
@@ -14,14 +13,10 @@ from importlib.metadata import files
 
 import pymongo
 import pytest
-import uvloop
 
 # A run starts some hundred processes of its own: none shall compile the whole gateway anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
-
-# The loop that a gateway runs on; tests of what waits and is cut should meet the same one, and take a fifth less time.
-asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
 
 _ROOM = 6 * 1024**3  # bytes free in memory; a run takes some two GB at once
 

@@ -1,8 +1,6 @@
 """What may be called: addresses of the open internet, in their usual form, and what is listed."""
 
-import asyncio
 import base64
-import functools
 import socket
 import ssl
 import subprocess
@@ -15,18 +13,6 @@ from permission_mongo.hooks import Receiver as Called
 from permission_mongo.outgoing.calls import Caller, CallFailed
 from permission_mongo.outgoing.signing import signature
 from tests.receivers import SECRET, a_receiver
-
-
-def on_python_s_own_loop(test):
-    """Its look-ups of names are Python's, so that a test can answer them."""
-
-    @functools.wraps(test)
-    def run(**given):
-        with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
-            runner.run(test(**given))
-
-    return run
-
 
 LOCAL = (ip_network("127.0.0.0/8"),)
 
@@ -165,7 +151,6 @@ async def test_a_name_that_leads_to_this_machine_is_not_called():
         assert (await called(receiver.url)).status == 200
 
 
-@on_python_s_own_loop
 async def test_t30_a_name_is_looked_up_once_and_what_was_checked_is_connected_to(monkeypatch):
     """An owner who answers the second look-up otherwise is never asked a second time."""
     async with a_receiver() as receiver:
@@ -182,7 +167,6 @@ async def test_t30_a_name_is_looked_up_once_and_what_was_checked_is_connected_to
         assert receiver.heard[0].headers["host"].startswith("rebinding.example")
 
 
-@on_python_s_own_loop
 async def test_one_barred_address_of_a_name_bars_them_all(monkeypatch):
     both = lambda *_, **__: [(2, 1, 6, "", ("127.0.0.1", 80)), (2, 1, 6, "", ("10.0.0.1", 80))]  # noqa: E731
     monkeypatch.setattr(socket, "getaddrinfo", both)
@@ -216,7 +200,6 @@ def certificate(tmp_path):
     return context, ssl.create_default_context(cafile=str(cert))
 
 
-@on_python_s_own_loop
 async def test_tls_asks_for_the_certificate_of_the_name(certificate, monkeypatch):
     serving, trusting = certificate
     real = socket.getaddrinfo
