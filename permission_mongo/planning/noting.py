@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Final
 
 from permission_mongo.auditing import ListAudit
@@ -56,7 +57,7 @@ def noted_of(operation: Operation | Service, shown: Shown) -> Noted | None:
 
 def _ids(shown: Shown) -> tuple[DocumentId, ...]:
     documents: Iterable[Any] = shown.documents if isinstance(shown, ShownPage | ShownMany) else ()
-    return tuple(one["_id"] for one in documents)[:_MOST_IDS]
+    return tuple(one["_id"] for one in islice(documents, _MOST_IDS))
 
 
 def _count(shown: Shown) -> int:
