@@ -14,10 +14,13 @@ import threading
 import time
 import traceback
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from multiprocessing.util import Finalize
 from typing import Any, Final, TextIO
+
+import orjson
 
 from permission_mongo.config.model import Logging
 from permission_mongo.observations import outcome_of
@@ -29,6 +32,7 @@ _MOST_WAITING: Final = 10_000  # records; then new ones are left out
 _AT_ONCE: Final = 500  # records that are written together
 _GATHER: Final = 0.03  # seconds that lines which come one upon another wait for more
 _TO_END: Final = 2.0  # seconds
+_PLAIN: Final = frozenset({str, int, bool, type(None)})
 _TOLD: Final = "told"  # the attribute of a record that holds what it tells beside its message
 
 
@@ -100,7 +104,15 @@ class JsonLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         about = {"at": at, "level": record.levelname.lower(), "logger": record.name, "message": message_of(record)}
-        return in_one_line(json.dumps({**about, **_told(record)}, ensure_ascii=False, default=_kind))
+        return in_one_line(_json({**about, **_told(record)}))
+
+
+def _json(told: dict[str, Any]) -> str:
+    """Of what is neither text nor a number the kind alone."""
+    if all(type(value) in _PLAIN for value in told.values()):
+        with suppress(orjson.JSONEncodeError):  # half a pair, or a number of more than 64 bits
+            return orjson.dumps(told).decode()
+    return json.dumps(told, ensure_ascii=False, default=_kind, separators=(",", ":"))
 
 
 def _kind(value: object) -> str:
@@ -255,6 +267,17 @@ class RequestLog:
             told = {**about, "ms": round(line.seconds * 1000, 1), **line.about}
             # As `Logger.log`, which looks for its caller in the stack first: nobody asks for it.
             said = (line.method, line.route, line.status)
-            record = logging.LogRecord(_REQUESTS.name, level, "", 0, "%s %s %d", said, None)
-            record.__dict__[_TOLD] = told
+            record = _record(level, "%s %s %d", said, told)
             _REQUESTS.handle(record)
+
+
+_BLANK: Final = vars(logging.LogRecord(_REQUESTS.name, logging.INFO, "", 0, "", (), None))
+
+
+def _record(level: int, message: str, said: tuple[Any, ...], told: Mapping[str, Any]) -> logging.LogRecord:
+    """Made of one that is there: none looks for its thread, its task and its file anew, which no line of ours names."""
+    record = logging.LogRecord.__new__(logging.LogRecord)
+    now = time.time()
+    record.__dict__ = {**_BLANK, "created": now, "msecs": now % 1 * 1000, "msg": message, "args": said, _TOLD: told}
+    record.levelno, record.levelname = level, logging.getLevelName(level)
+    return record

@@ -109,6 +109,7 @@ class _Writes(_Family):
     def __init__(self, registry: CollectorRegistry) -> None:
         super().__init__(registry)
         self._documents = self._counter("documents_written", "Documents written", ["collection", "verb"])
+        self._written: dict[tuple[str, str], Counter] = {}
         self._versions = self._counter("versions_written", "States kept", ["collection"])
         self._batches = self._counter("batches", "Batches answered", ["verb", "outcome"])
         self._sizes = self._histogram("batch_size", "Items asked for in a batch", ["verb"], _ITEMS)
@@ -121,7 +122,7 @@ class _Writes(_Family):
     def observe(self, seen: OfWrites) -> None:
         match seen:
             case Wrote(collection, verb, count):
-                self._documents.labels(collection, verb).inc(count)
+                self._wrote(collection, verb).inc(count)
             case Batched():
                 self._batch(seen)
             case VersionsKept(collection, count):
@@ -136,6 +137,12 @@ class _Writes(_Family):
                 self._ended.labels(state).inc()
             case _:
                 assert_never(seen)
+
+    def _wrote(self, collection: str, verb: str) -> Counter:
+        found = self._written.get((collection, verb))
+        if found is None:
+            found = self._written[collection, verb] = self._documents.labels(collection, verb)
+        return found
 
     def _batch(self, seen: Batched) -> None:
         self._batches.labels(seen.verb, seen.outcome).inc()

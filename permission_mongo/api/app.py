@@ -13,7 +13,7 @@ from typing import Final
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import BaseRoute, Match, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -95,15 +95,27 @@ class _Answers:
         spans = gateway.spans
         try:
             response = await (answering if spans is None else traced(spans, call, self.path, answering))
-            self._tell(call, complete(response, request_id), endpoint, started)
-            await deliver(response, call, send)
+            complete(response, request_id)
+            seconds = perf_counter() - started
+            if isinstance(response, StreamingResponse):
+                self._tell(call, response, endpoint, seconds)  # it may go on for long
+                await deliver(response, call, send)
+            else:
+                await self._deliver(call, response, endpoint, seconds, send)
         finally:
             if call.share is not None:
                 call.share.leave()
 
-    def _tell(self, call: Call, response: Response, endpoint: Endpoint, started: float) -> None:
+    async def _deliver(self, call: Call, response: Response, endpoint: Endpoint, seconds: float, send: Send) -> None:
+        """Nobody waits for the line that tells of a request: it comes behind the answer, whatever becomes of that."""
+        try:
+            await deliver(response, call, send)
+        finally:
+            self._tell(call, response, endpoint, seconds)
+
+    def _tell(self, call: Call, response: Response, endpoint: Endpoint, seconds: float) -> None:
         gateway, method = call.gateway, call.request.scope["method"]
-        status, seconds, action = response.status_code, perf_counter() - started, action_of(endpoint.__name__)
+        status, action = response.status_code, action_of(endpoint.__name__)
         gateway.observe(Served(method, self.path, status, seconds))
         if gateway.lines.wants(status, seconds, writes=writes(action)):
             gateway.lines.tell(line_of(call, action, self.path, status, seconds))

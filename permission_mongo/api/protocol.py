@@ -15,6 +15,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from permission_mongo.api.door import Door, last_answer
 from permission_mongo.api.errors import RequestTimeout
 from permission_mongo.api.heads import Fault, fault_of_head, too_large
+from permission_mongo.api.joining import Joined
 from permission_mongo.errors import InvalidRequest, Unavailable
 
 _SLICE: Final = 16 * 2**10  # bytes that the parser is given at once: a head without an end is met after so many
@@ -35,6 +36,8 @@ class _Stop(Exception):
 class GuardedProtocol(HttpToolsProtocol):
     """Between requests, in a head or in a body; `_due` answers are still owed."""
 
+    _joined: Joined
+
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
         self._door: Door = self.app_state["door"]
@@ -51,6 +54,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self._joined = Joined(transport, self.loop)
         beyond = len(self.connections) - self._bounds.max_connections
         if beyond > _BEYOND:
             self._door.turned_away("connections", self._peer)
@@ -103,6 +107,7 @@ class GuardedProtocol(HttpToolsProtocol):
         if fault is not None:
             self._stop(fault)
         super().on_headers_complete()
+        self.cycle.transport = self._joined  # type: ignore[assignment]
         self.headers = []  # what comes behind the body is no header of the request, whatever it is called
         self._disarm()
         self._part, self._fed, self._content = "body", 0, 0
@@ -132,6 +137,7 @@ class GuardedProtocol(HttpToolsProtocol):
     # -- what goes
 
     def on_response_complete(self) -> None:
+        self._joined.flush()
         self._due -= 1
         left_over = self._part == "body" and self.cycle.response_complete and not self._is_little()
         super().on_response_complete()

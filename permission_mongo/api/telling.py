@@ -24,20 +24,22 @@ def writes(action: str) -> bool:
 
 
 def line_of(call: Call, action: str, route: str, status: int, seconds: float) -> Line:
-    return Line(call.request.scope["method"], route, status, seconds, {"action": action, **_about(call)})
-
-
-def _about(call: Call) -> Mapping[str, str]:
-    """Who asked, and of what. Of a name that is not declared nothing: it is whatever a caller sends."""
-    collection = collection_of(call)
-    told = {"code": call.refused, "request": call.request_id, "collection": collection, "trace": call.trace}
-    told["ip"] = client_address(call.request)
+    """With who asked, and of what. Of a name that is not declared nothing: it is whatever a caller sends."""
+    told: dict[str, str | None] = {
+        "action": action,
+        "code": call.refused,
+        "request": call.request_id,
+        "collection": collection_of(call),
+        "trace": call.trace,
+        "ip": client_address(call.request),
+    }
     if call.asked is not None:
         principal = call.asked.principal
-        told |= {"subject": principal.subject, "tenant": principal.tenant, "credential": principal.kind}
+        told["subject"], told["tenant"], told["credential"] = principal.subject, principal.tenant, principal.kind
         namespace = call.gateway.planner.engine.namespace
         told["namespace"] = None if namespace == DEFAULT_NAMESPACE else namespace
-    return {name: value for name, value in told.items() if value is not None}
+    about = {name: value for name, value in told.items() if value is not None}
+    return Line(call.request.scope["method"], route, status, seconds, about)
 
 
 def collection_of(call: Call) -> str | None:

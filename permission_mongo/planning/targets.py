@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from permission_mongo.config.model import Config
 from permission_mongo.documents.etags import Tags
 from permission_mongo.hierarchy import Staff
@@ -10,8 +12,23 @@ from permission_mongo.planning.callers import Access
 from permission_mongo.plans import Precondition, Target
 from permission_mongo.schema.model import Collection
 
+_MOST_REMEMBERED: Final = 512
+_remembered: dict[tuple[int, str], tuple[Config, Collection, Target]] = {}
+
 
 def target_of(collection: Collection, config: Config) -> Target:
+    """Made once for each collection of a configuration."""
+    known = _remembered.get((id(config), collection.name))
+    if known is not None and known[0] is config and known[1] is collection:
+        return known[2]
+    if len(_remembered) >= _MOST_REMEMBERED:
+        _remembered.clear()
+    made = _made(collection, config)
+    _remembered[id(config), collection.name] = config, collection, made
+    return made
+
+
+def _made(collection: Collection, config: Config) -> Target:
     limits, hooks = config.limits, config.hooks_of(collection.name)
     return Target(
         collection.name,

@@ -46,6 +46,10 @@ class Guarded:
             object.__setattr__(self, "_encoded", RawBSONDocument(encode(self.filter, codec_options=CODEC)))
         return cast("RawBSONDocument", self._encoded)
 
+    def asks_as(self, other: Guarded) -> bool:
+        """Whether it is the very same filter, byte for byte: to Python `1`, `1.0` and `True` would be one."""
+        return bool(self.encoded.raw == other.encoded.raw)
+
     def one(self, id: DocumentId) -> MongoFilter:
         """The filter at one id."""
         return self._at(id)

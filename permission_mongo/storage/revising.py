@@ -248,8 +248,10 @@ class _Updating(Work):
             await self._change(session, told)
 
     async def _reached(self, session: AsyncClientSession, states: list[State]) -> set[DocumentId] | None:
-        """The ids of those that MongoDB finds among the rows that may be changed; None where all were read so."""
-        if self._plan.expected is None:
+        """The ids of those that MongoDB finds among the rows that may be changed; None where all were read so: what
+        is seen by the rules by which it may be changed needs no second look in the same snapshot.
+        """
+        if self._plan.expected is None or self._plan.match.asks_as(self._plan.visible):
             return None
         if self._plan.match.is_empty or not states:
             return set()
