@@ -165,8 +165,9 @@ class Draft:
 class CreatePlan:
     """Store the drafts. `continues` says that an id may have lived before, so that its numbers go on.
 
-    Each draft of a batch is judged when it is first looked at. Every one of `references` must find its document in the
-    same transaction. `lens` shows the created document to a caller who may read here; None to one who may not.
+    Each draft of a batch is judged when it is first looked at; `ids` are known before. Every one of `references` must
+    find its document in the same transaction. `lens` shows the created document to a caller who may read here; None to
+    one who may not.
     Plans with the very same `caller` are of one caller in one collection under one policy: what they store may go
     together. None: by itself.
     """
@@ -180,6 +181,7 @@ class CreatePlan:
     references: tuple[Reference, ...] = ()
     computed: Computing = ()
     caller: object | None = None
+    ids: tuple[DocumentId, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,6 +81,7 @@ def plan_create_many(
         options.reason,
         options,
         creating.references(drafts),
+        ids=tuple(sent.id for sent in operation.sent),
     )
 
 
@@ -103,13 +104,15 @@ class _Drafts(Sequence[Draft]):
     @overload
     def __getitem__(self, place: slice) -> list[Draft]: ...
     def __getitem__(self, place: int | slice) -> Draft | list[Draft]:
-        if type(place) is int and 0 <= place < len(self._judged):
-            return self._judged[place]
-        places = range(len(self._sent))[place]
-        last = places if isinstance(places, int) else max(places, default=-1)
-        for n in range(len(self._judged), last + 1):
-            self._judged.append(self._draft(n, self._sent[n]))
-        return self._judged[place]
+        judged = self._judged
+        if isinstance(place, slice):
+            places = range(len(self._sent))[place]
+            last = max(places, default=-1)
+        else:
+            last = place if 0 <= place < len(self._sent) else range(len(self._sent))[place]
+        for n in range(len(judged), last + 1):
+            judged.append(self._draft(n, self._sent[n]))
+        return judged[place]
 
 
 def reading_lens(collection: Collection, asking: Asking, callers: Callers) -> Lens | None:

@@ -32,6 +32,16 @@ class AuditEntries:
             await self._straight.insert(session, AUDIT, entry)
         await self.tell([entry], session)
 
+    @property
+    def is_told(self) -> bool:
+        """Whether somebody outside is told of each entry."""
+        return self._receiver is not None
+
+    async def mend(self, entry: Document, session: AsyncClientSession) -> None:
+        """Put it in place of one that the session's own transaction wrote. Nobody has seen that, nor was told of it."""
+        assert not self.is_told  # noqa: S101  (what is told is not written ahead)
+        await self.stored.replace_one({"_id": entry["_id"]}, entry, session=session)
+
     async def insert_many(self, entries: list[Document], session: AsyncClientSession) -> None:
         await self._straight.insert(session, AUDIT, *entries)
         await self.tell(entries, session)

@@ -113,13 +113,29 @@ class Ledger:
         action: str,
         ids: list[DocumentId],
         traces: Traces = NO_TRACES,
+        foretold: Sequence[DocumentId] | None = None,
     ) -> None:
-        """What the transaction did to documents with these ids, behind it: Misplaced where people can't stand so."""
-        batch = self._batch
+        """What the transaction did to documents with these ids, behind it: Misplaced where people can't stand so.
+
+        `foretold` are those of which all this was written ahead; then nothing else is traced.
+        """
         if self._target.staff is not None:
             await keep_placed(session, ids, action, self._target.staff, self._rooms)
         if self._is_told(action):
             await self._tell(session, action, ids, traces.states)
+        if foretold is None:
+            await self._write(session, part, action, ids, traces)
+        elif [*foretold] != ids:
+            await self._mend(session, part, action, ids, len(foretold))
+
+    async def foretell(self, session: AsyncClientSession, part: Any, action: str, ids: Sequence[DocumentId]) -> None:
+        """Write ahead what `note` would if all goes well, while MongoDB has nothing else to do. `note` mends it."""
+        await self._write(session, part, action, [*ids], NO_TRACES)
+
+    async def _write(
+        self, session: AsyncClientSession, part: Any, action: str, ids: list[DocumentId], traces: Traces
+    ) -> None:
+        batch = self._batch
         if self._target.audited:
             await self._rooms.audit.insert_one(self.entry(part, action, ids, traces), session=session)
         if batch is not None:
@@ -128,6 +144,17 @@ class Ledger:
             )
             about = {"_id": part, "batch": batch.id, "collection": self._target.collection, "action": action}
             await self._rooms.straight.insert(session, PARTS, {**about, "ids": ids, **_kept(traces.records)})
+
+    async def _mend(
+        self, session: AsyncClientSession, part: Any, action: str, ids: list[DocumentId], foretold: int
+    ) -> None:
+        """What came otherwise than it was foretold, in the same transaction: nobody has seen it yet."""
+        if self._target.audited:
+            await self._rooms.audit.mend(self.entry(part, action, ids), session)
+        if self._batch is not None:
+            change = self._batch_change(self._batch, {action: len(ids) - foretold})
+            await self._rooms.batches.update_one({"_id": self._batch.id}, change, session=session)
+            await self._rooms.parts.update_one({"_id": part}, {"$set": {"ids": ids}}, session=session)
 
     def entry(self, part: Any, action: str, ids: list[DocumentId], traces: Traces = NO_TRACES) -> Document:
         """The audit entry of the transaction `part`."""

@@ -14,18 +14,19 @@ from permission_mongo.values import Document
 
 T = TypeVar("T")
 _AT_ONCE: Final = 10  # documents: about a tenth of a millisecond
+_READ: Final = 25  # that are read from their bytes in as long
 
 
-async def in_turns(items: Sequence[T]) -> AsyncGenerator[Sequence[T], None]:
+async def in_turns(items: Sequence[T], at_once: int = _AT_ONCE) -> AsyncGenerator[Sequence[T], None]:
     """The items in order, some at a time."""
-    for n in range(0, len(items), _AT_ONCE):
+    for n in range(0, len(items), at_once):
         if n:
             await asyncio.sleep(0)
-        yield items[n : n + _AT_ONCE]
+        yield items[n : n + at_once]
 
 
 async def decoded(rows: Sequence[RawBSONDocument]) -> list[Document]:
-    return [document_of(row.raw) async for some in in_turns(rows) for row in some]
+    return [document_of(row.raw) async for some in in_turns(rows, _READ) for row in some]
 
 
 @asynccontextmanager

@@ -35,6 +35,7 @@ State = tuple[RawBSONDocument, Document]  # a stored document: its bytes, and re
 Worked = Chunked | RevivePlan
 Came = Progress[DocumentId]
 _LOOKS_FOR_FIRST: Final = 12
+_COUNTED: Final = 500  # rows whose sizes are added up at a stretch
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,7 +251,7 @@ class Work(ABC):
         size = 0
         async for answered in found:
             read = decode_all(cast("bytes", answered), stored.codec_options)
-            size += sum([_size_of(row, name) async for some in in_turns(read) for row in some])
+            size += sum([_size_of(row, name) async for some in in_turns(read, _COUNTED) for row in some])
             if size > self._work.target.max_bytes and most > 1:
                 raise TooMuch
             raws += read

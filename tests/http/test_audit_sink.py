@@ -69,6 +69,16 @@ async def test_what_is_not_committed_is_not_told(world, receiver):
 
 
 @pytest.mark.mongo
+async def test_of_a_large_batch_is_told_what_was_done_and_not_what_was_asked_for(world, receiver):
+    sent = [{"title": 5 if n == 140 else "n"} for n in range(150)]
+    answer = await world.post("/notes/batch", {"documents": sent})
+    assert (answer.status_code, len(answer.json()["created"])) == (207, 149)
+    await world.gateway.trail.settled()
+    told = await receiver.until(1)
+    assert [(one["action"], one["count"]) for one in told if one.get("kind", "write") == "write"] == [("create", 149)]
+
+
+@pytest.mark.mongo
 async def test_without_it_nobody_is_told(mongo_uri, tmp_path, receiver):
     async with a_world(mongo_uri, a_config(tmp_path, CONFIG, SCHEMA, POLICY)) as world:
         await world.add("a")

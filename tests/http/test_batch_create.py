@@ -164,6 +164,30 @@ async def test_many_taken_ids_are_all_found(world):
     assert [one["index"] for one in answer.json()["failed"]] == list(range(0, 50, 2))
 
 
+@pytest.mark.parametrize("unfit", [(), (140,), (60, 599), range(50, 600)])
+async def test_what_was_written_ahead_tells_in_the_end_what_was_done(world, unfit):
+    """Audit entry, record and part stand before the later documents were judged."""
+    sent = [{"title": 5 if n in unfit else "n"} for n in range(600)]  # with ids of theirs all would be judged first
+    answer = await create(world, *sent)
+    done, batch = answer.json()["created"], answer.json()["batch"]
+    assert await world.stored(*done) == sorted(done)
+    assert len(done) == 600 - len(unfit)
+    assert [one["index"] for one in answer.json()["failed"]] == [*unfit]
+    entry = await world.database["_pm_audit"].find_one({"batch": batch})
+    part = await world.database["_pm_parts"].find_one({"batch": batch})
+    record = await world.database["_pm_batches"].find_one({"_id": batch})
+    assert (entry["ids"], entry["count"], part["ids"], record["counts"]) == (
+        done,
+        len(done),
+        done,
+        {"create": len(done)},
+    )
+    assert part["_id"] == entry["_id"]
+    undone = await world.post(f"/notes/batch/{batch}/undo", {})
+    assert undone.status_code == 200, undone.text
+    assert await world.stored(*done) == []
+
+
 @pytest.mark.parametrize("taken", [1, 20, 1000])
 async def test_taken_keys_among_a_thousand_are_named_by_their_places_and_the_others_are_created(world, taken):
     places = range(0, 1000, 1000 // taken)
