@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, assert_never
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from permission_mongo import __version__
@@ -49,6 +50,8 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _SECONDS_OF_COMMANDS: Final = (0.0005, *_SECONDS)
 _SECONDS_OF_CALLS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+_AT_ONCE: Final = 64  # observations that are folded in together
+_WITH_EACH: Final = (Served, Wrote, Commanded)  # what comes with each request
 _ITEMS: Final = (1, 10, 50, 100, 500, 1_000, 5_000, 10_000, 50_000, 100_000)
 
 
@@ -272,11 +275,28 @@ class _Process(_Family):
                 assert_never(seen)
 
 
+class _Registry(CollectorRegistry):
+    """Whoever collects from it finds all that was observed."""
+
+    def __init__(self, fold: Callable[[], None]) -> None:
+        super().__init__()
+        self._fold = fold
+
+    def collect(self) -> Iterable[Metric]:
+        self._fold()
+        return super().collect()
+
+
 class Metrics:
-    """One process's metrics; with several workers the text adds up all of them."""
+    """One process's metrics; with several workers the text adds up all of them.
+
+    What comes with each request waits for its like: one by one it takes ten times as long as many of them together.
+    It is folded in when somebody collects, and at the latest with what is sampled each second.
+    """
 
     def __init__(self) -> None:
-        self.registry = CollectorRegistry()
+        self._waiting: deque[Observation] = deque()
+        self.registry = _Registry(self._fold)
         self._requests = _Requests(self.registry)
         self._writes = _Writes(self.registry)
         self._audit = _Audit(self.registry)
@@ -285,6 +305,24 @@ class Metrics:
         self._process = _Process(self.registry)
 
     def observe(self, observation: Observation) -> None:
+        if isinstance(observation, _WITH_EACH):
+            self._waiting.append(observation)
+            if len(self._waiting) >= _AT_ONCE:
+                self._fold()
+        else:
+            self._fold()
+            self._take(observation)
+
+    def _fold(self) -> None:
+        """From any thread: whoever takes one out has it alone."""
+        while self._waiting:
+            try:
+                observation = self._waiting.popleft()
+            except IndexError:
+                return
+            self._take(observation)
+
+    def _take(self, observation: Observation) -> None:
         match observation:
             case Served():
                 self._requests.serve(observation)
@@ -306,6 +344,7 @@ class Metrics:
     def text(self) -> bytes:
         """The exposition format, of all workers where there are several."""
         if os.environ.get(SHARED_FOLDER):
+            self._fold()
             return generate_latest(shared_registry())
         return generate_latest(self.registry)
 

@@ -24,8 +24,8 @@ class Page:
     """`last` is the id or key the next page begins behind; None where there is no more.
 
     `total` is the number of rows of all pages, where it was asked for. `complete` is False where rows may be missing
-    of which nobody knows whether they belong here. Several requests of one plan may be given one page: nobody changes
-    it, and `shown` keeps what was made of it, with the plan that it was made for.
+    of which nobody knows whether they belong here. Several requests of one plan may be given one page: what it shows is
+    made of its rows once, which are used up by it, and `shown` keeps that, with the plan that it was made for.
     """
 
     documents: tuple[Document, ...] | Portions[Document]

@@ -98,7 +98,7 @@ class ListPlan:
     In `_id` order, or as `ordered` says: then `after` is the key of a row there. `prefix` are the equal values
     that lead the index it is read from. `counts` asks for the rows of all pages. `question` binds the next cursor to
     this caller and this question. `asked` is what was asked of computed fields: it stands behind their computation, and
-    the guard before it.
+    the guard before it. Where it `is_linked`, rows are asked for their files once they were shown.
     """
 
     collection: str
@@ -116,6 +116,7 @@ class ListPlan:
     computed: Computing = ()
     asked: MongoFilter = field(default_factory=dict)
     without: frozenset[Path] = frozenset()
+    is_linked: bool = False
 
     @property
     def orders_computed(self) -> bool:

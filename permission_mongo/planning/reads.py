@@ -82,6 +82,7 @@ def _planned(operation: ListMany, access: Access, asking: Asking, callers: Calle
         collection.computed,
         query.match if behind else {},
         without,
+        operation.presign,
     )
 
 

@@ -203,10 +203,11 @@ def _of_service(plan: Plan, outcome: Outcome, cursors: CursorKey, posix: float) 
 
 
 def _page(plan: ListPlan | DeletedPlan | AsOfPlan, page: Page, cursors: CursorKey, posix: float) -> ShownPage:
-    """Made once for each plan, however many requests of that plan the page answers."""
+    """Made once, of the page's own rows, however many requests of its plan the page answers."""
     for of, shown in page.shown:
-        if of is plan and isinstance(shown, ShownPage):
-            return shown
+        if of is not plan or not isinstance(shown, ShownPage):
+            raise AssertionError("a page answers one plan")
+        return shown
     cursor = None if page.last is None else cursors.seal(page.last, plan.question, posix)
     documents = _rows_through(plan, page.documents)
     made = ShownPage(documents, cursor, page.has_more, page.total, page.complete)
@@ -222,10 +223,17 @@ def _rows_through(
     without = plan.without if isinstance(plan, ListPlan) else frozenset()
 
     def shown(some: Sequence[Document]) -> tuple[Revealed, ...]:
-        documents = _cut(_all_through(plan.lens, some), fields)
+        documents = _cut(_page_through(plan, some), fields)
         return tuple(Revealed(_rest(one, without)) for one in documents) if without else documents
 
     return rows.through(shown) if isinstance(rows, Portions) else shown(rows)
+
+
+def _page_through(plan: ListPlan | DeletedPlan | AsOfPlan, rows: Sequence[Document]) -> tuple[Revealed, ...]:
+    """A list's rows were read for it alone: they may become what is shown."""
+    if not isinstance(plan, ListPlan) or plan.is_linked:
+        return _all_through(plan.lens, rows)
+    return cast("tuple[Revealed, ...]", plan.lens.show_own([*rows]))
 
 
 def _through(lens: Lens, document: Document) -> Revealed:

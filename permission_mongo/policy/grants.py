@@ -175,6 +175,10 @@ class Lens:
             return tuple(self.uniform.reveal_all(documents))
         return tuple([self.show(document) for document in documents])
 
+    def show_own(self, rows: list[Document]) -> tuple[Document, ...]:
+        """The same of rows that nobody else holds, now or later: they are changed."""
+        return self.show_all(rows) if self.uniform is None else tuple(self.uniform.reveal_own(rows))
+
     def comparable(self, one: Document, other: Document) -> tuple[Document, Document]:
         """Of two states what both of them show raw: each is judged by the grants that hold on it."""
         views = [(self.uniform or self._view(state)).raw() for state in (one, other)]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from typing import Any, Final, cast
 
 import pymongo
 from bson.objectid import ObjectId
+from pymongo.asynchronous.cursor import AsyncRawBatchCursor
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import BulkWriteError, PyMongoError
 from pymongo.read_concern import ReadConcern
@@ -66,6 +68,8 @@ class _Known:
     ids: set[bytes] = field(default_factory=set)
     heads: dict[str | None, Head | None] = field(default_factory=dict)
     looks: int = 0
+    prolonged: float = 0.0  # a `time.monotonic()` moment
+    is_quiet: bool = False  # the look before this one found nothing to seal
 
 
 class Sealer:
@@ -124,25 +128,40 @@ class Sealer:
     async def look(self, *, full: bool = False) -> float:
         """Seal what is in no seal, if this process is the one to do it. Seconds until the next look."""
         with pymongo.timeout(_PATIENCE):
-            known = await self._held(full=full)
+            if not full and await self._has_nothing_to_do():
+                return PAUSE
+            known = await self._held()
         if known is None:
             return _LEASE / 3
-        known.looks += 1
-        if full or known.looks % _FULL_EVERY == 1:
+        if full or known.looks % _FULL_EVERY == 0:
             await self._all(known)
         else:
             await self._from(known, known.now - _SHORT, set())
+        known.looks += 1
         return PAUSE
+
+    async def _has_nothing_to_do(self) -> bool:
+        """Behind a look that found nothing a short one may read alone: the lease holds for a while without a write."""
+        known = self._known
+        if known is None or not known.is_quiet or known.looks % _FULL_EVERY == 0:
+            return False
+        if time.monotonic() - known.prolonged >= _LEASE / 3:
+            return False
+        async for batch in self._ids_from(known.now - _SHORT):
+            if not known.ids.issuperset(ids_in(batch)):
+                return False
+        known.looks += 1
+        return True
 
     # -- the lease
 
-    async def _held(self, *, full: bool) -> _Known | None:
+    async def _held(self) -> _Known | None:
         """Prolonged, or taken if nobody has it; None if another one does.
 
-        Each look begins with this write, confirmed by a majority: what is read behind it is all that was committed
-        before. So the moment of a full look tells that what came to be seen earlier is sealed.
+        Each look that may seal begins with this write, confirmed by a majority: what is read behind it is all that was
+        committed before. So the moment of a full look tells that what came to be seen earlier is sealed.
         """
-        known = self._known
+        known, asked = self._known, time.monotonic()
         swept: Any = "$swept" if known is None else known.swept
         if known is None:
             await self._settings.update_one({"_id": NAME}, [{"$set": _FIRST}], upsert=True)
@@ -162,6 +181,8 @@ class Sealer:
             self._known = await self._begun(found)
         else:
             known.now = found["now"]
+        if self._known is not None:
+            self._known.prolonged = asked
         return self._known
 
     async def _begun(self, found: Document) -> _Known:
@@ -190,17 +211,19 @@ class Sealer:
 
     async def _from(self, known: _Known, start: datetime, seen: set[bytes]) -> None:
         """Seal what has an id from `start` on and is in no seal; `seen` takes the ids met."""
-        first = ObjectId.from_datetime(start)
-        # By the index of the ids alone, and in their bytes: a full look meets some minutes' entries again.
-        cursor = self._entries.find_raw_batches(
-            {"_id": {"$gte": first}}, {"_id": 1}, sort=[("_id", 1)], batch_size=5000
-        )
-        async for batch in cursor:
+        known.is_quiet = True
+        async for batch in self._ids_from(start):
             ids = list(ids_in(batch))
             new = [one for one in ids if one not in known.ids]
+            known.is_quiet = known.is_quiet and not new
             seen.update(ids)
             for n in range(0, len(new), MOST_IN_ONE):
                 await self._seal(known, new[n : n + MOST_IN_ONE])
+
+    def _ids_from(self, start: datetime) -> AsyncRawBatchCursor[Document]:
+        """By the index of the ids alone, and in their bytes: a full look meets some minutes' entries again."""
+        ids = {"_id": {"$gte": ObjectId.from_datetime(start)}}
+        return self._entries.find_raw_batches(ids, {"_id": 1}, sort=[("_id", 1)], batch_size=5000)
 
     async def _seal(self, known: _Known, ids: list[bytes]) -> None:
         """Each tenant's in a seal of its own."""

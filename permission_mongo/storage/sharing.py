@@ -45,7 +45,7 @@ class _Line:
 
 
 class Sharing:
-    """Answers lists. What several are given is one object, which nobody changes."""
+    """Answers lists. What several are given is one object, and what is shown of it is made once."""
 
     def __init__(self, rooms: Rooms) -> None:
         self._rooms = rooms

@@ -131,6 +131,17 @@ def test_no_leaf_is_shown_raw_that_no_grant_gives_raw(document, rules, hidden):
     assert document == stored, "the stored document is left as it was"
 
 
+@given(
+    st.lists(DOCUMENTS, max_size=3), st.integers(1, 3), st.lists(RULES, max_size=2), st.lists(st.sampled_from(PATHS))
+)
+def test_rows_that_become_what_is_shown_show_what_copies_of_them_do(documents, times, rules, hidden):
+    view = View(tuple(rules), frozenset(canonical(path) for path in hidden), KEY)
+    rows = [deepcopy({**one, "_made": 1}) for one in documents * times]
+    expected = [view.reveal(row) for row in rows]
+    assert view.reveal_all(rows) == expected
+    assert view.reveal_own(rows) == expected
+
+
 @given(DOCUMENTS, st.lists(RULES, max_size=2), RULES)
 def test_a_further_grant_never_shows_less(document, rules, further):
     before = [leaf for leaf in leaves(shown(document, *rules)) if leaf[1] == "SECRET"]

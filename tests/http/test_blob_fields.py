@@ -18,7 +18,7 @@ collections:
       other: {type: blob}
 """
 POLICY = """
-roles: {user: {}, blind: {}, masked: {}, boss: {}, parts: {}, mixed: {}}
+roles: {user: {}, blind: {}, masked: {}, boss: {}, parts: {}, mixed: {}, nameless: {}}
 policies:
   notes:
     user: {actions: ["*"], when: "resource.owner_id == user.id"}
@@ -28,6 +28,7 @@ policies:
     mixed:
       - {actions: [read, update], when: "resource.owner_id == user.id"}
       - {actions: [read], fields: {mask: {photo.filename: redact}}}
+    nameless: {actions: [read], when: "resource.owner_id == user.id", fields: {deny: [owner_id]}}
     boss: {actions: ["*", purge], check: "true", fields: {reassign: [photo]}}
 """
 PHOTO = {"filename": "a.png", "content_type": "image/png", "size_bytes": 3, "checksum": "0" * 64}

@@ -314,6 +314,15 @@ async def test_addresses_are_given_for_what_is_shown_raw_alone(world: World):
     assert (await world.get("/notes/n?_presign=maybe")).status_code == 400
 
 
+async def test_addresses_are_given_by_what_is_stored_and_not_by_what_is_shown(world: World):
+    """Which rules hold is asked of rows whose hidden fields are still there, also where one page answers many."""
+    await put(world)
+    nameless = a_token("alice", ["nameless"])
+    assert "owner_id" not in (await world.get("/notes/n", token=nameless)).json()
+    for urls in await asyncio.gather(*(presigned(world, token=nameless) for _ in range(6))):
+        assert None not in urls
+
+
 async def test_who_sees_a_part_or_a_mask_in_this_row_is_given_no_bytes(world: World):
     await put(world)
     parts, mixed = a_token("eve", ["parts"]), a_token("eve", ["mixed"])

@@ -35,7 +35,7 @@ async def goes_on(world, cursor):
 
 
 async def test_a_cursor_of_the_former_secret_is_opened_until_that_is_forgotten(gateways):
-    before, after, later = gateways
+    before, after, _ = gateways
     await before.add("a", "b", "c")
     old, new = await cursor_of(before), await cursor_of(after)
     assert [await goes_on(one, old) for one in gateways] == [200, 200, 400]

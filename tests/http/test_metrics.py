@@ -5,6 +5,8 @@ import re
 
 import pytest
 
+from permission_mongo.metrics import Metrics
+from permission_mongo.observations import Served
 from tests.http.harness import CONFIG, a_config, a_token, a_world
 
 pytestmark = pytest.mark.mongo
@@ -36,6 +38,24 @@ async def test_a_request_is_counted_by_its_outcome_and_a_refusal_by_its_code(wor
     assert counted(world, "refusals_total", action="read", code="bad_request") == 1
     assert counted(world, "http_requests_total", method="other", route="none", status="405") == 1
     assert counted(world, "http_requests_total", method="GET", route="none", status="404") == 1
+
+
+async def test_what_is_observed_while_somebody_collects_is_counted_once():
+    """Collectors have threads of their own where metrics have a port of their own."""
+    metrics = Metrics()
+    of_one = {"method": "GET", "route": "/", "status": "200"}
+    name = "permission_mongo_http_requests_total"
+
+    def observe():
+        for _ in range(2_000):
+            metrics.observe(Served("GET", "/", 200, 0.001))
+
+    def collect():
+        return [metrics.registry.get_sample_value(name, of_one) or 0 for _ in range(50)]
+
+    *_, seen = await asyncio.gather(*(asyncio.to_thread(observe) for _ in range(3)), asyncio.to_thread(collect))
+    assert seen == sorted(seen)
+    assert metrics.registry.get_sample_value(name, of_one) == 6_000
 
 
 async def test_a_batch_is_counted_with_its_items(world):

@@ -336,6 +336,40 @@ async def test_many_at_once_leave_one_chain(database):
     assert (chain.entries, chain.waiting) == (100, 0)
 
 
+async def test_where_nothing_is_new_nothing_is_written_until_the_lease_has_to_be_prolonged(database):
+    sealer = a_sealer(database)
+    await add(database)
+    for _ in range(2):  # the second one finds nothing
+        await sealer.look()
+
+    async def until():
+        return (await database["_pm_settings"].find_one({"_id": NAME}))["until"]
+
+    taken = await until()
+    assert await sealer.look() == pytest.approx(1.0)
+    assert await until() == taken
+    sealer._known.prolonged -= 5
+    await sealer.look()
+    assert await until() > taken
+    await sealer.look()
+    await add(database, 2)
+    await sealer.look()
+    await settle(database)
+    assert await faults(database) == []
+    [chain] = await verify(database, (None, LATEST), {}, "acme", every=False)
+    assert (chain.seals, chain.entries, chain.waiting) == (2, 3, 0)
+
+
+async def test_entries_that_come_to_be_seen_late_are_sealed_by_who_found_nothing_for_long(database):
+    sealer = a_sealer(database)
+    await sealer.look()
+    await add(database, 3, age=timedelta(minutes=1))
+    for _ in range(15):
+        await sealer.look()
+    [chain] = await verify(database, (None, LATEST), {}, "acme", every=False)
+    assert (chain.entries, chain.waiting) == (3, 0)
+
+
 async def test_it_lets_go_of_the_lease_when_it_ends(database):
     sealer = a_sealer(database)
     await add(database)
@@ -386,7 +420,7 @@ async def test_long_entries_are_sealed_in_the_chains_of_their_tenants_beside_sho
 async def test_who_was_held_up_before_it_met_a_tenant_seals_nothing_twice(database):
     """It has the lease, and looks; meanwhile another one takes it and seals; then it goes on."""
     first, second = a_sealer(database, "one"), a_sealer(database, "two")
-    await second._held(full=True)
+    await second._held()
     await database["_pm_settings"].update_one({"_id": NAME}, {"$set": {"until": datetime(2020, 1, 1)}})
     new = await add(database, 3)
     await first.look(full=True)
