@@ -51,7 +51,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--table", action="store_true", help="measure nothing; print the latest result as Markdown")
     parser.add_argument("--quick", action="store_true", help="three short rounds: to see that it works")
     parser.add_argument("--only", action="append", metavar="NAME", help="repeatable: what is called so or begins so")
-    parser.add_argument("--rounds", type=int, help="rounds of each line; deletes take two more")
+    parser.add_argument("--rounds", type=int, help="rounds of each line; batches take four times as many")
     parser.add_argument("--requests", type=int, help="at most so many requests a round")
     parser.add_argument("--results", type=Path, metavar="DIR", help="keep all that is found here, of a short run too")
     return parser.parse_args(arguments)

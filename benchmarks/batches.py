@@ -65,7 +65,7 @@ async def _both(
             method, path, body = body_of()
             return asked(load, request_bytes(method, path, world.token, body), is_whole)
 
-        return await in_turn(name, extent.delete_rounds, lambda: ask(floor), lambda: ask(ours))
+        return await in_turn(name, extent.batch_rounds, lambda: ask(floor), lambda: ask(ours))
 
 
 async def created(world: World, extent: Extent, name: str) -> Row:

@@ -21,7 +21,7 @@ async def deleted(world: World, extent: Extent, name: str, collection: str, size
     floor: list[float] = []
     ours: list[float] = []
     async with connected(world.gateway.port, 1, []) as load:
-        for done in range(-1, extent.delete_rounds):
+        for done in range(-1, extent.batch_rounds):
             ids = insert(world.database, collection, 2 * _BATCH)
             by_gateway = partial(_delete_by_gateway, world, load, collection, ids[_BATCH:], ours)
             if done % 2:
@@ -33,7 +33,7 @@ async def deleted(world: World, extent: Extent, name: str, collection: str, size
                 floor.clear()
                 ours.clear()
                 continue
-            tell(name, done, extent.delete_rounds, floor[-1], ours[-1], "ms")
+            tell(name, done, extent.batch_rounds, floor[-1], ours[-1], "ms")
     what = f"versioned delete of {_BATCH:,}, {size}"
     return Row(name, what, "ms", *paired(ours, floor), must=must, less_is_better=True)
 
