@@ -123,6 +123,7 @@ class Gateway:
         if isinstance(outcome, Replayed) and not isinstance(operation, Service):
             return await self._again(outcome.kept, operation, replace(asking, once=None))
         shown = show(plan, outcome, self.planner.cursors, asking.posix())
+        asking.spent[:] = plan, outcome, shown
         if not (isinstance(operation, GetOne | GetMany | ListMany) and operation.presign):
             return shown
         places = places_of(plan, outcome, operation.collection.blobs)

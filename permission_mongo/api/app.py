@@ -32,6 +32,8 @@ from permission_mongo.errors import CollectionNotFound, NoConnectionFree, Refusa
 from permission_mongo.gateway import Gateway
 from permission_mongo.observations import NoConnection, Refused, Served
 
+_SMALL: Final = 64 * 2**10  # bytes of an answer that is taken at once as a rule
+_SHORT: Final = 256 * 2**10  # and of its request
 # Two readers of such a path see two paths: one where it is encoded, and one where it divides or ends it.
 _AMBIGUOUS: Final = re.compile(rb"%(?:2f|5c|00)", re.IGNORECASE)
 # What a request without a route is counted as, else by another word: a caller may send any method.
@@ -108,6 +110,8 @@ class _Answers:
 
     async def _deliver(self, call: Call, response: Response, endpoint: Endpoint, seconds: float, send: Send) -> None:
         """Nobody waits for the line that tells of a request: it comes behind the answer, whatever becomes of that."""
+        if call.asked is not None and (len(response.body) > _SMALL or len(call.received) > _SHORT):
+            call.asked.spent.clear()  # who reads slowly holds no more of it than must be
         try:
             await deliver(response, call, send)
         finally:

@@ -40,7 +40,8 @@ class Asking:
     `kin` are the people around the caller, once a rule has asked for them.
     `asked` has what the outside said of its documents, where hooks ask it. `repeats`: the write was done before, and
     the plan is for telling what it did. `share` is what an answer that may be large waits for, before its query. `base`
-    is the address that the gateway was asked at, where the answer has addresses of its own.
+    is the address that the gateway was asked at, where the answer has addresses of its own. `spent` is what was worked
+    with last: to let go of a thousand documents takes half a millisecond, for which no answer has to wait.
     """
 
     principal: Principal
@@ -53,6 +54,7 @@ class Asking:
     repeats: bool = False
     share: Share | None = None
     base: str = ""
+    spent: list[object] = field(default_factory=list, compare=False, repr=False)
 
     def actor(self) -> Actor:
         who = self.principal

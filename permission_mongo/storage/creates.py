@@ -38,10 +38,10 @@ from permission_mongo.storage.turns import ahead, in_turns
 from permission_mongo.values import Document, DocumentId
 from permission_mongo.versions import moment_after
 
-_FIRST: Final = 50  # drafts that are judged before the first of them is stored
-_PIECE: Final = 300  # that are judged while others are stored, about
-_A_TURN: Final = 25  # that are judged at a stretch: a quarter of a millisecond
-_AT_ONCE: Final = 50  # between which other callers have their turn
+_BEGUN: Final = 10  # drafts that are judged before anything is sent
+_FIRST: Final = 50  # that are stored first, where MongoDB has nothing else to do meanwhile
+_PIECE: Final = 250  # that are judged while others are stored, about
+_A_TURN: Final = 25  # that are judged at a stretch, a quarter of a millisecond: then others have their turn
 
 
 async def create_one(plan: CreatePlan, actor: Actor, rooms: Rooms, deadline: float | None = None) -> Created:
@@ -104,7 +104,7 @@ class _Creation:
         # All are judged first where all must be fit, where one may repeat the id of another, and under a key, which is
         # kept as done with the last transaction that stores something.
         is_whole = plan.batch is None or plan.batch.atomic or plan.continues or actor.once is not None
-        self._judged_first = len(plan.drafts) if is_whole else _FIRST
+        self._judged_first = len(plan.drafts) if is_whole else _BEGUN
 
     async def run(self) -> BatchOutcome:
         batch = self._batch
@@ -133,10 +133,10 @@ class _Creation:
     async def _begun(self, indices: Sequence[int]) -> list[int]:
         """The places of those that can be stored, as far as is known: of most it is told when it is their turn."""
         fit: list[int] = []
-        for n in range(0, len(indices), _AT_ONCE):
+        for n in range(0, len(indices), _A_TURN):
             if len(fit) >= self._judged_first:
                 return [*fit, *indices[n:]]
-            fit += [draft.index for draft in self._fit(indices[n : n + _AT_ONCE])]
+            fit += [draft.index for draft in self._fit(indices[n : n + _A_TURN])]
             await asyncio.sleep(0)
         return fit
 
@@ -250,13 +250,13 @@ class _Creation:
         if self._first is not None:
             await self._first(session)
         async with ahead(self._pieces(indices)) as pieces:
+            if self._foretells(indices):
+                foretold = [self._plan.ids[n] for n in indices]
+                await self.ledger.foretell(session, part, "create", foretold)
             async for piece in pieces:
                 size += sum(len(draft.stored) for draft in piece)
                 if size > self._plan.target.max_bytes and len(drafts) + len(piece) > 1:
                     raise TooMuch
-                if self._foretells(indices) and foretold is None:
-                    foretold = [self._plan.ids[n] for n in indices]
-                    await self.ledger.foretell(session, part, "create", foretold)
                 documents += await self._inserted(session, piece)
                 drafts += piece
         await self._settled(session, drafts, documents, part, foretold)
@@ -268,8 +268,9 @@ class _Creation:
 
     async def _pieces(self, indices: Sequence[int]) -> AsyncGenerator[list[Draft], None]:
         """All at once where all are judged: a command less is worth more then than what goes on beside it."""
-        first = self._judged_first
-        yield self._fit(indices[:first])
+        first = len(indices) if self._judged_first >= len(indices) else 0 if self._foretells(indices) else _FIRST
+        if first:
+            yield self._fit(indices[:first])
         left = max(0, len(indices) - first)
         size = max(1, -(-left // max(1, round(left / _PIECE))))
         for n in range(first, len(indices), size):

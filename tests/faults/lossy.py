@@ -28,6 +28,8 @@ class LossyPath:
         self._times = 0
         self._holding: frozenset[str] = frozenset()
         self._seconds = 0.0
+        self._writers: list[asyncio.StreamWriter] = []
+        self._tasks: set[asyncio.Task[None]] = set()
 
     def hold(self, *commands: str, seconds: float) -> None:
         """The next of these commands in a transaction arrives so much later. What a gateway does by itself is in none."""
@@ -38,10 +40,19 @@ class LossyPath:
         self._losing, self._times = frozenset(commands), times
 
     async def serve(self, ready: threading.Event, ending: asyncio.Event) -> None:
-        async with await asyncio.start_server(self._connection, "127.0.0.1", 0) as server:
+        async with await asyncio.start_server(self._connected, "127.0.0.1", 0) as server:
             self.port = server.sockets[0].getsockname()[1]
             ready.set()
             await ending.wait()
+        for writer in self._writers:
+            writer.close()
+
+    def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Kept, for a task that ends before its first step closes nothing."""
+        self._writers.append(writer)
+        task = asyncio.create_task(self._connection(reader, writer))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -49,6 +60,7 @@ class LossyPath:
         except OSError:
             writer.close()
             return
+        self._writers.append(at_server)
         doomed: set[int] = set()
         there = asyncio.create_task(self._there(reader, at_server, doomed))
         back = asyncio.create_task(self._back(to_server, writer, doomed))
@@ -126,6 +138,8 @@ def at_work(path: Path) -> Iterator[None]:
         for task in others:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
+        for _ in range(3):  # what was closed is let go of in the loop's next rounds
+            await asyncio.sleep(0)
 
     def run() -> None:
         with closing(loop):

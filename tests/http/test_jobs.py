@@ -311,11 +311,11 @@ async def add_big(world, count=8) -> list[str]:
 
 async def first_part(world, change) -> dict:
     """The record of the only job, changed as soon as it is there."""
-    for _ in range(1000):
+    for _ in range(10_000):
         found = await world.database["_pm_batches"].find_one_and_update({"job.open": True}, change)
         if found is not None:
             return found
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0.001)
     raise AssertionError("no job")
 
 

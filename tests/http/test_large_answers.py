@@ -1,11 +1,14 @@
 """Large answers made at once hold no more than `limits.max_bytes_in_flight`, and small reads pass them by."""
 
 import asyncio
+import gc
 import json
 from contextlib import asynccontextmanager
 
 import pytest
 
+from permission_mongo.outcomes import Page
+from permission_mongo.planning.showing import ShownPage
 from permission_mongo.shares import LARGE
 from tests.http.harness import CONFIG, a_config, a_kept_world, a_token, a_world
 
@@ -124,6 +127,15 @@ async def test_t16_small_reads_counts_and_writes_pass_while_large_answers_wait(w
         assert not waiting.done()
         assert budget.waiting == 1
         waiting.cancel()
+
+
+async def test_t16_who_does_not_take_a_large_answer_holds_nothing_that_it_was_made_of(world):
+    def pages():
+        return {id(one) for one in gc.get_objects() if type(one) in (Page, ShownPage) and len(one.documents) == 1}
+
+    before = pages()
+    async with a_full_house(world):
+        assert pages() <= before
 
 
 async def test_t16_who_waits_too_long_is_told_to_come_back(world):
