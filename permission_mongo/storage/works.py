@@ -6,6 +6,7 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from time import monotonic
 from typing import ClassVar, Final, Literal, cast
 
 from bson import decode_all
@@ -35,6 +36,8 @@ State = tuple[RawBSONDocument, Document]  # a stored document: its bytes, and re
 Worked = Chunked | RevivePlan
 Came = Progress[DocumentId]
 _LOOKS_FOR_FIRST: Final = 12
+_LET_IN: Final = 0.01  # seconds between two transactions of a job, at most
+_PART_LET_IN: Final = 0.05  # and of what the one before took
 _COUNTED: Final = 500  # rows whose sizes are added up at a stretch
 
 
@@ -134,7 +137,7 @@ class Work(ABC):
         return first_refusal(failed, f"nothing was {self.verb}")
 
     async def _part(self, ids: Ids, final: bool, renumber: bool = False) -> None:
-        batch, part = self._work.batch, ObjectId()
+        batch, part, began = self._work.batch, ObjectId(), monotonic()
         body: Body[Came] = lambda session: self._body(session, ids, part, renumber)  # noqa: E731
         try:
             came = await self._rooms.transactor.run(
@@ -153,6 +156,8 @@ class Work(ABC):
             return await self._part(ids, final, renumber=True)
         if self._turn.lease is not None and not final:
             self._progress.is_job, self._turn = True, replace(self._turn, origin=None)
+            # The transaction held the job's record. Who wants to cancel it asks MongoDB again every few milliseconds.
+            await asyncio.sleep(min(_LET_IN, _PART_LET_IN * (monotonic() - began)))
         self._progress.add(came)
         return None
 
