@@ -110,7 +110,8 @@ class _Answers:
 
     async def _deliver(self, call: Call, response: Response, endpoint: Endpoint, seconds: float, send: Send) -> None:
         """Nobody waits for the line that tells of a request: it comes behind the answer, whatever becomes of that."""
-        if call.asked is not None and (len(response.body) > _SMALL or len(call.received) > _SHORT):
+        is_large = call.share is not None or len(response.body) > _SMALL or len(call.received) > _SHORT
+        if call.asked is not None and is_large:
             call.asked.spent.clear()  # who reads slowly holds no more of it than must be
         try:
             await deliver(response, call, send)

@@ -192,7 +192,8 @@ class Config:
     `digest` is the SHA-256 of its files' contents, `schema_digest` begins that of the schema, `policy_digest` that of
     schema and policy. `tests` are the policy's own, None without a file of them: `trials` runs them before it serves.
     `written` are schema.yml and policy.yml as they were read, by the names of the files. `namespaces` tells the
-    database of each beside the default one, whose database is that of `mongodb`.
+    database of each beside the default one, whose database is that of `mongodb`. `remembered` is planning's, by the
+    names of collections: what it made of them.
     """
 
     collections: Mapping[str, Collection]
@@ -219,6 +220,7 @@ class Config:
     namespaces: Mapping[str, str] = field(default_factory=dict)
     doors: tuple[str, ...] = ()  # other APIs whose callers are let in
     blobs: Blobs = Blobs()
+    remembered: dict[str, tuple[object, object]] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     def database(self, namespace: str) -> str:
         """KeyError for a namespace that is not declared."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import cast
 
 from permission_mongo.config.model import Config
 from permission_mongo.documents.etags import Tags
@@ -12,19 +12,14 @@ from permission_mongo.planning.callers import Access
 from permission_mongo.plans import Precondition, Target
 from permission_mongo.schema.model import Collection
 
-_MOST_REMEMBERED: Final = 512
-_remembered: dict[tuple[int, str], tuple[Config, Collection, Target]] = {}
-
 
 def target_of(collection: Collection, config: Config) -> Target:
-    """Made once for each collection of a configuration."""
-    known = _remembered.get((id(config), collection.name))
-    if known is not None and known[0] is config and known[1] is collection:
-        return known[2]
-    if len(_remembered) >= _MOST_REMEMBERED:
-        _remembered.clear()
+    """Made once for each collection of a configuration, which keeps it: what is remembered ends with it."""
+    known = config.remembered.get(collection.name)
+    if known is not None and known[0] is collection:
+        return cast("Target", known[1])
     made = _made(collection, config)
-    _remembered[id(config), collection.name] = config, collection, made
+    config.remembered[collection.name] = collection, made
     return made
 
 

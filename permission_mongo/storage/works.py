@@ -154,11 +154,11 @@ class Work(ABC):
             if renumber:
                 raise Contended from error
             return await self._part(ids, final, renumber=True)
+        self._progress.add(came)  # before anything is waited for: it is done
         if self._turn.lease is not None and not final:
             self._progress.is_job, self._turn = True, replace(self._turn, origin=None)
             # The transaction held the job's record. Who wants to cancel it asks MongoDB again every few milliseconds.
             await asyncio.sleep(min(_LET_IN, _PART_LET_IN * (monotonic() - began)))
-        self._progress.add(came)
         return None
 
     def _step(self, body: Body[Came], ids: Ids, *, final: bool) -> Body[Came]:

@@ -1,10 +1,13 @@
 """A list that a caller asks again in the same words has its plan already; nobody else, and nothing else, is given it."""
 
+from dataclasses import replace
+
 import pytest
 
 from permission_mongo.errors import Forbidden
 from permission_mongo.parsing.lists import read_list_of, read_query
 from permission_mongo.planning.planned import Planned
+from permission_mongo.planning.targets import target_of
 from permission_mongo.query.limits import Limits
 from tests.builders import NOW, a_rule
 from tests.planning.test_plans import NOTES, a_planner, a_principal, asked
@@ -74,3 +77,13 @@ def test_only_so_many_are_held():
         access = planner.callers.access(asked(a_principal(str(number))), NOTES, "read")
         held.keep(access, read(), plan)
     assert len(held._plans) == 1024
+
+
+def test_what_is_written_to_is_made_once_for_a_configuration_and_ends_with_it():
+    config = a_planner(OWN).callers.config
+    target = target_of(NOTES, config)
+    assert target_of(NOTES, config) is target
+    other = replace(config, limits=replace(config.limits, max_transaction_bytes=1234))
+    assert other.remembered == {}
+    assert target_of(NOTES, other).max_bytes == 1234
+    assert target_of(NOTES, config) is target
