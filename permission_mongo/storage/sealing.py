@@ -136,7 +136,7 @@ class Sealer:
         if full or known.looks % _FULL_EVERY == 0:
             await self._all(known)
         else:
-            await self._from(known, known.now - _SHORT, set())
+            await self._from(known, known.now - _SHORT)
         known.looks += 1
         return PAUSE
 
@@ -203,20 +203,19 @@ class Sealer:
 
     async def _all(self, known: _Known) -> None:
         """Everything that can have come to be seen since the last time; older ids are forgotten."""
-        moment, seen = known.now, set[bytes]()
-        await self._from(known, known.swept - self._latest, seen)
+        moment = known.now
+        await self._from(known, known.swept - self._latest)
+        # Not only what this look met: `_meet` learns of what another one has sealed behind the look's back.
         oldest = ObjectId.from_datetime(moment - self._latest).binary
-        known.ids = {one for one in seen if one >= oldest}
+        known.ids = {one for one in known.ids if one >= oldest}
         known.swept = moment
 
-    async def _from(self, known: _Known, start: datetime, seen: set[bytes]) -> None:
-        """Seal what has an id from `start` on and is in no seal; `seen` takes the ids met."""
+    async def _from(self, known: _Known, start: datetime) -> None:
+        """Seal what has an id from `start` on and is in no seal."""
         known.is_quiet = True
         async for batch in self._ids_from(start):
-            ids = list(ids_in(batch))
-            new = [one for one in ids if one not in known.ids]
+            new = [one for one in ids_in(batch) if one not in known.ids]
             known.is_quiet = known.is_quiet and not new
-            seen.update(ids)
             for n in range(0, len(new), MOST_IN_ONE):
                 await self._seal(known, new[n : n + MOST_IN_ONE])
 

@@ -54,6 +54,11 @@ async def settle(database):
     await database["_pm_settings"].update_one({"_id": NAME}, [moved])
 
 
+async def let_go(database):
+    """As if the lease had run out."""
+    await database["_pm_settings"].update_one({"_id": NAME}, {"$set": {"until": datetime(2020, 1, 1)}})
+
+
 async def a_seal_in(database):
     async with asyncio.timeout(8):
         while not await database["_pm_audit_seals"].count_documents({}):  # noqa: ASYNC110
@@ -291,7 +296,7 @@ async def test_one_at_a_time_and_another_takes_over_when_it_is_gone(database):
     await add(database)
     await second.look()
     assert await database["_pm_audit_seals"].count_documents({}) == 1
-    await database["_pm_settings"].update_one({"_id": NAME}, {"$set": {"until": datetime(2020, 1, 1)}})
+    await let_go(database)
     await second.look()
     assert await database["_pm_audit_seals"].count_documents({}) == 2
     assert await first.look() > 1.0
@@ -303,7 +308,7 @@ async def test_two_that_take_themselves_for_the_sealer_never_fork_a_chain(databa
     first, second = a_sealer(database, "one"), a_sealer(database, "two")
     await add(database)
     await first.look(full=True)
-    await database["_pm_settings"].update_one({"_id": NAME}, {"$set": {"until": datetime(2020, 1, 1)}})
+    await let_go(database)
     new = await add(database, 3)
     await second.look(full=True)
     with pytest.raises(Forked):
@@ -325,7 +330,7 @@ async def test_many_at_once_leave_one_chain(database):
                 await sealer.look(full=True)
             except Forked:
                 sealer._known = None
-            await database["_pm_settings"].update_one({"_id": NAME}, {"$set": {"until": datetime(2020, 1, 1)}})
+            await let_go(database)
 
     await asyncio.gather(write(), *map(seal, sealers))
     await sealers[0].look(full=True)
@@ -334,6 +339,26 @@ async def test_many_at_once_leave_one_chain(database):
     assert await faults(database) == []
     [chain] = await verify(database, (None, LATEST), {}, "acme", every=False)
     assert (chain.entries, chain.waiting) == (100, 0)
+
+
+async def test_what_another_seals_in_the_middle_of_a_look_is_sealed_once(database, monkeypatch):
+    one, other = a_sealer(database, "one"), a_sealer(database, "other")
+    meet = one._meet
+
+    async def too_late(known, tenant):  # what was to be seen is read, and the lease has run out meanwhile
+        await add(database, 2)
+        await let_go(database)
+        await other.look(full=True)
+        await meet(known, tenant)
+
+    monkeypatch.setattr(one, "_meet", too_late)
+    await add(database, 3)
+    for _ in range(2):
+        await one.look(full=True)
+        await let_go(database)
+    await settle(database)
+    assert await faults(database) == []
+    assert await database["_pm_audit_seals"].count_documents({}) == 1
 
 
 async def test_where_nothing_is_new_nothing_is_written_until_the_lease_has_to_be_prolonged(database):
@@ -421,7 +446,7 @@ async def test_who_was_held_up_before_it_met_a_tenant_seals_nothing_twice(databa
     """It has the lease, and looks; meanwhile another one takes it and seals; then it goes on."""
     first, second = a_sealer(database, "one"), a_sealer(database, "two")
     await second._held()
-    await database["_pm_settings"].update_one({"_id": NAME}, {"$set": {"until": datetime(2020, 1, 1)}})
+    await let_go(database)
     new = await add(database, 3)
     await first.look(full=True)
     await second._seal(second._known, [one.binary for one in new])
