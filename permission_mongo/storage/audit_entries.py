@@ -10,7 +10,7 @@ from permission_mongo.events import told_of_audit
 from permission_mongo.hooks import Receiver
 from permission_mongo.storage.layout import AUDIT
 from permission_mongo.storage.outbox import Outbox
-from permission_mongo.storage.straight import Straight
+from permission_mongo.storage.straight import Pipeline, Straight
 from permission_mongo.values import Document
 
 
@@ -32,6 +32,10 @@ class AuditEntries:
             await self._straight.insert(session, AUDIT, entry)
         await self.tell([entry], session)
 
+    async def send(self, pipeline: Pipeline, *entries: Document) -> None:
+        """Without a word to the receiver: `tell` is for who sends them, when the pipeline is answered."""
+        await pipeline.send({"insert": AUDIT, "documents": [*entries]})
+
     @property
     def is_told(self) -> bool:
         """Whether somebody outside is told of each entry."""
@@ -41,10 +45,6 @@ class AuditEntries:
         """Put it in place of one that the session's own transaction wrote. Nobody has seen that, nor was told of it."""
         assert not self.is_told  # noqa: S101  (what is told is not written ahead)
         await self.stored.replace_one({"_id": entry["_id"]}, entry, session=session)
-
-    async def insert_many(self, entries: list[Document], session: AsyncClientSession) -> None:
-        await self._straight.insert(session, AUDIT, *entries)
-        await self.tell(entries, session)
 
     async def tell(self, entries: list[Document], session: AsyncClientSession | None = None) -> None:
         """Entries that are stored, to the receiver: committed with them where a session is given."""

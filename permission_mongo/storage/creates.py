@@ -33,10 +33,11 @@ from permission_mongo.storage.parts import (
 from permission_mongo.storage.references import Dangling, require_targets, violation
 from permission_mongo.storage.replies import Stored
 from permission_mongo.storage.rooms import Life, Rooms
+from permission_mongo.storage.straight import Pipeline
 from permission_mongo.storage.transactions import Body, Lost, is_in_doubt
-from permission_mongo.storage.turns import ahead, in_turns
+from permission_mongo.storage.turns import in_turns
 from permission_mongo.values import Document, DocumentId
-from permission_mongo.versions import moment_after
+from permission_mongo.versions import Former, moment_after
 
 _BEGUN: Final = 10  # drafts that are judged before anything is sent
 _FIRST: Final = 50  # that are stored first, where MongoDB has nothing else to do meanwhile
@@ -234,7 +235,9 @@ class _Creation:
 
     async def one(self, session: AsyncClientSession, draft: Draft, part: Any) -> Document:
         """The one document stored; read again where fields of it are computed, if it is to be shown."""
-        stored = (await self._inserted(session, [draft]))[0]
+        former = await self._former(session, [draft])
+        async with self._rooms.straight.pipelined(session) as pipeline:
+            [stored] = await self._insert(pipeline, [draft], former)
         await self._settled(session, [draft], [stored], part)
         plan = self._plan
         if plan.computed and plan.lens is not None:
@@ -249,15 +252,16 @@ class _Creation:
         foretold: list[DocumentId] | None = None
         if self._first is not None:
             await self._first(session)
-        async with ahead(self._pieces(indices)) as pieces:
+        former = await self._former(session, self._fit(indices)) if self._plan.continues else {}
+        async with self._rooms.straight.pipelined(session) as pipeline:
             if self._foretells(indices):
                 foretold = [self._plan.ids[n] for n in indices]
-                await self.ledger.foretell(session, part, "create", foretold)
-            async for piece in pieces:
+                await self.ledger.foretell(pipeline, part, "create", foretold)
+            async for piece in self._pieces(indices):
                 size += sum(len(draft.stored) for draft in piece)
                 if size > self._plan.target.max_bytes and len(drafts) + len(piece) > 1:
                     raise TooMuch
-                documents += await self._inserted(session, piece)
+                documents += await self._insert(pipeline, piece, former)
                 drafts += piece
         await self._settled(session, drafts, documents, part, foretold)
         return [draft.index for draft in drafts]
@@ -280,23 +284,22 @@ class _Creation:
             if found:
                 yield found
 
-    async def _inserted(self, session: AsyncClientSession, drafts: list[Draft]) -> list[Document]:
-        """The documents as they are stored now. KeyExists names the draft whose key another one has."""
+    async def _insert(self, pipeline: Pipeline, drafts: list[Draft], former: Mapping[Life, Former]) -> list[Document]:
+        """The documents as they are stored then. KeyExists names the draft whose key another one has."""
         documents = [draft.document for draft in drafts]
         stored: list[Any] = [Stored(draft.stored) for draft in drafts]
-        if self._plan.continues and self._plan.target.versioned:
-            stored = documents = await self._continued(session, documents)
-        name = self._plan.target.collection
-        if self._plan.batch is None:
-            await self._rooms.straight.insert(session, name, stored[0])
-            return documents
-        try:
-            await self._rooms.insert(session, name, stored)
-        except BulkWriteError as error:
+        if former:
+            stored = documents = [_continued(one, former.get(self._life_of(one))) for one in documents]
+
+        def take(answer: Document) -> None:
+            if not answer.get("writeErrors"):
+                return
+            error = BulkWriteError(answer)
             index = duplicate_index(error)
-            if index is None:
-                raise
-            raise KeyExists(drafts[index].index) from error
+            raise error if index is None else KeyExists(drafts[index].index)
+
+        command = {"insert": self._plan.target.collection, "documents": stored}
+        await (pipeline.send(command) if self._plan.batch is None else pipeline.send(command, take))
         return documents
 
     async def _settled(
@@ -315,24 +318,22 @@ class _Creation:
         told = [(None, one) for one in documents] if self._plan.target.posts.any else []
         await self.ledger.note(session, part, "create", ids, Traces(states=told), foretold)
 
-    async def _continued(self, session: AsyncClientSession, documents: list[Document]) -> list[Document]:
-        """An id that lived before goes on behind its highest number and its last moment, and is no longer gone."""
+    async def _former(self, session: AsyncClientSession, drafts: list[Draft]) -> dict[Life, Former]:
+        """What lived before under their ids, and is no longer gone."""
         target = self._plan.target
+        if not (self._plan.continues and target.versioned):
+            return {}
+        lives = [self._life_of(draft.document) for draft in drafts]
+        return await self._rooms.former(session, target.collection, lives, target.keeping)
 
-        def key(document: Document) -> Life:
-            return (document.get(target.tenant_field) if target.tenant_field else None, document["_id"])
+    def _life_of(self, document: Document) -> Life:
+        tenant_field = self._plan.target.tenant_field
+        return (document.get(tenant_field) if tenant_field else None, document["_id"])
 
-        former = await self._rooms.former(session, target.collection, map(key, documents), target.keeping)
 
-        def continued(document: Document) -> Document:
-            life = former.get(key(document))
-            if life is None:
-                return document
-            mark = document["_made"]
-            return {
-                **document,
-                "_version": life.next,
-                "_made": {**mark, "at": moment_after(mark["at"], life.ended)},
-            }
-
-        return [continued(document) for document in documents]
+def _continued(document: Document, former: Former | None) -> Document:
+    """An id that lived before goes on behind its highest number and its last moment."""
+    if former is None:
+        return document
+    mark = document["_made"]
+    return {**document, "_version": former.next, "_made": {**mark, "at": moment_after(mark["at"], former.ended)}}

@@ -26,6 +26,7 @@ from permission_mongo.storage.parts import Ids, Progress, TooMuch
 from permission_mongo.storage.replies import Stored
 from permission_mongo.storage.rooms import BY_ID, Rooms
 from permission_mongo.storage.singles import require_accepted
+from permission_mongo.storage.straight import Pipeline, require_written
 from permission_mongo.storage.transactions import Raced
 from permission_mongo.storage.turns import ahead, documents_in
 from permission_mongo.storage.works import Attempted, Share, Work
@@ -127,26 +128,30 @@ class _Deletion(Work):
         if not self._plan.target.versioned:
             return await self._remove_unversioned(session, match), []
         kept: list[Document] = []
-        count = size = 0
+        counts: list[int] = []
+        size = 0
+        async with AsyncExitStack() as reading, self._rooms.straight.pipelined(session) as pipeline:
 
-        async def keep(pieces: AsyncGenerator[_Piece, None]) -> None:
-            nonlocal size
-            async for piece in pieces:
-                size = self._require_room(piece.sizes, size)
-                kept.extend(await self._keep(session, piece, renumber))
+            async def keep(pieces: AsyncGenerator[_Piece, None]) -> None:
+                nonlocal size
+                async for piece in pieces:
+                    size = self._require_room(piece.sizes, size)
+                    kept.extend(await self._keep(pipeline, piece, renumber))
 
-        # The rows of a group are read, and their records made, while the next one is removed.
-        behind: AsyncGenerator[_Piece, None] | None = None
-        async with AsyncExitStack() as reading:
-            for group in self._groups(ids):
-                count += await self._delete(session, group)
+            # The rows of a group are read, and their records made, while the next one is removed.
+            groups = self._groups(ids)
+            behind: AsyncGenerator[_Piece, None] | None = None
+            for n, group in enumerate(groups):
+                for sent in groups[n + 1 : n + 2] if n else groups[:2]:
+                    await self._delete(pipeline, sent, counts)
+                await pipeline.answered(left=1 if n + 1 < len(groups) else 0)
                 pieces = await reading.enter_async_context(ahead(self._pieces(group, renumber)))
                 if behind is not None:
                     await keep(behind)
                 behind = pieces
             if behind is not None:
                 await keep(behind)
-        if len(kept) != count:
+        if len(kept) != sum(counts):
             raise Raced
         return [one["d"] for one in kept], kept
 
@@ -160,20 +165,27 @@ class _Deletion(Work):
             size = len(ids) if len(ids) < _WORTH_HALVING else -(-len(ids) // 2)
         return [ids[n : n + size] for n in range(0, len(ids), size or 1)]
 
-    async def _delete(self, session: AsyncClientSession, ids: Ids) -> int:
-        match = self._plan.match.among(ids)
-        return (await self._live().delete_many(match, hint=BY_ID, session=session)).deleted_count
+    async def _delete(self, pipeline: Pipeline, ids: Ids, counts: list[int]) -> None:
+        """`counts` takes how many it has removed, when it is answered."""
 
-    async def _keep(self, session: AsyncClientSession, piece: _Piece, renumber: bool) -> list[Document]:
-        """The ids of the versions that are now stored."""
+        def take(answer: Document) -> None:
+            require_written(answer)
+            counts.append(answer["n"])
+
+        removal = {"q": self._plan.match.among(ids), "limit": 0, "hint": {"_id": 1}}
+        await pipeline.send({"delete": self._plan.target.collection, "deletes": [removal]}, take)
+
+    async def _keep(self, pipeline: Pipeline, piece: _Piece, renumber: bool) -> list[Document]:
+        """The ids of the versions that are stored then."""
         target = self._plan.target
         if piece.records is not None:
             records = [Stored(one) for _, one in piece.records]
-            await self._rooms.keep_whole(session, target.collection, records)
+            await self._rooms.keep_whole(pipeline, target.collection, records)
             return [one for one, _ in piece.records]
+        await pipeline.answered()
         states = [(RawBSONDocument(raw), stored) for raw, stored in piece.states]
-        kept = await self._records(session, states, renumber)
-        await self._rooms.keep(session, kept, target.keeping)
+        kept = await self._records(pipeline.session, states, renumber)
+        await self._rooms.keep(pipeline.session, kept, target.keeping)
         return [one["_id"] for one in kept]
 
     async def _pieces(self, ids: Ids, renumber: bool) -> AsyncGenerator[_Piece, None]:

@@ -175,8 +175,10 @@ class Grouping:
         ]
 
         async def body(session: AsyncClientSession) -> None:
-            await self._rooms.straight.insert(session, target.collection, *documents)
-            await self._rooms.audit.insert_many(entries, session)
+            async with self._rooms.straight.pipelined(session) as pipeline:
+                await pipeline.send({"insert": target.collection, "documents": documents})
+                await self._rooms.audit.send(pipeline, *entries)
+            await self._rooms.audit.tell(entries, session)
 
         proof = ledgers[0].proof(parts[0])
         await self._rooms.transactor.run(body, deadline=deadline, proof=proof, attempts=1)

@@ -17,8 +17,9 @@ from permission_mongo.plans import Actor, Target
 from permission_mongo.replays import kept_of
 from permission_mongo.storage.hierarchy import keep_placed
 from permission_mongo.storage.jobs import stands
-from permission_mongo.storage.layout import AUDIT, PARTS
+from permission_mongo.storage.layout import AUDIT, BATCHES, PARTS
 from permission_mongo.storage.rooms import Rooms
+from permission_mongo.storage.straight import Pipeline
 from permission_mongo.storage.transactions import Body, Proof
 from permission_mongo.values import Document, DocumentId
 from permission_mongo.versions import record_id
@@ -128,22 +129,32 @@ class Ledger:
         elif [*foretold] != ids:
             await self._mend(session, part, action, ids, len(foretold))
 
-    async def foretell(self, session: AsyncClientSession, part: Any, action: str, ids: Sequence[DocumentId]) -> None:
+    async def foretell(self, pipeline: Pipeline, part: Any, action: str, ids: Sequence[DocumentId]) -> None:
         """Write ahead what `note` would if all goes well, while MongoDB has nothing else to do. `note` mends it."""
-        await self._write(session, part, action, [*ids], NO_TRACES)
+        assert not self._rooms.audit.is_told  # noqa: S101  (what is told is not written ahead)
+        await self._send(pipeline, part, action, [*ids], NO_TRACES)
 
     async def _write(
         self, session: AsyncClientSession, part: Any, action: str, ids: list[DocumentId], traces: Traces
     ) -> None:
-        batch = self._batch
+        async with self._rooms.straight.pipelined(session) as pipeline:
+            entry = await self._send(pipeline, part, action, ids, traces)
         if self._target.audited:
-            await self._rooms.audit.insert_one(self.entry(part, action, ids, traces), session=session)
+            await self._rooms.audit.tell([entry], session)
+
+    async def _send(
+        self, pipeline: Pipeline, part: Any, action: str, ids: list[DocumentId], traces: Traces
+    ) -> Document:
+        """The audit entry, which is stored where there is one."""
+        batch, entry = self._batch, self.entry(part, action, ids, traces)
+        if self._target.audited:
+            await self._rooms.audit.send(pipeline, entry)
         if batch is not None:
-            await self._rooms.batches.update_one(
-                {"_id": batch.id}, self._batch_change(batch, {action: len(ids)}), upsert=True, session=session
-            )
+            change = self._batch_change(batch, {action: len(ids)})
+            await pipeline.send({"update": BATCHES, "updates": [{"q": {"_id": batch.id}, "u": change, "upsert": True}]})
             about = {"_id": part, "batch": batch.id, "collection": self._target.collection, "action": action}
-            await self._rooms.straight.insert(session, PARTS, {**about, "ids": ids, **_kept(traces.records)})
+            await pipeline.send({"insert": PARTS, "documents": [{**about, "ids": ids, **_kept(traces.records)}]})
+        return entry
 
     async def _mend(
         self, session: AsyncClientSession, part: Any, action: str, ids: list[DocumentId], foretold: int

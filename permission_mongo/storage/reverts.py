@@ -95,6 +95,7 @@ class _Reverting(Work):
             {"q": {"_id": one}, "u": {**contents[one], **marks_after(kept)}}
             for one, kept in zip(ids, records, strict=True)
         ]
-        await self._change(session, updates)
+        async with self._rooms.straight.pipelined(session) as pipeline:
+            await self._change(pipeline, updates)
         await self._rooms.keep(session, records, self._plan.target.keeping)
         return [one["_id"] for one in records]

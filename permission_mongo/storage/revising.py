@@ -26,10 +26,11 @@ from permission_mongo.rewrites import rewrite
 from permission_mongo.storage.parts import Ids, Progress, TooMuch
 from permission_mongo.storage.references import dangling, violations
 from permission_mongo.storage.replies import Stored
-from permission_mongo.storage.rooms import BY_ID, Rooms
+from permission_mongo.storage.rooms import Rooms
 from permission_mongo.storage.singles import require_accepted
+from permission_mongo.storage.straight import Pipeline
 from permission_mongo.storage.transactions import Raced
-from permission_mongo.storage.turns import ahead, in_turns
+from permission_mongo.storage.turns import in_turns
 from permission_mongo.storage.works import Attempted, State, Work
 from permission_mongo.values import Document, DocumentId
 from permission_mongo.versions import Ending, marks_after, number_of
@@ -96,25 +97,24 @@ class _Updating(Work):
         """The ids of the versions that keep what was replaced. Each piece is written while the next one is judged."""
         ending = self._ending(renumber)
         kept: list[Document] = []
-        late: list[Stored] = []
-        async with ahead(self._pieces(states, judged, ending)) as pieces:
+        async with self._rooms.straight.pipelined(session) as pipeline:
             # By the guard itself, in the same snapshot, whatever is judged meanwhile.
-            reached = await self._reached(session, states)
-            async for rows in pieces:
-                if reached is not None and any(row.stored["_id"] not in reached for row in rows):
-                    raise Raced
+            reached = await self._reached(pipeline, states)
+            async for rows in self._pieces(states, judged, ending):
+                if reached is not None:
+                    if not judged.rows:
+                        await pipeline.answered()
+                    if any(row.stored["_id"] not in reached for row in rows):
+                        raise Raced
                 rows = await self._referring(session, rows, judged)
                 judged.rows += rows
                 if not rows or self._fails(judged):
                     continue
                 if ending is None or any(row.update is None for row in rows):
+                    await pipeline.answered()
                     kept += await self._write(session, rows, renumber)
-                    continue
-                records = await self._write_beside(session, rows, ending)
-                kept += [one for one, _ in records]
-                late += [Stored(one) for _, one in records]
-        if late:
-            await self._rooms.keep_whole(session, self._plan.target.collection, late)
+                else:
+                    kept += await self._write_beside(pipeline, rows, ending)
         return kept
 
     def _fails(self, judged: _Judged) -> bool:
@@ -220,45 +220,46 @@ class _Updating(Work):
         records = await self._records(session, states, renumber) if self._plan.target.versioned else []
         marks: Iterable[Document] = map(marks_after, records) if records else ({} for _ in rows)
         updates = [row.change.as_update(mark) for row, mark in zip(rows, marks, strict=True)]
-        await self._change_all(session, rows, updates)
+        async with self._rooms.straight.pipelined(session) as pipeline:
+            await self._change_all(pipeline, rows, updates)
         if records:
             await self._rooms.keep(session, records, self._plan.target.keeping)
         return [one["_id"] for one in records]
 
-    async def _write_beside(
-        self, session: AsyncClientSession, rows: list[_Row], ending: Ending
-    ) -> list[tuple[Document, bytes]]:
-        """The ids and the bytes of the same versions, put together while the rows are written, and not yet stored."""
+    async def _write_beside(self, pipeline: Pipeline, rows: list[_Row], ending: Ending) -> list[Document]:
+        """The ids of the same versions, which are put together while the rows are written."""
+        await self._change_all(pipeline, rows, [row.update or {} for row in rows])
+        records = [
+            ending.record(bytes(row.raw.raw), row.stored, row.number) async for some in in_turns(rows) for row in some
+        ]
+        await self._rooms.keep_whole(pipeline, self._plan.target.collection, [Stored(one) for _, one in records])
+        return [one for one, _ in records]
 
-        async def made() -> AsyncGenerator[list[tuple[Document, bytes]], None]:
-            records: list[tuple[Document, bytes]] = []
-            async for some in in_turns(rows):
-                records += [ending.record(bytes(row.raw.raw), row.stored, row.number) for row in some]
-            yield records
-
-        async with ahead(made()) as found:
-            await self._change_all(session, rows, [row.update or {} for row in rows])
-            return [one async for records in found for one in records]
-
-    async def _change_all(self, session: AsyncClientSession, rows: list[_Row], updates: list[Document]) -> None:
+    async def _change_all(self, pipeline: Pipeline, rows: list[_Row], updates: list[Document]) -> None:
         told = [
             {"q": {"_id": row.stored["_id"]}, "u": update} for row, update in zip(rows, updates, strict=True) if update
         ]
         if told:
-            await self._change(session, told)
+            await self._change(pipeline, told)
 
-    async def _reached(self, session: AsyncClientSession, states: list[State]) -> set[DocumentId] | None:
-        """The ids of those that MongoDB finds among the rows that may be changed; None where all were read so: what
-        is seen by the rules by which it may be changed needs no second look in the same snapshot.
+    async def _reached(self, pipeline: Pipeline, states: list[State]) -> set[DocumentId] | None:
+        """The ids of those that MongoDB finds among the rows that may be changed, known when this is answered.
+
+        None where all were read so: what is seen by the rules by which it may be changed needs no second look in the
+        same snapshot.
         """
         if self._plan.expected is None or self._plan.match.asks_as(self._plan.visible):
             return None
-        if self._plan.match.is_empty or not states:
-            return set()
-        live = self._rooms.live(self._plan.target.collection)
-        match = self._plan.match.among(one["_id"] for _, one in states)
-        found = live.find(match, {"_id": 1}, hint=BY_ID, batch_size=len(states) + 1, session=session)
-        return {row["_id"] for row in await found.to_list()}
+        reached: set[DocumentId] = set()
+        if not (self._plan.match.is_empty or not states):
+            match = self._plan.match.among(one["_id"] for _, one in states)
+            asked = {"filter": match, "projection": {"_id": 1}, "hint": {"_id": 1}, "batchSize": len(states) + 1}
+
+            def take(answer: Document) -> None:
+                reached.update(row["_id"] for row in answer["cursor"]["firstBatch"])
+
+            await pipeline.send({"find": self._plan.target.collection, **asked}, take)
+        return reached
 
 
 def _state(row: _Row, number: int | None) -> tuple[Document, Document]:

@@ -35,7 +35,7 @@ from permission_mongo.storage.outbox import Outbox
 from permission_mongo.storage.people import People
 from permission_mongo.storage.replies import RAW
 from permission_mongo.storage.sequences import Sequences
-from permission_mongo.storage.straight import Straight
+from permission_mongo.storage.straight import Pipeline, Straight
 from permission_mongo.storage.transactions import TURN, Transactor
 from permission_mongo.values import CODEC, Document, DocumentId, MongoFilter
 from permission_mongo.versions import DAY, Former, behind, with_end
@@ -243,20 +243,23 @@ class Rooms:
             records if keeping.days is None else [with_end(one, keeping.days, keeping.deleted_days) for one in records]
         )
         if records:
-            await self.keep_whole(session, records[0]["collection"], kept)
+            async with self.straight.pipelined(session) as pipeline:
+                await self.keep_whole(pipeline, records[0]["collection"], kept)
         if keeping.differences:
             await thin(self.raw(VERSIONS), session, records)
         if keeping.most is not None:
             await prune(self.versions, session, records, keeping.most)
 
-    async def keep_whole(self, session: AsyncClientSession, collection: str, records: Sequence[Any]) -> None:
+    async def keep_whole(self, pipeline: Pipeline, collection: str, records: Sequence[Any]) -> None:
         """Store versions of a collection's documents. NumberTaken if one has the number of another."""
-        command = {"insert": VERSIONS, "documents": records}
-        answer = await self.straight.within(session, command)
-        errors = answer.get("writeErrors")
-        if errors:
-            raise NumberTaken if errors[0]["code"] == DUPLICATE else BulkWriteError(answer)
-        self.transactor.note_kept(session, collection, len(records))
+
+        def take(answer: Document) -> None:
+            errors = answer.get("writeErrors")
+            if errors:
+                raise NumberTaken if errors[0]["code"] == DUPLICATE else BulkWriteError(answer)
+            self.transactor.note_kept(pipeline.session, collection, len(records))
+
+        await pipeline.send({"insert": VERSIONS, "documents": records}, take)
 
     async def revive(
         self, session: AsyncClientSession, records: MongoFilter, keeping: Keeping, part: Any | None = None

@@ -8,7 +8,9 @@ that is not known to be a primary, a router in front of shards, somebody who is 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Final, cast
 
 import pymongo
@@ -33,6 +35,7 @@ from pymongo.helpers_shared import (
     _raise_write_concern_error,
 )
 from pymongo.mongo_client_shared import _add_retryable_write_error
+from pymongo.monitoring import ConnectionClosedReason
 from pymongo.read_preferences import ReadPreference
 from pymongo.server_selectors import writable_server_selector
 from pymongo.server_type import SERVER_TYPE
@@ -42,8 +45,11 @@ from permission_mongo.storage.replies import REPLY, Reply
 from permission_mongo.values import CODEC, Document
 
 _NO_SUCH_TRANSACTION: Final = 251  # the server has ended it by itself
+_MOST_UNDER_WAY: Final = 4  # writes that are sent and not yet answered: all are in memory
 _MAJORITY: Final = WriteConcern("majority")
 _DOCUMENT: Final = cast("Any", CODEC)
+Taker = Callable[[Document], None]
+require_written: Final[Taker] = _check_write_command_response  # DuplicateKeyError, WriteError as the driver
 
 
 class Straight:
@@ -86,6 +92,18 @@ class Straight:
                 client=self._client,
                 retryable_write=write_concern is not None,
             )
+        request = await self._handed(connection, command, codec, session, write_concern)
+        return await self._answered(connection, request, codec, session)
+
+    async def _handed(
+        self,
+        connection: Any,
+        command: Document,
+        codec: Any,
+        session: AsyncClientSession | None,
+        write_concern: WriteConcern | None = None,
+    ) -> int:
+        """The number under which its answer will come."""
         if session is not None:
             session._apply_to(command, write_concern is not None, ReadPreference.PRIMARY, connection)
             connection.send_cluster_time(command, session, self._client)
@@ -99,22 +117,49 @@ class Straight:
         if session is not None and session._starting_transaction:
             session._transaction.set_in_progress()
         await connection.send_message(packed, largest)
+        return request
+
+    async def _answered(self, connection: Any, request: int, codec: Any, session: AsyncClientSession | None) -> Any:
         answer = (await connection.receive_message(request)).unpack_response(codec_options=codec)[0]
         if session is not None:
             await self._client._process_response(answer, session)
         _check_command_response(answer, connection.max_wire_version)
         return answer
 
-    async def within(self, session: AsyncClientSession, command: Document) -> Document:
+    async def within(self, session: AsyncClientSession, command: Document, connection: Any = None) -> Document:
         """What the primary answers within the session's transaction, asked once, as by the driver's own command."""
-        server = self._primary()
-        if server is None or not session.in_transaction:
-            return await self._database.command(command, codec_options=_DOCUMENT, session=session)
-        async with self._client._checkout(server, session) as connection:
-            answer: Document = await self._sent(connection, command, _DOCUMENT, session)
+        if connection is None:
+            server = self._primary()
+            if server is None or not session.in_transaction:
+                return await self._database.command(command, codec_options=_DOCUMENT, session=session)
+            async with self._client._checkout(server, session) as own:
+                return await self.within(session, command, own)
+        answer: Document = await self._sent(connection, command, _DOCUMENT, session)
         # As the driver notes it: from here on a transaction is not begun anew.
         session._transaction.has_completed_command = True
         return answer
+
+    @asynccontextmanager
+    async def pipelined(self, session: AsyncClientSession) -> AsyncIterator[Pipeline]:
+        """Meanwhile the session's transaction is written to through this; at the end all of it is answered.
+
+        Nothing else is to be asked in the session until then. Whatever ends it early leaves no answer unread.
+        """
+        server = self._primary()
+        if server is None or not session.in_transaction:
+            yield Pipeline(self, session, None)
+            return
+        async with self._client._checkout(server, session) as connection:
+            pipeline = Pipeline(self, session, connection)
+            try:
+                yield pipeline
+                await pipeline.answered()
+            except Exception:
+                await pipeline.drain()
+                raise
+            except BaseException:
+                await connection.close_conn(ConnectionClosedReason.ERROR)
+                raise
 
     async def insert(self, session: AsyncClientSession, name: str, *documents: Any) -> None:
         """Documents that have their ids, in the session's transaction. DuplicateKeyError, WriteError as the driver."""
@@ -234,6 +279,49 @@ class Straight:
             ]
             self._found = topology.get_server_by_address(primaries[0]) if len(primaries) == 1 else None
         return self._found
+
+
+class Pipeline:
+    """Writes of one transaction, sent one behind the other on one connection, on which MongoDB works them off in their
+    order. Each answer is read later: what is wrong with one write ends the transaction, and those behind it with it.
+    """
+
+    def __init__(self, straight: Straight, session: AsyncClientSession, connection: Any) -> None:
+        self._straight = straight
+        self.session = session
+        self._connection = connection
+        self._waits = connection is None or _is_unusual(connection)
+        self._under_way: deque[tuple[int, Taker]] = deque()
+
+    async def send(self, command: Document, take: Taker = require_written) -> None:
+        """`take` is told what the server answers, and raises what is wrong with it: here, at the next ones, or at the
+        end.
+        """
+        if self._waits:
+            take(await self._straight.within(self.session, command, self._connection))
+            return
+        if len(self._under_way) >= _MOST_UNDER_WAY:
+            await self._take_one()
+        request = await self._straight._handed(self._connection, command, _DOCUMENT, self.session)
+        self._under_way.append((request, take))
+
+    async def answered(self, left: int = 0) -> None:
+        """Until the server has answered all of them but the last `left`."""
+        while len(self._under_way) > left:
+            await self._take_one()
+
+    async def _take_one(self) -> None:
+        request, take = self._under_way.popleft()
+        answer = await self._straight._answered(self._connection, request, _DOCUMENT, self.session)
+        self.session._transaction.has_completed_command = True
+        take(answer)
+
+    async def drain(self) -> None:
+        """Read what is still to come, so that nobody else gets it on this connection. Nothing of it is of concern."""
+        with suppress(PyMongoError):  # that closes the connection
+            while self._under_way:
+                request, _ = self._under_way.popleft()
+                await self._connection.receive_message(request)
 
 
 def _is_unusual(connection: Any) -> bool:

@@ -27,6 +27,7 @@ from permission_mongo.storage.layout import VERSIONS
 from permission_mongo.storage.ledger import Ledger, Traces
 from permission_mongo.storage.parts import Ids, KeyExists, Progress, TooMuch, first_refusal, in_parts, tries
 from permission_mongo.storage.rooms import BY_ID, NumberTaken, Rooms
+from permission_mongo.storage.straight import Pipeline
 from permission_mongo.storage.transactions import TURN, Body, Contended, Raced
 from permission_mongo.storage.turns import decoded, in_turns
 from permission_mongo.values import Document, DocumentId, MongoFilter
@@ -282,17 +283,18 @@ class Work(ABC):
             records = await self._rooms.renumbered(session, target.collection, records, target.keeping)
         return records
 
-    async def _change(self, session: AsyncClientSession, updates: list[Document]) -> None:
+    async def _change(self, pipeline: Pipeline, updates: list[Document]) -> None:
         """KeyExists names the document whose key another one has; Raced if one of them is not there."""
-        try:
-            matched = await self._rooms.change(session, self._work.target.collection, updates)
-        except BulkWriteError as error:
-            index = duplicate_index(error)
-            if index is None:
-                raise
-            raise KeyExists(updates[index]["q"]["_id"]) from error
-        if matched != len(updates):
-            raise Raced
+
+        def take(answer: Document) -> None:
+            if answer.get("writeErrors"):
+                error = BulkWriteError(answer)
+                index = duplicate_index(error)
+                raise error if index is None else KeyExists(updates[index]["q"]["_id"])
+            if answer["n"] != len(updates):
+                raise Raced
+
+        await pipeline.send({"update": self._work.target.collection, "updates": updates}, take)
 
 
 def _size_of(row: RawBSONDocument, name: str) -> int:

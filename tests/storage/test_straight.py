@@ -2,64 +2,18 @@
 
 import asyncio
 import random
-from contextlib import asynccontextmanager
 from time import monotonic
 
 import pymongo
 import pytest
-from pymongo import AsyncMongoClient
 from pymongo.errors import AutoReconnect, DuplicateKeyError, NetworkTimeout, OperationFailure, PyMongoError
 
 from permission_mongo.config.model import MongoDB
 from permission_mongo.storage.connection import new_client
-from permission_mongo.storage.quick_pool import QuickConnection, QuickPool
-from permission_mongo.storage.straight import Straight
+from permission_mongo.storage.quick_pool import QuickConnection
+from tests.storage.straights import NAME, SLOW, Listening, failing, ids, pool_of, slow_finds, straight_to
 
 pytestmark = pytest.mark.mongo
-NAME = "straight_test"
-SLOW = 400  # milliseconds
-
-
-@asynccontextmanager
-async def straight_to(uri: str, most: int = 16, **options):
-    async with AsyncMongoClient(
-        uri, appname=NAME, maxPoolSize=most, w="majority", _pool_class=QuickPool, **options
-    ) as client:
-        yield Straight(client, client[NAME])
-
-
-@pytest.fixture
-async def straight(mongo_uri):
-    async with straight_to(mongo_uri) as found:
-        rows = found._client[NAME].rows
-        await rows.drop()
-        await rows.insert_many([{"_id": n, "text": "x" * 200 * (n % 5)} for n in range(50)])
-        yield found
-        await rows.drop()
-
-
-@asynccontextmanager
-async def slow_finds(client, milliseconds: int = SLOW):
-    hit = {"appName": NAME, "failCommands": ["find"], "blockConnection": True, "blockTimeMS": milliseconds}
-    await client.admin.command("configureFailPoint", "failCommand", mode="alwaysOn", data=hit)
-    try:
-        yield
-    finally:
-        await client.admin.command("configureFailPoint", "failCommand", mode="off")
-
-
-def asked(one: int) -> dict:
-    return {"find": "rows", "filter": {"_id": one}, "limit": 1}
-
-
-async def ids(straight, one: int) -> list[int]:
-    answer = await straight.read(asked(one))
-    return [row["_id"] for row in answer.read()["cursor"]["firstBatch"]]
-
-
-def pool_of(straight):
-    (server,) = straight._client._topology._servers.values()
-    return server.pool
 
 
 async def test_the_gateways_client_waits_by_one_future_and_its_watch_on_the_servers_as_the_driver_does(mongo_uri):
@@ -205,19 +159,6 @@ async def test_a_server_that_is_no_primary_any_more_is_told_as_a_lost_connection
     assert await ids(straight, 1) == [1]
 
 
-class Listening(pymongo.monitoring.CommandListener):
-    def __init__(self):
-        self.told = []
-
-    def started(self, event):
-        self.told.append(event.command_name)
-
-    def succeeded(self, event):
-        pass
-
-    failed = succeeded
-
-
 async def test_who_listens_to_commands_is_told_of_each(mongo_uri, straight):
     listening = Listening()
     async with straight_to(mongo_uri, event_listeners=[listening]) as heard:
@@ -254,16 +195,6 @@ async def test_a_connection_lost_within_a_transaction_is_a_reason_to_try_it_agai
         assert met.value.has_error_label("TransientTransactionError")
         await session.abort_transaction()
     assert await ids(straight, 102) == []
-
-
-@asynccontextmanager
-async def failing(client, mode, **what):
-    hit = {"appName": NAME, **what}
-    await client.admin.command("configureFailPoint", "failCommand", mode=mode, data=hit)
-    try:
-        yield
-    finally:
-        await client.admin.command("configureFailPoint", "failCommand", mode="off")
 
 
 NO_PRIMARY = {"errorCode": 10107, "errorLabels": ["RetryableWriteError"]}
